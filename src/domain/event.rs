@@ -1,0 +1,142 @@
+//! Everything that may enter the audit log, as one closed list.
+
+use std::sync::Arc;
+
+use super::digest::Digest;
+use super::grant::Grant;
+use super::id::{SessionId, StatementId};
+use super::statement::Statement;
+use super::time::{Duration, Timestamp};
+use super::verdict::{Action, Verdict};
+
+/// Something that happened, when, and in which session.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) at: Timestamp,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) happening: Happening,
+}
+
+/// What happened. A variant that carries text carries only words from a fixed list, identifiers, or normalised SQL.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    /// The server began to serve, under this policy.
+    ServerStarted {
+        policy: Digest,
+        version: String,
+    },
+    ServerStopped,
+    LoginSucceeded {
+        subject: String,
+        method: &'static str,
+    },
+    LoginFailed {
+        why: &'static str,
+    },
+    SessionOpened {
+        grant: Arc<Grant>,
+        subject: String,
+        client: Peer,
+    },
+    SessionRefused {
+        subject: String,
+        resource: String,
+        why: &'static str,
+    },
+    SessionClosed {
+        why: &'static str,
+        statements: u64,
+        rows: u64,
+        bytes: u64,
+    },
+    CredentialMinted {
+        source: &'static str,
+        role: String,
+    },
+    CredentialRevoked {
+        source: &'static str,
+        role: String,
+        ended: u32,
+        dropped: bool,
+    },
+    CredentialSwept {
+        source: &'static str,
+        role: String,
+    },
+    StreamOpened {
+        stream: u32,
+        application: String,
+    },
+    StreamClosed {
+        stream: u32,
+        why: &'static str,
+    },
+    Cancelled {
+        stream: u32,
+    },
+    /// Written before the statement is forwarded, or instead of forwarding it.
+    StatementStarted(StatementStart),
+    /// Written after the database answered, or when it is known that the answer cannot be known.
+    StatementEnded(StatementEnd),
+    /// Somebody read the log.
+    AuditRead {
+        subject: String,
+        what: String,
+    },
+    /// Records recovered after a crash, and re-signed by whoever found them.
+    Recovered {
+        records: u64,
+    },
+}
+
+/// Where a session is used from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Address the gateway saw.
+    pub(crate) address: String,
+    /// `user@host` as the client states it; not proved.
+    pub(crate) host: String,
+    /// The client's version.
+    pub(crate) version: String,
+}
+
+/// What was asked, and what was decided.
+#[derive(Clone, Debug)]
+pub(crate) struct StatementStart {
+    pub(crate) id: StatementId,
+    pub(crate) statement: Arc<Statement>,
+    /// HMAC-SHA256 of the raw bytes under the session's text key: equal on both sides for equal bytes, and worthless
+    /// to whoever does not have the key.
+    pub(crate) raw_hmac: Digest,
+    pub(crate) verdict: Verdict,
+    /// The rules that fired, strictest first, with what each asked for.
+    pub(crate) rules: Arc<[(&'static str, Action)]>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StatementEnd {
+    pub(crate) id: StatementId,
+    pub(crate) outcome: Outcome,
+    /// Rows returned, or affected where none are returned.
+    pub(crate) rows: u64,
+    /// Bytes of row data sent to the client.
+    pub(crate) bytes: u64,
+    /// Result columns that were masked.
+    pub(crate) masked_columns: u32,
+    /// Cells in which something was masked.
+    pub(crate) masked_cells: u64,
+    pub(crate) took: Duration,
+}
+
+/// How a statement ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Ok,
+    /// The five characters of the SQLSTATE; never the message, which can hold values.
+    Error {
+        sqlstate: [u8; 5],
+    },
+    /// It may have run: the connection ended before the database said so.
+    Unknown,
+}

@@ -1,0 +1,58 @@
+//! Who somebody is, and how that was proved.
+
+use super::time::Timestamp;
+
+/// What kind of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum IdentityKind {
+    /// A human being.
+    Person,
+    /// A CI job or a service.
+    Workload,
+    /// A program that acts for a person and is trusted less than that person.
+    Agent,
+}
+
+impl IdentityKind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Workload => "workload",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// How the identity was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Method {
+    /// An OpenID Connect ID token from the configured issuer.
+    IdToken,
+    /// A JWT access token (RFC 9068) from the configured issuer.
+    AccessToken,
+}
+
+/// One link of the chain of those who act for the subject (RFC 8693 section 4.1, claim `act`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Actor {
+    pub(crate) kind: IdentityKind,
+    pub(crate) id: String,
+}
+
+/// A proved identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `iss` of the token that proved it.
+    pub(crate) issuer: String,
+    /// `sub` of that token: unique within the issuer, never reassigned.
+    pub(crate) subject: String,
+    /// What to call them on a screen; not for comparison.
+    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) kind: IdentityKind,
+    /// Who acts for the subject, the nearest first. Empty when the subject acts alone.
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) method: Method,
+    pub(crate) proved_at: Timestamp,
+}

@@ -1,0 +1,25 @@
+//! The nouns everyone shares: no behaviour beyond checking themselves, no I/O, nothing serialisable.
+
+mod digest;
+mod event;
+mod failure;
+mod grant;
+mod id;
+mod identity;
+mod resource;
+mod secret;
+mod statement;
+mod time;
+mod verdict;
+
+pub(crate) use digest::Digest;
+pub(crate) use event::{Event, Happening, Outcome, Peer, StatementEnd, StatementStart};
+pub(crate) use failure::{Failure, Kind};
+pub(crate) use grant::{Access, Grant, Limits, Purpose};
+pub(crate) use id::{BadName, GatewayName, PurposeId, RecordId, ResourceName, SessionId, StatementId};
+pub(crate) use identity::{Actor, Identity, IdentityKind, Method};
+pub(crate) use resource::{Environment, Labels, ProtocolName};
+pub(crate) use secret::Secret;
+pub(crate) use statement::{Operation, Parse, Relation, Statement, Touch};
+pub(crate) use time::{Duration, Timestamp};
+pub(crate) use verdict::{Action, Reason, Verdict};

@@ -1,0 +1,61 @@
+//! Allow, hold or deny; always with the rule and the reason.
+
+/// What the policy says about a statement, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Verdict {
+    Allow,
+    /// Runs only after somebody else agrees.
+    Hold,
+    Deny,
+}
+
+impl Verdict {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// What a rule's outcome is for an environment. `Observe` lets the statement run and says so in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Action {
+    Allow,
+    Observe,
+    Hold,
+    Deny,
+}
+
+impl Action {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Observe => "observe",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Allow | Self::Observe => Verdict::Allow,
+            Self::Hold => Verdict::Hold,
+            Self::Deny => Verdict::Deny,
+        }
+    }
+}
+
+/// Why a rule fired: what a person needs to understand it and to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// The rule's word in policy files, for example `missing_where`.
+    pub(crate) rule: &'static str,
+    /// What the statement does, lower case, no full stop.
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
+    /// Byte offset of the offending token in the statement's text.
+    pub(crate) position: Option<usize>,
+}

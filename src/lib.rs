@@ -1,0 +1,6 @@
+//! See `README.md` beside this file for the map.
+
+mod domain;
+mod engine;
+mod runtime;
+mod wire;

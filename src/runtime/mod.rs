@@ -1,0 +1,8 @@
+//! The outside world, thinly. The only module that may touch it.
+
+pub(crate) mod clock;
+pub(crate) mod env;
+pub(crate) mod files;
+pub(crate) mod net;
+pub(crate) mod random;
+pub(crate) mod tls;

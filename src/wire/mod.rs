@@ -1,0 +1,6 @@
+//! Byte formats: what crosses a socket. No sockets here: bytes in, messages out.
+
+pub(crate) mod api;
+pub(crate) mod buffer;
+pub(crate) mod postgres;
+pub(crate) mod tunnel;
