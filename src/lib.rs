@@ -2,5 +2,6 @@
 
 mod domain;
 mod engine;
+mod identity;
 mod runtime;
 mod wire;
