@@ -4,4 +4,5 @@ mod domain;
 mod engine;
 mod identity;
 mod runtime;
+mod server;
 mod wire;

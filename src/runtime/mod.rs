@@ -3,6 +3,10 @@
 pub(crate) mod clock;
 pub(crate) mod env;
 pub(crate) mod files;
+pub(crate) mod http;
 pub(crate) mod net;
+pub(crate) mod ports;
 pub(crate) mod random;
+pub(crate) mod shutdown;
+pub(crate) mod tasks;
 pub(crate) mod tls;

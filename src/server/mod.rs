@@ -1,0 +1,4 @@
+//! The gateway.
+
+pub(crate) mod config;
+mod nearest;
