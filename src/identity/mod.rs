@@ -7,6 +7,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod device_flow;
+pub(crate) mod discovery;
 pub(crate) mod dpop;
 pub(crate) mod jwt;
 pub(crate) mod token;

@@ -151,6 +151,78 @@ pub(crate) struct TokenResponse {
     pub(crate) expires_in: u64,
 }
 
+/// `POST /issuer/device_authorization`, form encoded (RFC 8628 section 3.1), at the built-in issuer. The last two are
+/// ours: what the page shows to the person who is asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceRequest {
+    pub(crate) client_id: String,
+    #[serde(default)]
+    pub(crate) scope: String,
+    /// `user@host` of the device, as it states it.
+    #[serde(default)]
+    pub(crate) gov_host: String,
+    /// The version of the client.
+    #[serde(default)]
+    pub(crate) gov_version: String,
+}
+
+/// A started device flow (RFC 8628 section 3.2).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceResponse {
+    pub(crate) device_code: String,
+    pub(crate) user_code: String,
+    pub(crate) verification_uri: String,
+    pub(crate) verification_uri_complete: String,
+    pub(crate) expires_in: u64,
+    pub(crate) interval: u64,
+    /// The number that terminal and page must both show.
+    pub(crate) gov_number: String,
+}
+
+/// `POST /issuer/token`, form encoded, at the built-in issuer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct IssuerTokenRequest {
+    pub(crate) grant_type: String,
+    pub(crate) client_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// Tokens of the built-in issuer (OpenID Connect Core 1.0 section 3.1.3.3).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct IssuerTokenResponse {
+    /// Good for nothing: the built-in issuer protects no resources of its own. OAuth requires it.
+    pub(crate) access_token: String,
+    pub(crate) token_type: String,
+    pub(crate) expires_in: u64,
+    pub(crate) refresh_token: String,
+    pub(crate) id_token: String,
+}
+
+/// `POST /issuer/revoke`, form encoded (RFC 7009 section 2.1).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RevokeRequest {
+    pub(crate) token: String,
+    pub(crate) client_id: String,
+}
+
+/// `POST /issuer/device`: what the form of the page sends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceAnswer {
+    /// Equal to the cookie of the same name.
+    pub(crate) csrf: String,
+    pub(crate) user_code: String,
+    /// `approve`; anything else is a denial.
+    #[serde(default)]
+    pub(crate) decision: String,
+    #[serde(default)]
+    pub(crate) user: String,
+    #[serde(default)]
+    pub(crate) number: String,
+}
+
 /// `GET /v1/me`: the login as the server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Me {
