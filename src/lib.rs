@@ -1,8 +1,12 @@
 //! See `README.md` beside this file for the map.
 
+mod cli;
+mod client;
 mod domain;
 mod engine;
 mod identity;
 mod runtime;
 mod server;
 mod wire;
+
+pub use cli::run;

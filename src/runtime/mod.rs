@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod env;
 pub(crate) mod files;
 pub(crate) mod http;
+pub(crate) mod log;
 pub(crate) mod net;
 pub(crate) mod ports;
 pub(crate) mod random;

@@ -30,9 +30,6 @@ use keys::ServerKeys;
 use listener::PlainHttp;
 use store::Store;
 
-/// Where the client of the same user finds the authorities of servers on loopback, below the data folder.
-pub(crate) const LOOPBACK_AUTHORITIES: &str = "dev-ca.pem";
-
 /// Most authorities kept there: one per data folder somebody tries out.
 const AUTHORITIES_MAX: usize = 8;
 
@@ -173,7 +170,7 @@ fn loopback_identity(data: &Path) -> Result<CertifiedPem, Failure> {
 /// Adds an authority to those the client of this user believes, for loopback only; the newest first.
 fn publish_authority(authority: &str) -> Result<(), Failure> {
     const END: &str = "-----END CERTIFICATE-----\n";
-    let path = env::data_dir()?.join(LOOPBACK_AUTHORITIES);
+    let path = env::loopback_authorities()?;
     let known = files::read_limited(&path, PEM_MAX).map_err(|error| unusable(&path, &error))?.unwrap_or_default();
     let known = String::from_utf8_lossy(&known);
     if known.contains(authority.trim()) {

@@ -9,7 +9,7 @@ mod place;
 mod upstream;
 
 pub(crate) use file::{parse, read};
-pub(crate) use inline::{development, resource, user};
+pub(crate) use inline::{BadArgument, development, resource, user};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,0 +1,7 @@
+//! The developer's machine.
+
+pub(crate) mod gateway;
+pub(crate) mod login;
+mod oauth;
+pub(crate) mod profile;
+pub(crate) mod token_store;
