@@ -3,6 +3,8 @@
 mod cli;
 mod client;
 mod domain;
+#[doc(hidden)]
+pub mod doors;
 mod engine;
 mod identity;
 mod runtime;

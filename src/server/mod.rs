@@ -137,7 +137,7 @@ fn refuse_open_doors(config: &Config) -> Result<(), Failure> {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).detail(format!("{error}."))
+    Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).cause(error)
 }
 
 /// The certificate for loopback in the data folder; made when it is not there. Its authority is put where clients of

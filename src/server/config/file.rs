@@ -34,7 +34,7 @@ const SECRET_MAX: u64 = 64 * 1024;
 pub(crate) fn read(path: &Path, development: bool) -> Result<Config, Failure> {
     let shown = path.display();
     let text = files::read_limited(path, FILE_MAX)
-        .map_err(|error| Failure::new(Kind::Usage, format!("`{shown}` cannot be read")).detail(format!("{error}.")))?
+        .map_err(|error| Failure::new(Kind::Usage, format!("`{shown}` cannot be read")).cause(error))?
         .ok_or_else(|| {
             Failure::new(Kind::Usage, format!("there is no `{shown}`"))
                 .hint("begin with: gov server --print-example-config > gov.yaml")
