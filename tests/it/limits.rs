@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::Sandbox;
-use crate::support::api::{ask, client};
+use crate::support::api::{ask, client, plain_client};
 
 fn connect(sandbox: &Sandbox) -> TcpStream {
     let address = sandbox.url().trim_start_matches("https://");
@@ -79,19 +79,10 @@ async fn bodies_and_headers_are_bounded() {
 async fn plain_http_is_for_the_page_only() {
     let sandbox = Sandbox::with_server(&[]);
     let plain = sandbox.url().replace("https://", "http://");
-    let client = reqwest::Client::builder().tls_backend_preconfigured(nothing()).no_proxy().build().unwrap();
+    let client = plain_client();
     assert_eq!(ask(client.get(format!("{plain}/issuer/device"))).await.0, 200);
     for path in ["/healthz", "/v1/server", "/v1/me", "/issuer/jwks", "/v1/openapi.json"] {
         let (status, answer) = ask(client.get(format!("{plain}{path}"))).await;
         assert_eq!((status, answer["error"]["message"].as_str()), (400, Some("this server speaks https")), "{path}");
     }
-}
-
-/// A TLS configuration that believes nobody: the client above needs one, and must not use it.
-fn nothing() -> rustls::ClientConfig {
-    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }

@@ -15,6 +15,7 @@ mod layers;
 mod limits;
 mod lists;
 mod login;
+mod oidc;
 mod pages;
 mod support;
 mod transcripts;

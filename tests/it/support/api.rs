@@ -34,6 +34,22 @@ pub(crate) fn client(sandbox: &Sandbox) -> Client {
         .unwrap()
 }
 
+/// A client that speaks plain HTTP: it believes no certificate at all.
+pub(crate) fn plain_client() -> Client {
+    let tls =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
 /// A key on some device.
 pub(crate) struct Device(Ed25519KeyPair);
 

@@ -1,6 +1,7 @@
 //! What every black-box test needs: a home of its own, a server on a free port, and the command itself.
 
 pub(crate) mod api;
+pub(crate) mod browser;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
