@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod net;
 pub(crate) mod ports;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod shutdown;
 pub(crate) mod tasks;

@@ -22,7 +22,7 @@ use crate::domain::{Failure, Happening, Kind, Secret};
 use crate::identity::jwt::KeySet;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
-use crate::runtime::{env, files};
+use crate::runtime::{env, files, process};
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
@@ -112,7 +112,11 @@ impl Gateway {
         let Self { server, listener, tls } = self;
         let plain = if server.dev_issuer.is_some() { PlainHttp::Pages } else { PlainHttp::Refused };
         let router = api::router(&server, server.routes());
-        tracing::info!(url = %server.url, resources = server.config.resources.len(), "serving");
+        let open_files = process::raise_open_files();
+        tracing::info!(url = %server.url, resources = server.config.resources.len(), open_files, "serving");
+        for name in access::unused(&server.config) {
+            tracing::warn!(resource = %name, "no access rule opens this resource");
+        }
         listener::serve(listener, tls, plain, router, ending).await;
         tracing::info!("ended");
         Ok(())

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::support::api::{ask, client};
-use crate::support::{Sandbox, collect};
+use crate::support::{GOV, Sandbox, collect, finish, tool};
 
 fn start_login(sandbox: &Sandbox) -> std::process::Child {
     sandbox
@@ -175,4 +175,32 @@ fn without_a_keychain_the_fallback_is_said_aloud() {
     let ran = sandbox.gov(["login", sandbox.url(), "--dev-user", "alice", "--token-store", "keychain"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("no keychain that answers"), "{ran:?}");
+}
+
+/// The real thing: GNOME's keyring on a session bus of its own.
+#[test]
+fn a_login_rests_in_the_keychain() {
+    let mut sandbox = Sandbox::with_server(&[]);
+    let script = sandbox.write(
+        "session.sh",
+        "set -eu
+         eval \"$(printf secret | gnome-keyring-daemon --unlock --components=secrets --daemonize 2>/dev/null)\"
+         gov() { \"$GOV\" \"$@\"; }
+         gov login \"$URL\" --dev-user alice --token-store keychain
+         gov --json status
+         test ! -e \"$HOME/.local/share/gov/tokens\"
+         gov ls
+         gov logout
+         ! gov ls
+         ",
+    );
+    let mut command = std::process::Command::new(tool("dbus-run-session", "dbus-daemon"));
+    tool("gnome-keyring-daemon", "gnome-keyring");
+    command.args(["--", "sh"]).arg(script).env_clear();
+    command.env("HOME", &sandbox.home).env("PATH", std::env::var_os("PATH").unwrap());
+    command.env("GOV", GOV).env("URL", sandbox.url());
+    let ran = finish(command).ok();
+    assert!(ran.stdout.contains(r#""token_store":"keychain","logged_in":true"#), "{ran:?}");
+    assert!(ran.stderr.contains("The login was ended on this machine."), "{ran:?}");
+    sandbox.stop_server();
 }

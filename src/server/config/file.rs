@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     AccessRule, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule, Resource,
-    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, place, upstream,
+    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
 };
 use crate::domain::{Access, Duration, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
@@ -367,6 +367,9 @@ impl Check<'_> {
         users: BTreeMap<UserName, UserSection>,
         development: bool,
     ) -> Option<IdentitySource> {
+        if development && users.is_empty() {
+            return Some(IdentitySource::BuiltIn(inline::users()));
+        }
         if development {
             let users = users.into_iter().map(|(name, user)| {
                 let shown = user.name.unwrap_or_else(|| name.0.clone());
