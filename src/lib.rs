@@ -1,6 +1,9 @@
 //! See `README.md` beside this file for the map.
 
+mod client;
 mod domain;
 mod engine;
 mod runtime;
+mod server;
+mod session;
 mod wire;

@@ -17,8 +17,8 @@ pub(crate) use reply::{
 pub(crate) use row::{Cells, Column, Format, columns, write_columns};
 pub(crate) use scram::{ChannelBinding, ClientScram, ScramError, ServerScram, Verifier, certificate_binding, verifier};
 pub(crate) use startup::{
-    ClientLogin, FirstPacket, LoginStep, ServerLogin, ServerStep, Startup, Version, cancel_request, first_packet,
-    login_done, ssl_request,
+    ClientLogin, FirstPacket, LoggedIn, LoginError, LoginStep, ServerLogin, ServerStep, Startup, Version,
+    cancel_request, first_packet, login_done, negotiate, ssl_request,
 };
 
 /// Longest startup packet. PostgreSQL itself stops at 10,000 bytes (`MAX_STARTUP_PACKET_LENGTH`).
