@@ -15,6 +15,8 @@
 
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
