@@ -3,12 +3,14 @@
 //! What a client sends is parsed into owned meaning and written anew; what a server sends is split into messages, and
 //! those that need no change are passed on as they are.
 
+mod copy;
 mod query;
 mod reply;
 mod row;
 mod scram;
 mod startup;
 
+pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
 pub(crate) use query::{Bind, Request, Target, Values};
 pub(crate) use reply::{
     Complaint, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice, parameter_status,
