@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod env;
 pub(crate) mod files;
+pub(crate) mod journal;
 pub(crate) mod net;
 pub(crate) mod random;
 pub(crate) mod tls;
