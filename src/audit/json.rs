@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn texts_are_cut_at_whole_characters() {
-        for (limit, expected) in [(0, "\"\""), (1, "\"a\""), (2, "\"a\""), (3, "\"aä\""), (4, "\"aä\""), (5, "\"aä\\n\"")] {
+        for (limit, expected) in
+            [(0, "\"\""), (1, "\"a\""), (2, "\"a\""), (3, "\"aä\""), (4, "\"aä\""), (5, "\"aä\\n\"")]
+        {
             assert_eq!(written(|json| assert_eq!(json.text_within("aä\n", limit), limit < 5)), expected);
         }
     }

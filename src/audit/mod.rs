@@ -10,16 +10,20 @@
 //!  envelopes + the server's public key ─verify──▶ what is proved, what is not, where the first fault is
 //! ```
 
+mod books;
 mod entry;
 mod json;
 mod rebuild;
 mod record;
 mod seal;
+mod verify;
 
+pub(crate) use books::{Balance, Books};
 pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
 pub(crate) use rebuild::{Leftover, Rebuilder, Rebuilt};
-pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Place, Pseudonyms, RecordError};
+pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Of, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{
     BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, ENVELOPE_MAX, Envelope, RECORDS_TYPE,
     SealError, Signer, digest, payload,
 };
+pub(crate) use verify::{Fault, Report, Statements, Verifier, Wrong};

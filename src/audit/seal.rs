@@ -75,8 +75,8 @@ impl Signer {
 
     /// Signs a payload as what its type says it is.
     pub(crate) fn sign(&self, payload_type: &str, payload: &[u8]) -> Result<[u8; 64], SealError> {
-        let pair = Ed25519KeyPair::from_seed_and_public_key(self.seed.expose(), &self.public.0)
-            .map_err(|_| SealError::Key)?;
+        let pair =
+            Ed25519KeyPair::from_seed_and_public_key(self.seed.expose(), &self.public.0).map_err(|_| SealError::Key)?;
         let signature = pair.sign(&signed_bytes(payload_type, payload));
         signature.as_ref().try_into().map_err(|_| SealError::Key)
     }
@@ -256,6 +256,8 @@ pub(crate) struct Certificate {
     pub(crate) side: Side,
     /// `None` for a key the server uses for its own records.
     pub(crate) session: Option<SessionId>,
+    /// The pseudonym of whoever the session belongs to.
+    pub(crate) subject: Option<String>,
     /// When records may be signed by it.
     pub(crate) from: Timestamp,
     pub(crate) until: Timestamp,
@@ -269,6 +271,8 @@ struct CertificateShape<'a> {
     side: Cow<'a, str>,
     #[serde(default)]
     sid: Option<Cow<'a, str>>,
+    #[serde(default)]
+    sub: Option<String>,
     from: Cow<'a, str>,
     until: Cow<'a, str>,
 }
@@ -282,6 +286,9 @@ impl Certificate {
         json.raw(b",\"side\":").text(self.side.word());
         if let Some(session) = self.session {
             json.raw(b",\"sid\":\"").raw(&session.symbols()).raw(b"\"");
+        }
+        if let Some(subject) = &self.subject {
+            json.raw(b",\"sub\":").text(subject);
         }
         json.raw(b",\"from\":").text(&self.from.to_string());
         json.raw(b",\"until\":").text(&self.until.to_string()).raw(b"}");
@@ -304,6 +311,7 @@ impl Certificate {
             key: PublicKey::parse(&shape.key).ok_or(SealError::Member("key"))?,
             side: Side::parse(&shape.side).ok_or(SealError::Member("side"))?,
             session: session(shape.sid.as_deref())?,
+            subject: shape.sub,
             from: Timestamp::parse(&shape.from).ok_or(SealError::Member("from"))?,
             until: Timestamp::parse(&shape.until).ok_or(SealError::Member("until"))?,
         })
@@ -327,6 +335,7 @@ mod tests {
             key: signer(2).public(),
             side: Side::Client,
             session: Some(SessionId::new(Timestamp::from_millis(1), [3; 10])),
+            subject: Some("5e1f".to_owned()),
             from: Timestamp::from_millis(5),
             until: Timestamp::from_millis(9),
         }
@@ -356,10 +365,7 @@ mod tests {
         let envelope = Envelope::read(&line).unwrap();
         assert_eq!(envelope.write(), line);
         assert_eq!(Certificate::open(&envelope, server.public()).unwrap(), certificate());
-        assert_eq!(
-            Certificate::open(&envelope, signer(2).public()),
-            Err(SealError::Signature(signer(2).public()))
-        );
+        assert_eq!(Certificate::open(&envelope, signer(2).public()), Err(SealError::Signature(signer(2).public())));
         let relabelled = Envelope { payload_type: RECORDS_TYPE, ..envelope };
         assert!(relabelled.verify(server.public()).is_err(), "the type is signed too");
     }

@@ -6,4 +6,5 @@ pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod net;
 pub(crate) mod random;
+pub(crate) mod recorder;
 pub(crate) mod tls;

@@ -96,6 +96,13 @@ pub(crate) struct Happened {
     pub(crate) masked_cells: u64,
 }
 
+impl Happened {
+    /// Nobody saw how it ended.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.outcome == "unknown"
+    }
+}
+
 /// What another key's chain is completed by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Of {
@@ -192,13 +199,13 @@ impl Core {
             asked: shape.q,
             decided: shape.dec,
             happened: shape.res,
-            of: shape.of.map(of).transpose()?,
+            of: shape.of.as_ref().map(of).transpose()?,
             why: shape.why,
         })
     }
 }
 
-fn of(shape: OfShape<'_>) -> Result<Of, RecordError> {
+fn of(shape: &OfShape<'_>) -> Result<Of, RecordError> {
     let key = PublicKey::parse(&shape.key).ok_or(RecordError::Member("of"))?;
     Ok(Of { key, record: shape.record.map(|record| record.get().to_owned()) })
 }

@@ -312,10 +312,7 @@ fn write_end(json: &mut Json<'_>, end: &StatementEnd) {
     let took = u64::try_from(end.took.as_micros()).unwrap_or(u64::MAX);
     write_numbers(json, &[("rows", end.rows), ("bytes", end.bytes), ("dur_us", took)]);
     if end.masked_columns > 0 || end.masked_cells > 0 {
-        write_numbers(
-            json,
-            &[("masked_cols", u64::from(end.masked_columns)), ("masked_cells", end.masked_cells)],
-        );
+        write_numbers(json, &[("masked_cols", u64::from(end.masked_columns)), ("masked_cells", end.masked_cells)]);
     }
     json.raw(b"}");
 }

@@ -154,7 +154,8 @@ fn round(shared: &Shared) -> bool {
     let mut synced = if renamed { shared.folder.sync() } else { Ok(()) };
     for slot in slots {
         // Each is tried, whatever became of the others.
-        synced = synced.and(slot.sync());
+        let one = slot.sync();
+        synced = synced.and(one);
     }
     let mut writer = shared.lock();
     if let Err(error) = synced {

@@ -11,7 +11,11 @@ use crate::domain::Failure;
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    Frame { number: u64, kind: u8, body: Vec<u8> },
+    Frame {
+        number: u64,
+        kind: u8,
+        body: Vec<u8>,
+    },
     /// Frames `from` to `to` should be here and are not.
     Missing {
         from: u64,

@@ -51,8 +51,7 @@ impl RealFolder {
             let text = format!("other users may enter it; run: chmod 700 {}", path.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { path, _lock: lock })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),

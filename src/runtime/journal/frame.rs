@@ -113,9 +113,9 @@ static TABLES: [[u32; 256]; 8] = tables();
 #[expect(clippy::indexing_slicing, reason = "constant evaluation: an index out of range does not compile")]
 const fn table() -> [u32; 256] {
     let mut table = [0u32; 256];
-    let mut byte = 0;
+    let (mut byte, mut start) = (0, 0u32);
     while byte < 256 {
-        let mut value = byte as u32;
+        let mut value = start;
         let mut bit = 0;
         while bit < 8 {
             value = if value & 1 == 1 { (value >> 1) ^ POLYNOMIAL } else { value >> 1 };
@@ -123,6 +123,7 @@ const fn table() -> [u32; 256] {
         }
         table[byte] = value;
         byte += 1;
+        start += 1;
     }
     table
 }

@@ -116,7 +116,7 @@ impl Folder for Memory {
         }
         let contents = Contents::default();
         if work {
-            let zeros = vec![0; length as usize];
+            let zeros = vec![0; place(length)];
             *contents.lock().unwrap() = Bytes { now: zeros.clone(), durable: zeros };
             disk.names.insert(name.to_owned(), Arc::clone(&contents));
         }
@@ -164,15 +164,15 @@ impl Slot for MemorySlot {
         let (work, result) = self.0.call(Op::Write);
         if work {
             let mut contents = self.1.lock().unwrap();
-            let place = contents.now.get_mut(offset as usize..offset as usize + bytes.len());
-            place.expect("within the length set aside").copy_from_slice(bytes);
+            let there = contents.now.get_mut(place(offset)..place(offset) + bytes.len());
+            there.expect("within the length set aside").copy_from_slice(bytes);
         }
         result
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let contents = self.1.lock().unwrap();
-        let there = contents.now.get(offset as usize..).unwrap_or_default();
+        let there = contents.now.get(place(offset)..).unwrap_or_default();
         let count = there.len().min(buffer.len());
         buffer[..count].copy_from_slice(&there[..count]);
         Ok(count)
@@ -192,6 +192,11 @@ impl Slot for MemorySlot {
     }
 }
 
+/// A number as a place in a file.
+fn place(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
 /// xorshift64*; the seed is printed by whoever fails.
 struct Random(u64);
 
@@ -208,7 +213,7 @@ const SMALL: Settings = Settings { segment_bytes: 8 * 1024, reserve: 2, bytes_ma
 
 /// A body that says its own number, of a length that varies.
 fn body(number: u64) -> Vec<u8> {
-    let length = usize::try_from(number * 37 % 300).unwrap();
+    let length = place(number * 37 % 300);
     format!("{number} {}", "x".repeat(length)).into_bytes()
 }
 
@@ -334,11 +339,11 @@ fn every_changed_bit_is_noticed() {
     let files: Vec<String> = memory.disk().names.keys().filter(|name| first_of(name).is_some()).cloned().collect();
     while attempts < 500 {
         let changed = memory.killed();
-        let file = &files[random.below(files.len() as u64) as usize];
+        let file = &files[place(random.below(files.len() as u64))];
         {
             let disk = changed.disk();
             let mut contents = disk.names[file].lock().unwrap();
-            let at = random.below(contents.now.len() as u64) as usize;
+            let at = place(random.below(contents.now.len() as u64));
             if contents.now[at] == 0 && contents.now[at..].iter().take(300).all(|byte| *byte == 0) {
                 continue;
             }
@@ -358,7 +363,7 @@ fn every_changed_bit_is_noticed() {
 fn a_hole_in_the_middle_costs_what_is_in_it_and_says_whether_that_was_acknowledged() {
     let memory = Memory::default();
     let (journal, _) = memory.open(SMALL);
-    let place = |number: u64| (1..number).map(|n| body(n).len() + frame::HEAD).sum::<usize>();
+    let begin = |number: u64| (1..number).map(|n| body(n).len() + frame::HEAD).sum::<usize>();
     for number in 1..=10 {
         let ticket = append(&journal, Importance::Ordinary, number).unwrap();
         if number == 5 {
@@ -367,7 +372,7 @@ fn a_hole_in_the_middle_costs_what_is_in_it_and_says_whether_that_was_acknowledg
     }
     for (hole, acknowledged) in [(3, true), (7, false)] {
         let damaged = memory.killed();
-        damaged.disk().names[&name(1)].lock().unwrap().now[place(hole)..place(hole + 1)].fill(0);
+        damaged.disk().names[&name(1)].lock().unwrap().now[begin(hole)..begin(hole + 1)].fill(0);
         let (journal, opened) = damaged.open(SMALL);
         assert_eq!(opened.last, 10);
         let (frames, missing) = contents(&journal);
@@ -606,7 +611,9 @@ fn killing_the_writer_loses_nothing() {
         let enough = 1 + random.below(700);
         let mut seen = 0;
         while let Some(Ok(line)) = lines.next() {
-            let Some(number) = line.rsplit_once("written ").and_then(|(_, number)| number.parse().ok()) else { continue };
+            let Some(number) = line.rsplit_once("written ").and_then(|(_, number)| number.parse().ok()) else {
+                continue;
+            };
             acknowledged = number;
             seen += 1;
             if seen == enough {
