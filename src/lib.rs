@@ -1,5 +1,6 @@
 //! See `README.md` beside this file for the map.
 
+mod audit;
 mod client;
 mod domain;
 mod engine;

@@ -8,4 +8,5 @@ pub(crate) mod journal;
 pub(crate) mod net;
 pub(crate) mod pump;
 pub(crate) mod random;
+pub(crate) mod recorder;
 pub(crate) mod tls;
