@@ -1,10 +1,12 @@
 //! The outside world, thinly. The only module that may touch it.
 
 pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod env;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod net;
+pub(crate) mod pump;
 pub(crate) mod random;
 pub(crate) mod recorder;
 pub(crate) mod tls;

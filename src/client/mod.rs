@@ -1,0 +1,3 @@
+//! The developer's machine.
+
+pub(crate) mod proxy;
