@@ -72,7 +72,8 @@ struct End {
 impl Books {
     /// Enters a record, if it is about a statement; `side` and `session` are those of the key that signed it.
     pub(crate) fn enter(&mut self, session: SessionId, side: Side, record: &Core) {
-        let Some(id) = record.statement else { return };
+        // What one side refused has no number: the other side never saw it.
+        let Some(id) = record.statement.filter(|id| id.number > 0) else { return };
         let entry = self.statements.entry((session, id)).or_insert_with(|| Entry::Accounts(Box::default()));
         let pair = match entry {
             Entry::Accounts(pair) => pair,
@@ -176,6 +177,15 @@ mod tests {
 
     fn session() -> SessionId {
         SessionId::new(Timestamp::from_millis(1), [0; 10])
+    }
+
+    #[test]
+    fn what_has_no_number_is_nobody_elses_business() {
+        let mut refused = start("a", "b", "deny");
+        refused.statement = Some(StatementId { stream: 1, number: 0 });
+        let mut books = Books::default();
+        books.enter(session(), Side::Client, &refused);
+        assert_eq!(books.unmatched().count(), 0);
     }
 
     fn record(rest: &str) -> Core {

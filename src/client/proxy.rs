@@ -21,7 +21,7 @@ use tracing::debug;
 use crate::domain::{Duration, Failure, Grant, Kind, Secret, Timestamp};
 use crate::engine::{Engine, Scope};
 use crate::runtime::net::{self, Socket};
-use crate::runtime::pump::{Command, Durability, Ended, Pump, Recording};
+use crate::runtime::pump::{Command, Ended, Pump};
 use crate::runtime::recorder::Recorder;
 use crate::runtime::{clock, random};
 use crate::session::{Duty, Session, Setup};

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, SessionId};
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::{Command, Durability, Recording};
+use crate::runtime::pump::Command;
 use crate::runtime::recorder::Recorder;
 use crate::server::credential::Lease;
 use crate::server::resource::Resource;

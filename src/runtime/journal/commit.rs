@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,12 +83,18 @@ impl Shared {
         }
     }
 
+    /// Changes what waiters see, and wakes those who have waited for it.
     fn publish(&self, change: impl FnOnce(&mut Progress)) {
-        // Under the lock that waiting threads hold while they look, so that none misses it.
-        let work = self.lock_work();
-        self.progress.send_modify(change);
-        drop(work);
-        self.wake.notify_all();
+        let mut progress = self.lock_progress();
+        change(&mut progress);
+        let reached = progress.durable.max(progress.failed);
+        let (woken, waiting) =
+            std::mem::take(&mut progress.waiting).into_iter().partition(|(number, _)| *number <= reached);
+        progress.waiting = waiting;
+        drop(progress);
+        self.progressed.notify_all();
+        let woken: Vec<(u64, Waker)> = woken;
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 

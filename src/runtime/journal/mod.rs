@@ -22,13 +22,13 @@ pub(crate) use cursor::{Cursor, Piece};
 pub(crate) use frame::BODY_MAX;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 use crate::domain::{Failure, Kind};
 
@@ -75,8 +75,13 @@ pub(crate) enum Importance {
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    pub(crate) fn number(self) -> u64 {
+    pub(crate) const fn number(self) -> u64 {
         self.0
+    }
+
+    /// The ticket that has this number.
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
     }
 }
 
@@ -88,7 +93,7 @@ pub(crate) struct Journal {
 }
 
 /// How long to wait for a disk that does not answer. What waits is refused then.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most bytes kept in memory because they are not known to be durable. At the 20 MB/s of a busy gateway a disk may
 /// stand still for less than a second before statements are refused.
@@ -106,18 +111,23 @@ struct Shared {
     writer: Mutex<Writer>,
     /// The last durable frame.
     durable: AtomicU64,
-    progress: watch::Sender<Progress>,
+    progress: Mutex<Progress>,
+    /// With `progress`: for threads that wait.
+    progressed: Condvar,
     work: Mutex<commit::Work>,
+    /// With `work`: for the thread that makes frames durable.
     wake: Condvar,
 }
 
 /// What waiters see.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Progress {
     durable: u64,
     /// Frames up to here could not be made durable when it was tried.
     failed: u64,
     why: String,
+    /// Tasks that wait, each for a frame.
+    waiting: Vec<(u64, Waker)>,
 }
 
 /// Everything that changes with an append.
@@ -176,7 +186,7 @@ impl Journal {
         let (writer, opened, opened_durable) =
             open_writer(&*folder, &settings).map_err(|error| cannot(&place, "be opened", &error))?;
         let durable = AtomicU64::new(opened.last);
-        let (progress, _) = watch::channel(Progress { durable: opened.last, ..Progress::default() });
+        let progress = Mutex::new(Progress { durable: opened.last, ..Progress::default() });
         let shared = Arc::new(Shared {
             folder,
             settings,
@@ -186,6 +196,7 @@ impl Journal {
             writer: Mutex::new(writer),
             durable,
             progress,
+            progressed: Condvar::new(),
             work: Mutex::default(),
             wake: Condvar::new(),
         });
@@ -209,47 +220,64 @@ impl Journal {
         if self.is_durable(ticket) {
             return Ok(());
         }
-        let mut progress = self.shared.progress.subscribe();
-        self.shared.want(ticket.0);
-        let done = progress.wait_for(|progress| progress.durable.max(progress.failed) >= ticket.0);
-        match tokio::time::timeout(SYNC_TIMEOUT, done).await {
-            Ok(Ok(progress)) if progress.durable >= ticket.0 => Ok(()),
-            Ok(Ok(progress)) => Err(self.shared.refusal(&progress.why)),
-            Ok(Err(_)) => Err(self.shared.refusal("it was closed")),
-            Err(_) => Err(self.shared.refusal("the disk does not answer")),
-        }
+        let done = poll_fn(|cx| self.poll_durable(cx, ticket));
+        tokio::time::timeout(SYNC_TIMEOUT, done).await.unwrap_or_else(|_| Err(self.too_slow()))
     }
 
-    /// The same for callers that are not tasks.
+    /// Ready once a frame is durable or could not be made so. Whoever polls does not wait longer than
+    /// [`SYNC_TIMEOUT`], and then says [`Journal::too_slow`].
+    pub(crate) fn poll_durable(&self, cx: &mut Context<'_>, ticket: Ticket) -> Poll<Result<(), Failure>> {
+        if self.is_durable(ticket) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut progress = self.shared.lock_progress();
+        if progress.durable >= ticket.0 {
+            return Poll::Ready(Ok(()));
+        }
+        if progress.failed >= ticket.0 {
+            return Poll::Ready(Err(self.shared.refusal(&progress.why)));
+        }
+        let waiter = (ticket.0, cx.waker());
+        if !progress.waiting.iter().any(|(number, waker)| *number == waiter.0 && waker.will_wake(waiter.1)) {
+            progress.waiting.push((waiter.0, waiter.1.clone()));
+        }
+        drop(progress);
+        self.shared.want(ticket.0);
+        Poll::Pending
+    }
+
+    /// What to say when a frame did not become durable in time.
+    pub(crate) fn too_slow(&self) -> Failure {
+        self.shared.refusal("the disk does not answer")
+    }
+
+    /// Waits until a frame is durable, for callers that are not tasks.
     pub(crate) fn wait_durable(&self, ticket: Ticket) -> Result<(), Failure> {
         if self.is_durable(ticket) {
             return Ok(());
         }
         self.shared.want(ticket.0);
-        let work = self.shared.lock_work();
-        let waiting = |_: &mut commit::Work| {
-            let progress = self.shared.progress.borrow();
-            progress.durable.max(progress.failed) < ticket.0
-        };
-        let (guard, _) =
-            self.shared.wake.wait_timeout_while(work, SYNC_TIMEOUT, waiting).unwrap_or_else(PoisonError::into_inner);
-        drop(guard);
-        if self.is_durable(ticket) {
-            return Ok(());
+        let waiting = |progress: &mut Progress| progress.durable.max(progress.failed) < ticket.0;
+        let progress = self.shared.lock_progress();
+        let (progress, _) = self
+            .shared
+            .progressed
+            .wait_timeout_while(progress, SYNC_TIMEOUT, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        if progress.durable >= ticket.0 {
+            Ok(())
+        } else if progress.failed >= ticket.0 {
+            Err(self.shared.refusal(&progress.why))
+        } else {
+            Err(self.too_slow())
         }
-        let why = self.shared.progress.borrow().why.clone();
-        Err(self.shared.refusal(if why.is_empty() { "the disk does not answer" } else { &why }))
     }
 
-    /// Tells when something has become durable.
-    pub(crate) fn watch(&self) -> impl Future<Output = ()> + use<> {
-        let mut progress = self.shared.progress.subscribe();
-        // Everything up to now counts as seen; a journal that is gone will never change again.
-        async move {
-            if progress.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+    /// Waits until more than `seen` frames are durable, or until the time is over.
+    pub(crate) fn wait_beyond(&self, seen: u64, patience: Duration) {
+        let waiting = |progress: &mut Progress| progress.durable <= seen;
+        let progress = self.shared.lock_progress();
+        drop(self.shared.progressed.wait_timeout_while(progress, patience, waiting));
     }
 
     /// The last frame that is durable.
@@ -262,10 +290,10 @@ impl Journal {
         self.shared.lock().segments.front().map_or(0, |segment| segment.first)
     }
 
-    /// Why new things are refused at the moment, if they are.
-    pub(crate) fn refuses(&self) -> Option<Failure> {
-        let full = self.shared.lock().full.clone();
-        full.map(|why| self.shared.refusal(&why))
+    /// Whether something new may begin.
+    pub(crate) fn ready(&self) -> Result<(), Failure> {
+        let refused = self.shared.lock().refuses(Importance::Ordinary);
+        refused.map_or(Ok(()), |why| Err(self.shared.refusal(&why)))
     }
 
     /// Lets go of the segments whose frames all have numbers up to `last`.
@@ -312,6 +340,10 @@ impl Shared {
             Ok(()) => Ok(Ticket(number)),
             Err(error) => Err(self.refusal(&error.to_string())),
         }
+    }
+
+    fn lock_progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {

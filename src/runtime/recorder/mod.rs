@@ -5,9 +5,13 @@
 //! a record is protected like any file of ours; after a crash it is re-signed as *recovered* by whoever finds it.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as Polled, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
 
 use crate::audit::{
     self, BATCH_MAX, BATCH_RECORDS_MAX, Chain, Context, Encoder, Entry, Envelope, Place, RECORD_KIND, RECORDS_TYPE,
@@ -16,7 +20,8 @@ use crate::audit::{
 use crate::domain::{
     Event, Failure, Happening, Kind, Outcome, PublicKey, RecordId, SessionId, StatementEnd, StatementId, Timestamp,
 };
-use crate::runtime::journal::{Importance, Journal, Ticket};
+use crate::runtime::journal::{Importance, Journal, SYNC_TIMEOUT, Ticket};
+use crate::runtime::pump::{self, Records};
 use crate::runtime::{clock, random};
 
 /// Longest time between a record and its signature.
@@ -92,13 +97,26 @@ impl Recorders {
                 last: Ticket::default(),
             }),
         };
-        Ok(Recorder(Arc::new(Handle { book: Arc::new(book) })))
+        Ok(Recorder::of(Arc::new(Handle { book: Arc::new(book) })))
     }
 }
 
 /// Records for one key. Clones share it; when the last one is dropped, it is closed.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorder(Arc<Handle>);
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    handle: Arc<Handle>,
+    /// Until when this clone waits for a record to be durable. Kept, because setting a timer anew is cheaper than
+    /// making one.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The record it waits for.
+    waiting: Option<Ticket>,
+}
+
+impl Clone for Recorder {
+    fn clone(&self) -> Self {
+        Self::of(Arc::clone(&self.handle))
+    }
+}
 
 #[derive(Debug)]
 struct Handle {
@@ -113,9 +131,17 @@ impl Drop for Handle {
 }
 
 impl Recorder {
+    fn of(handle: Arc<Handle>) -> Self {
+        Self { handle, deadline: None, waiting: None }
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.handle.book.shared.journal
+    }
+
     /// Writes a record. When this returns, the record survives the death of this process.
     pub(crate) fn record(&self, event: &Event) -> Result<Ticket, Failure> {
-        self.0.book.record(event)
+        self.handle.book.record(event)
     }
 
     /// Why nothing can be recorded at the moment, if so.
@@ -125,23 +151,49 @@ impl Recorder {
 
     /// Whether a record survives the death of the machine.
     pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
-        self.0.book.shared.journal.is_durable(ticket)
+        self.journal().is_durable(ticket)
     }
 
     /// Waits until a record is durable. May be given up half way.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Failure> {
-        self.0.book.shared.journal.durable(ticket).await
+        self.journal().durable(ticket).await
     }
 
     /// Signs what is not signed yet and wipes the key. What comes after is refused. The ticket is that of the last
     /// signature.
     pub(crate) fn close(&self) -> Result<Ticket, Failure> {
-        self.0.book.close()
+        self.handle.book.close()
     }
 
     /// The key's public half.
     pub(crate) fn key(&self) -> PublicKey {
-        self.0.book.key
+        self.handle.book.key
+    }
+}
+
+impl Records for Recorder {
+    fn ready(&self) -> Result<(), Failure> {
+        self.journal().ready()
+    }
+
+    fn record(&self, event: &Event) -> Result<pump::Place, Failure> {
+        Self::record(self, event).map(|ticket| pump::Place(ticket.number()))
+    }
+
+    fn poll_durable(&mut self, cx: &mut Polled<'_>, place: pump::Place) -> Poll<Result<(), Failure>> {
+        let ticket = Ticket::from_number(place.0);
+        let done = self.journal().poll_durable(cx, ticket);
+        if done.is_ready() {
+            self.waiting = None;
+            return done;
+        }
+        let until = tokio::time::Instant::from_std(clock::monotonic()) + SYNC_TIMEOUT;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if self.waiting != Some(ticket) {
+            self.waiting = Some(ticket);
+            deadline.as_mut().reset(until);
+        }
+        deadline.as_mut().poll(cx).map(|()| Err(self.journal().too_slow()))
     }
 }
 
