@@ -5,8 +5,7 @@
 //! at its barrier while everything else goes on.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -17,10 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use crate::domain::{Failure, Kind};
+use crate::domain::{Event, Failure, Kind};
 use crate::runtime::clock;
-use crate::runtime::journal::Ticket;
-use crate::runtime::recorder::Recorder;
 use crate::session::{Closing, Session, Turn};
 
 /// Bytes read at once. Measured: between 16 and 256 KiB the size makes no difference a relay can show.
@@ -35,6 +32,20 @@ const BUFFER_KEPT: usize = 4 * 1024;
 /// How long a closing connection may take to deliver its last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// A record's place in line. Once durable, everything recorded before it is durable too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(pub(crate) u64);
+
+/// Where events go before their effects happen.
+pub(crate) trait Records {
+    /// Whether anything can be recorded now.
+    fn ready(&self) -> Result<(), Failure>;
+    /// Takes an event. Returns at once; durability is asked for with the place.
+    fn record(&self, event: &Event) -> Result<Place, Failure>;
+    /// Ready once the event at this place is durable, or cannot become so.
+    fn poll_durable(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Result<(), Failure>>;
+}
+
 /// How sure it must be that a record survives before its statement may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
@@ -42,46 +53,6 @@ pub(crate) enum Durability {
     Written,
     /// The disk has it.
     Synced,
-}
-
-/// Where a connection's events go before their effects happen.
-pub(crate) struct Recording {
-    recorder: Recorder,
-    durability: Durability,
-    /// The wait for one ticket, kept while it lasts.
-    waiting: Option<Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>>,
-}
-
-impl Recording {
-    pub(crate) fn new(recorder: Recorder, durability: Durability) -> Self {
-        Self { recorder, durability, waiting: None }
-    }
-
-    /// Whether anything can be recorded now.
-    fn ready(&self) -> Result<(), Failure> {
-        self.recorder.refuses().map_or(Ok(()), Err)
-    }
-
-    /// Ready once the event with this ticket is as durable as it must be, or cannot become so.
-    fn poll_durable(&mut self, cx: &mut Context<'_>, ticket: Ticket) -> Poll<Result<(), Failure>> {
-        if self.durability == Durability::Written || self.recorder.is_durable(ticket) {
-            self.waiting = None;
-            return Poll::Ready(Ok(()));
-        }
-        let waiting = self.waiting.get_or_insert_with(|| {
-            let recorder = self.recorder.clone();
-            Box::pin(async move { recorder.durable(ticket).await })
-        });
-        let outcome = ready!(waiting.as_mut().poll(cx));
-        self.waiting = None;
-        Poll::Ready(outcome)
-    }
-}
-
-impl fmt::Debug for Recording {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recording").field("durability", &self.durability).finish_non_exhaustive()
-    }
 }
 
 /// What may be said to a running pump from outside.
@@ -100,18 +71,19 @@ pub(crate) struct Ended {
 
 /// A session between its two sockets.
 #[derive(Debug)]
-pub(crate) struct Pump<C, D> {
+pub(crate) struct Pump<C, D, R> {
     session: Session,
     client: C,
     database: D,
-    records: Recording,
+    records: R,
+    durability: Durability,
     commands: mpsc::Receiver<Command>,
     /// No more commands will come.
     commands_closed: bool,
     to_client: Outbox,
     to_database: Outbox,
-    /// Positions in `to_database` that wait for a record to be durable, in order.
-    barriers: VecDeque<(u64, Ticket)>,
+    /// Positions in `to_database` that wait for a place to be durable, in order.
+    barriers: VecDeque<(u64, Place)>,
     turn: Turn,
     closing: Option<Closing>,
     last_words: Pin<Box<Sleep>>,
@@ -184,17 +156,18 @@ impl Outbox {
     }
 }
 
-impl<C, D> Pump<C, D>
+impl<C, D, R> Pump<C, D, R>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     D: AsyncRead + AsyncWrite + Unpin,
+    R: Records,
 {
     /// `greeting` goes to the client first.
     pub(crate) fn new(
         session: Session,
         client: C,
         database: D,
-        records: Recording,
+        (records, durability): (R, Durability),
         commands: mpsc::Receiver<Command>,
         greeting: Vec<u8>,
     ) -> Self {
@@ -203,6 +176,7 @@ where
             client,
             database,
             records,
+            durability,
             commands,
             commands_closed: false,
             to_client: Outbox { bytes: greeting, ..Outbox::default() },
@@ -272,8 +246,8 @@ where
 
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        while let Some((_, ticket)) = self.barriers.front().copied() {
-            match self.records.poll_durable(cx, ticket) {
+        while let Some((_, place)) = self.barriers.front() {
+            match self.records.poll_durable(cx, *place) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => {
                     self.barriers.pop_front();
@@ -348,11 +322,11 @@ where
 
     /// Moves a turn's results to where they go: events to the records first, then bytes, with their barriers.
     fn settle(&mut self) {
-        let mut tickets = Vec::new();
+        let mut places = Vec::new();
         let mut failed = None;
         for event in self.turn.events.drain(..) {
-            match self.records.recorder.record(&event) {
-                Ok(ticket) => tickets.push(ticket),
+            match self.records.record(&event) {
+                Ok(place) => places.push(place),
                 Err(failure) => {
                     failed = Some(failure);
                     break;
@@ -365,9 +339,13 @@ where
         }
         let base = self.to_database.end();
         for barrier in self.turn.barriers.drain(..) {
-            if let Some(ticket) = barrier.events.checked_sub(1).and_then(|index| tickets.get(index)) {
+            if self.durability == Durability::Written {
+                // `record` has returned, which is all that was asked for.
+                continue;
+            }
+            if let Some(place) = barrier.events.checked_sub(1).and_then(|index| places.get(index)) {
                 let position = base.saturating_add(u64::try_from(barrier.from).unwrap_or(u64::MAX));
-                self.barriers.push_back((position, *ticket));
+                self.barriers.push_back((position, *place));
             }
         }
         self.to_client.take(&mut self.turn.to_client);

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, SessionId};
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::Command;
+use crate::runtime::pump::{Command, Durability};
 use crate::runtime::recorder::Recorder;
 use crate::server::credential::Lease;
 use crate::server::resource::Resource;
@@ -75,8 +75,8 @@ pub(crate) struct Opening {
 
 impl Live {
     /// Where one connection's events go.
-    pub(crate) fn recording(&self) -> Recording {
-        Recording::new(self.recorder.clone(), self.durability)
+    pub(crate) fn records(&self) -> (Recorder, Durability) {
+        (self.recorder.clone(), self.durability)
     }
 
     /// Takes a number for a new stream and the ear on which it is told to end.

@@ -144,11 +144,6 @@ impl Recorder {
         self.handle.book.record(event)
     }
 
-    /// Why nothing can be recorded at the moment, if so.
-    pub(crate) fn refuses(&self) -> Option<Failure> {
-        self.0.book.shared.journal.refuses()
-    }
-
     /// Whether a record survives the death of the machine.
     pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
         self.journal().is_durable(ticket)
