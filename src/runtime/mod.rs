@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod database;
+pub(crate) mod drain;
 pub(crate) mod env;
 pub(crate) mod files;
 pub(crate) mod http;

@@ -43,16 +43,13 @@ pub(crate) struct Settings {
     pub(crate) reserve: usize,
     /// Most bytes of segments at the same time, the reserve not counted. More means that nobody takes them away.
     pub(crate) bytes_max: u64,
-    /// The journal's numbers go on from here, if it does not know better: one more than the last number whose frame
-    /// is known to have been taken away.
-    pub(crate) first: u64,
 }
 
 impl Settings {
     /// Segments of 4 MiB, because the newest is read whole at opening; a reserve of 16 MiB, which is room for the ends
     /// of some 50,000 statements.
     pub(crate) const fn new(bytes_max: u64) -> Self {
-        Self { segment_bytes: 4 * 1024 * 1024, reserve: 4, bytes_max, first: 1 }
+        Self { segment_bytes: 4 * 1024 * 1024, reserve: 4, bytes_max }
     }
 
     /// Segments to have set aside: the reserve, and the next.
@@ -296,18 +293,22 @@ impl Journal {
         refused.map_or(Ok(()), |why| Err(self.shared.refusal(&why)))
     }
 
+    /// The oldest frame there will be when everything up to `last` is let go; `None` when that changes nothing.
+    pub(crate) fn first_after(&self, last: u64) -> Option<u64> {
+        let writer = self.shared.lock();
+        let kept = writer.segments.iter().map(|segment| segment.first).filter(|first| *first <= last.saturating_add(1));
+        let newest = kept.max();
+        newest.filter(|first| writer.segments.front().is_some_and(|oldest| oldest.first < *first))
+    }
+
     /// Lets go of the segments whose frames all have numbers up to `last`.
     pub(crate) fn free(&self, last: u64) -> Result<(), Failure> {
+        let Some(kept) = self.first_after(last) else { return Ok(()) };
         let mut writer = self.shared.lock();
-        let mut names = Vec::new();
-        while let (Some(oldest), Some(second)) = (writer.segments.front(), writer.segments.get(1)) {
-            if second.first > last.saturating_add(1) {
-                break;
-            }
-            names.push(name(oldest.first));
-            writer.segments.pop_front();
-        }
+        let names: Vec<_> = writer.segments.iter().map(|segment| segment.first).filter(|first| *first < kept).collect();
+        writer.segments.retain(|segment| segment.first >= kept);
         drop(writer);
+        let names: Vec<_> = names.into_iter().map(name).collect();
         for name in names {
             let removed = self.shared.folder.remove(&name);
             removed.map_err(|error| cannot(&self.shared.place, "be shortened", &error))?;
@@ -441,14 +442,14 @@ impl Writer {
 /// later frames say, was durable.
 fn open_writer(folder: &dyn Folder, settings: &Settings) -> io::Result<(Writer, Opened, u64)> {
     let segments = open_segments(folder)?;
-    let mut opened = Opened { last: settings.first.saturating_sub(1), torn: 0 };
-    let (mut offset, mut usable, mut durable) = (0, false, opened.last);
+    let mut opened = Opened::default();
+    let (mut offset, mut usable, mut durable) = (0, false, 0);
     for (age, segment) in segments.iter().rev().enumerate() {
         let end = cursor::find_end(&*segment.slot, segment.first)?;
         if age == 0 {
-            opened = Opened { last: end.last.max(opened.last), torn: end.torn };
+            opened = Opened { last: end.last, torn: end.torn };
             offset = end.offset;
-            usable = end.torn == 0 && end.last == opened.last && end.length == settings.segment_bytes;
+            usable = end.torn == 0 && end.length == settings.segment_bytes;
         }
         durable = durable.max(end.durable);
         if end.last >= segment.first {

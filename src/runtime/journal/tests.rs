@@ -209,7 +209,7 @@ impl Random {
     }
 }
 
-const SMALL: Settings = Settings { segment_bytes: 8 * 1024, reserve: 2, bytes_max: 1024 * 1024, first: 1 };
+const SMALL: Settings = Settings { segment_bytes: 8 * 1024, reserve: 2, bytes_max: 1024 * 1024 };
 
 /// A body that says its own number, of a length that varies.
 fn body(number: u64) -> Vec<u8> {
@@ -289,9 +289,6 @@ fn segments_are_freed_from_the_oldest_and_numbers_go_on() {
     let (journal, opened) = memory.open(SMALL);
     assert_eq!(opened.last, 300);
     drop(journal);
-    // Whoever took the frames away knows more than a folder that was emptied.
-    let (journal, opened) = Memory::default().open(Settings { first: 301, ..SMALL });
-    assert_eq!((opened.last, append(&journal, Importance::Ordinary, 301).unwrap()), (300, Ticket(301)));
 }
 
 #[test]

@@ -154,6 +154,12 @@ impl Recorder {
         self.journal().durable(ticket).await
     }
 
+    /// Signs what is not signed yet, and waits until all of it is durable. Blocks.
+    pub(crate) fn sign_now(&self) -> Result<(), Failure> {
+        let last = self.handle.book.sign_all()?;
+        self.journal().wait_durable(last)
+    }
+
     /// Signs what is not signed yet and wipes the key. What comes after is refused. The ticket is that of the last
     /// signature.
     pub(crate) fn close(&self) -> Result<Ticket, Failure> {
