@@ -5,5 +5,6 @@ pub(crate) mod login;
 mod oauth;
 pub(crate) mod profile;
 pub(crate) mod proxy;
+pub(crate) mod session;
 pub(crate) mod token_store;
 mod tunnel;
