@@ -1,5 +1,6 @@
 //! The developer's machine.
 
+pub(crate) mod endpoint;
 pub(crate) mod gateway;
 pub(crate) mod login;
 mod oauth;
