@@ -2,14 +2,18 @@
 
 mod completions;
 mod connect;
+mod exec;
 mod exit;
 mod login;
 mod logout;
 mod ls;
 mod man;
 mod output;
+mod result;
 mod server;
+mod session;
 mod status;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,6 +43,8 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &status::Status,
     &ls::Ls,
     &connect::Connect,
+    &exec::Exec,
+    &session::Session,
     &server::Server,
     &completions::Completions,
     &man::Man,

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
+use super::exec::Sink;
 use crate::wire::postgres::Column;
 
 /// How rows are written. The words are those of `--format`.
@@ -99,6 +100,15 @@ impl<W: Write> Printer<W> {
         self.out.flush()
     }
 
+    /// Bytes as they come.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn flush_block(&mut self) -> io::Result<()> {
         let mut table = Table::new();
         table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Disabled);
@@ -128,6 +138,13 @@ impl<W: Write> Printer<W> {
             self.out.write_all(json_value(kind, cell.as_deref()).as_bytes())?;
         }
         self.out.write_all(b"}")
+    }
+}
+
+impl Printer<Sink<'_>> {
+    /// Something for the person, after the data so far.
+    pub(crate) fn talk(&mut self, text: &str) {
+        self.out.talk(text);
     }
 }
 

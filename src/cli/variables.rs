@@ -35,13 +35,34 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The statements of a text, each without its semicolon. A text that cannot be split is one statement: the gateway says
-/// what is wrong with it.
+/// The statements of a text, each without its semicolon. Nothing is ever left out: a text that cannot be split is one
+/// statement, and the gateway says what is wrong with it.
 pub(crate) fn statements(text: &str) -> Vec<&str> {
-    match pg_query::split_with_scanner(text) {
-        Ok(parts) => parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect(),
-        Err(_) => vec![text],
+    let parts = match pg_query::split_with_parser(text) {
+        Ok(parts) => parts,
+        // Variables are not SQL yet: split at semicolons that stand outside of strings, comments and parentheses.
+        Err(_) => split_at_semicolons(text).unwrap_or_else(|| vec![text]),
+    };
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn split_at_semicolons(text: &str) -> Option<Vec<&str>> {
+    let scanned = pg_query::scan(text).ok()?;
+    let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0i32);
+    for token in &scanned.tokens {
+        match token.token() {
+            Token::Ascii40 => depth += 1,
+            Token::Ascii41 => depth -= 1,
+            Token::Ascii59 if depth == 0 => {
+                let place = span(token)?;
+                parts.push(text.get(from..place.start)?);
+                from = place.end;
+            }
+            _ => {}
+        }
     }
+    parts.push(text.get(from..)?);
+    Some(parts)
 }
 
 /// Puts variables into a statement. A name nobody set is a mistake, said with what is set.
@@ -166,6 +187,15 @@ mod tests {
     #[test]
     fn texts_are_split_as_the_server_splits_them() {
         assert_eq!(statements("select ';'; select $$;$$ -- ;\n; "), ["select ';'", "select $$;$$ -- ;"]);
-        assert_eq!(statements(""), Vec::<&str>::new());
+        assert_eq!(
+            statements("select :id; select f(:a; 1) -- ;\n; select 2"),
+            ["select :id", "select f(:a; 1) -- ;", "select 2"]
+        );
+        assert_eq!(statements("selec 1; drop table t"), ["selec 1", "drop table t"]);
+        let atomic = "create function f() returns int begin atomic select 1; select 2; end";
+        assert_eq!(statements(&format!("{atomic}; select 3")), [atomic, "select 3"]);
+        assert_eq!(statements("\\d"), ["\\d"]);
+        assert_eq!(statements("select 'no end"), ["select 'no end"]);
+        assert_eq!(statements(" \n"), Vec::<&str>::new());
     }
 }

@@ -177,6 +177,11 @@ impl<D: Dial> Endpoint<D> {
         }
     }
 
+    /// Serves a caller of this very process.
+    pub(crate) async fn serve_own(self: Arc<Self>, stream: tokio::net::UnixStream) {
+        self.serve(Socket::Unix(stream), Caller::Ourselves).await;
+    }
+
     /// Serves one caller.
     async fn serve(self: Arc<Self>, socket: Socket, caller: Caller) {
         let admitted = {

@@ -107,9 +107,14 @@ pub(crate) async fn open(address: &Address, login: &Login) -> Result<Opened, Con
     let socket = dial(address).await?;
     let attempt = async {
         let (socket, binding) = secure(socket, address).await?;
-        log_in(socket, login, binding).await
+        log_in_bound(socket, login, binding).await
     };
     tokio::time::timeout(LOGIN_TIMEOUT, attempt).await.map_err(|_| ConnectError::Slow)?
+}
+
+/// Logs in on a connection that is there already and needs no further proof of either side.
+pub(crate) async fn log_in(socket: Socket, login: &Login) -> Result<Opened, ConnectError> {
+    log_in_bound(socket, login, ChannelBinding::None).await
 }
 
 /// Sends a CancelRequest and waits until the server has taken it.
@@ -162,7 +167,7 @@ async fn secure(socket: Socket, address: &Address) -> Result<(Socket, ChannelBin
     Ok((Socket::Dialled(Box::new(stream)), binding))
 }
 
-async fn log_in(mut socket: Socket, login: &Login, binding: ChannelBinding) -> Result<Opened, ConnectError> {
+async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding) -> Result<Opened, ConnectError> {
     let mut parameters = vec![("user".to_owned(), login.user.clone()), ("database".to_owned(), login.database.clone())];
     parameters.extend(login.parameters.iter().cloned());
     let startup = Startup { version: Version::V3_2, negotiate: None, parameters };
@@ -278,6 +283,15 @@ impl Connection {
         drop(bind);
         Writer::message(&mut out, b'D').u8(b'P').text("");
         Writer::message(&mut out, b'E').text("").u32(0);
+        drop(Writer::message(&mut out, b'S'));
+        self.send(&out).await
+    }
+
+    /// Answers a server that wants COPY data and gets none.
+    pub(crate) async fn refuse_copy(&mut self, why: &str) -> Result<(), QueryError> {
+        let mut out = Vec::new();
+        Writer::message(&mut out, b'f').text(why);
+        // In an extended-query batch the server has ignored the Sync that came with the command.
         drop(Writer::message(&mut out, b'S'));
         self.send(&out).await
     }
