@@ -1,10 +1,14 @@
 //! See `README.md` beside this file for the map.
 
 mod audit;
+mod cli;
 mod client;
 mod domain;
 mod engine;
+mod identity;
 mod runtime;
 mod server;
 mod session;
 mod wire;
+
+pub use cli::run;

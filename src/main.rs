@@ -1,1 +1,5 @@
-fn main() {}
+//! Hands the command line to the library and gives back its exit code.
+
+fn main() -> std::process::ExitCode {
+    gov::run()
+}

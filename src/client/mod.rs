@@ -1,3 +1,9 @@
 //! The developer's machine.
 
+pub(crate) mod gateway;
+pub(crate) mod login;
+mod oauth;
+pub(crate) mod profile;
 pub(crate) mod proxy;
+pub(crate) mod token_store;
+mod tunnel;

@@ -21,7 +21,7 @@ use tracing::debug;
 use crate::domain::{Duration, Failure, Grant, Kind, Secret, Timestamp};
 use crate::engine::{Engine, Scope};
 use crate::runtime::net::{self, Socket};
-use crate::runtime::pump::{Command, Ended, Pump};
+use crate::runtime::pump::{Command, Durability, Ended, Pump};
 use crate::runtime::recorder::Recorder;
 use crate::runtime::{clock, random};
 use crate::session::{Duty, Session, Setup};
@@ -374,7 +374,9 @@ async fn run(dialled: Dialled, socket: Socket, greeting: Vec<u8>) -> Ended {
         }
     });
     let session = Session::new(setup, Scope::default());
-    let outcome = Pump::new(session, socket, dialled.socket, dialled.recorder, receiver, greeting).run().await;
+    // The gateway waits for its disk before anything runs; the client's own account needs only survive the client.
+    let records = (dialled.recorder, Durability::Written);
+    let outcome = Pump::new(session, socket, dialled.socket, records, receiver, greeting).run().await;
     watcher.abort();
     outcome
 }

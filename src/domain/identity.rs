@@ -21,6 +21,10 @@ impl IdentityKind {
             Self::Agent => "agent",
         }
     }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Person, Self::Workload, Self::Agent].into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// How the identity was proved.
@@ -30,6 +34,19 @@ pub(crate) enum Method {
     IdToken,
     /// A JWT access token (RFC 9068) from the configured issuer.
     AccessToken,
+}
+
+impl Method {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::IdToken => "id_token",
+            Self::AccessToken => "access_token",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::IdToken, Self::AccessToken].into_iter().find(|method| method.word() == word)
+    }
 }
 
 /// One link of the chain of those who act for the subject (RFC 8693 section 4.1, claim `act`).

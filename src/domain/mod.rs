@@ -23,5 +23,5 @@ pub(crate) use key::PublicKey;
 pub(crate) use resource::{Environment, Labels, ProtocolName};
 pub(crate) use secret::Secret;
 pub(crate) use statement::{Operation, Parse, Relation, Statement, Touch};
-pub(crate) use time::{Duration, Timestamp};
+pub(crate) use time::{Duration, Timestamp, parse_duration, print_duration};
 pub(crate) use verdict::{Action, Reason, Verdict};

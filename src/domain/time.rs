@@ -60,6 +60,41 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A length of time as people write it: numbers with `s`, `m`, `h` or `d`, for example `90s` or `1h30m`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, behind) = rest.split_at_checked(end)?;
+        let (unit, behind) = behind.split_at_checked(1)?;
+        let seconds: u64 = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))?;
+        rest = behind;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// A length of time as [`parse_duration`] reads it, in whole seconds.
+pub(crate) fn print_duration(length: Duration) -> String {
+    let mut rest = length.as_secs();
+    let mut out = String::new();
+    for (unit, seconds) in [('d', 24 * 60 * 60), ('h', 60 * 60), ('m', 60), ('s', 1)] {
+        if rest >= seconds {
+            out.push_str(&(rest / seconds).to_string());
+            out.push(unit);
+            rest %= seconds;
+        }
+    }
+    if out.is_empty() { "0s".to_owned() } else { out }
+}
+
 /// Days since 1970-01-01 to a Gregorian date. Howard Hinnant, "chrono-compatible low-level date algorithms",
 /// `civil_from_days`, for dates from 1970 on.
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
@@ -99,5 +134,22 @@ mod tests {
         assert_eq!(last.after(Duration::from_secs(1)), last);
         assert_eq!(Timestamp::from_millis(5).before(Duration::from_secs(1)), Timestamp::from_millis(0));
         assert_eq!(Timestamp::from_millis(5).since(last), Duration::ZERO);
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (text, seconds) in
+            [("90s", 90), ("15m", 900), ("1h30m", 5400), ("1d", 86_400), ("1d2h3m4s", 93_784), ("0s", 0)]
+        {
+            let length = Duration::from_secs(seconds);
+            assert_eq!(parse_duration(text), Some(length), "{text}");
+            assert_eq!(parse_duration(&print_duration(length)), Some(length), "{text}");
+        }
+        for bad in
+            ["", "1", "h", "1h30", "-1h", "1.5h", "1y", "1 h", "1hé", "99999999999999999999s", "9999999999999999d"]
+        {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+        assert_eq!(print_duration(Duration::from_secs(5400)), "1h30m");
     }
 }

@@ -26,6 +26,11 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
     base(dirs::data_local_dir())
 }
 
+/// The authorities of servers on loopback that this user has started; clients believe them about loopback only.
+pub(crate) fn loopback_authorities() -> Result<PathBuf, Failure> {
+    Ok(data_dir()?.join("dev-ca.pem"))
+}
+
 /// Where sockets live while somebody is logged in: `$XDG_RUNTIME_DIR/gov`, or a folder of our own in the data
 /// directory where the system has no such place.
 pub(crate) fn runtime_dir() -> Result<PathBuf, Failure> {

@@ -33,6 +33,33 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Writes a file that everybody may read, such as a manual page.
+#[expect(clippy::disallowed_methods, reason = "neither secret nor precious: it can be made again")]
+pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, contents)
+}
+
+/// Removes a file. Also succeeds when there is none.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Waits until no other process holds this file, and holds it until the result is dropped. Blocks.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        create_private_dir(folder)?;
+    }
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Creates a folder, and those above it, for the owner only. A folder that exists keeps its mode.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

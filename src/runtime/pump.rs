@@ -46,6 +46,15 @@ pub(crate) trait Records {
     fn poll_durable(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Result<(), Failure>>;
 }
 
+/// How sure it must be that a record survives before its statement may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The operating system has it: it survives the death of this process, not of the machine.
+    Written,
+    /// The disk has it.
+    Synced,
+}
+
 /// What may be said to a running pump from outside.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -67,6 +76,7 @@ pub(crate) struct Pump<C, D, R> {
     client: C,
     database: D,
     records: R,
+    durability: Durability,
     commands: mpsc::Receiver<Command>,
     /// No more commands will come.
     commands_closed: bool,
@@ -157,7 +167,7 @@ where
         session: Session,
         client: C,
         database: D,
-        records: R,
+        (records, durability): (R, Durability),
         commands: mpsc::Receiver<Command>,
         greeting: Vec<u8>,
     ) -> Self {
@@ -166,6 +176,7 @@ where
             client,
             database,
             records,
+            durability,
             commands,
             commands_closed: false,
             to_client: Outbox { bytes: greeting, ..Outbox::default() },
@@ -328,6 +339,10 @@ where
         }
         let base = self.to_database.end();
         for barrier in self.turn.barriers.drain(..) {
+            if self.durability == Durability::Written {
+                // `record` has returned, which is all that was asked for.
+                continue;
+            }
             if let Some(place) = barrier.events.checked_sub(1).and_then(|index| places.get(index)) {
                 let position = base.saturating_add(u64::try_from(barrier.from).unwrap_or(u64::MAX));
                 self.barriers.push_back((position, *place));

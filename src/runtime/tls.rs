@@ -7,11 +7,12 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 
 use crate::domain::{Failure, Kind, Secret};
 
 const OURS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+const WEB: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 const DATABASES: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// A certificate chain and its key, as PEM texts.
@@ -26,6 +27,8 @@ pub(crate) struct CertifiedPem {
 pub(crate) enum Trust {
     /// What the operating system believes.
     System,
+    /// What the operating system believes, and certificates issued under these, as PEM.
+    SystemAnd(String),
     /// Only certificates issued under these, as PEM.
     Only(String),
 }
@@ -63,6 +66,11 @@ pub(crate) fn database_client(trust: &Trust) -> Result<Arc<ClientConfig>, Failur
     client_config(DATABASES, trust, &["postgresql"]).map(Arc::new)
 }
 
+/// How we talk to HTTPS servers of others.
+pub(crate) fn foreign_client(trust: &Trust) -> Result<Arc<ClientConfig>, Failure> {
+    client_config(WEB, trust, &["http/1.1"]).map(Arc::new)
+}
+
 fn client_config(
     versions: &[&'static SupportedProtocolVersion],
     trust: &Trust,
@@ -76,20 +84,34 @@ fn client_config(
             .with_platform_verifier()
             .map_err(|error| broken("the operating system's certificate store", error))?
             .with_no_client_auth(),
+        Trust::SystemAnd(pem) => {
+            let verifier = Verifier::new_with_extra_roots(authorities(pem)?, provider())
+                .map_err(|error| broken("the CA certificate", error))?;
+            // Despite its name this verifier is the platform's own; the name warns those who bring none.
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        }
         Trust::Only(pem) => {
             let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|error| broken("the CA certificate", error))?;
+            for certificate in authorities(pem)? {
                 roots.add(certificate).map_err(|error| broken("the CA certificate", error))?;
-            }
-            if roots.is_empty() {
-                return Err(broken("the CA certificate", "it holds no certificate"));
             }
             builder.with_root_certificates(roots).with_no_client_auth()
         }
     };
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(config)
+}
+
+/// The certificates in a PEM text; at least one.
+fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| broken("the CA certificate", error))?;
+    if certificates.is_empty() {
+        Err(broken("the CA certificate", "it holds no certificate"))
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// The name a certificate must carry.
@@ -144,6 +166,8 @@ mod tests {
     fn our_certificate_is_believed_under_its_own_authority_only() {
         let (authority, identity) = loopback_certificate().unwrap();
         assert!(server(&identity, &["http/1.1"]).is_ok());
+        assert!(client(&Trust::SystemAnd(authority.clone()), &[]).is_ok());
+        assert!(client(&Trust::SystemAnd("no certificate".to_owned()), &[]).is_err());
         assert!(client(&Trust::Only(authority), &[]).is_ok());
         assert!(client(&Trust::Only("no certificate".to_owned()), &[]).is_err());
     }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, SessionId};
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::Command;
+use crate::runtime::pump::{Command, Durability};
 use crate::runtime::recorder::Recorder;
 use crate::server::credential::Lease;
 use crate::server::resource::Resource;
@@ -25,7 +25,8 @@ pub(crate) struct Live {
     pub(crate) text_key: hmac::Key,
     /// The client's public key (Ed25519): whoever opens a stream signs with the other half.
     pub(crate) client_key: [u8; 32],
-    pub(crate) recorder: Recorder,
+    recorder: Recorder,
+    durability: Durability,
     streams: Mutex<Streams>,
     /// Turns true when the session has ended and its credential is gone.
     ended: watch::Sender<bool>,
@@ -68,9 +69,16 @@ pub(crate) struct Opening {
     pub(crate) text_key: [u8; 32],
     pub(crate) client_key: [u8; 32],
     pub(crate) recorder: Recorder,
+    /// How sure a record must be before its statement is sent.
+    pub(crate) durability: Durability,
 }
 
 impl Live {
+    /// Where one connection's events go.
+    pub(crate) fn records(&self) -> (Recorder, Durability) {
+        (self.recorder.clone(), self.durability)
+    }
+
     /// Takes a number for a new stream and the ear on which it is told to end.
     pub(crate) fn admit(&self, stream: u32) -> Result<mpsc::Receiver<Command>, Failure> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,6 +168,7 @@ impl LiveSessions {
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
             client_key: opening.client_key,
             recorder: opening.recorder,
+            durability: opening.durability,
             streams: Mutex::default(),
             ended: watch::Sender::new(false),
         });

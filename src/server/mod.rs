@@ -1,7 +1,186 @@
-//! The gateway.
+//! The gateway: one port, one store, and everything that is decided near the databases.
 
-pub(crate) mod credential;
-pub(crate) mod live;
-pub(crate) mod resource;
-pub(crate) mod tunnel;
-pub(crate) mod upstream;
+mod access;
+mod api;
+pub(crate) mod config;
+mod credential;
+mod dev_issuer;
+mod directory;
+mod issuer;
+mod keys;
+mod listener;
+mod live;
+mod nearest;
+mod replay;
+mod resource;
+mod store;
+mod tunnel;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::domain::{Failure, Happening, Kind, Secret};
+use crate::identity::jwt::KeySet;
+use crate::runtime::shutdown::Ending;
+use crate::runtime::tls::{self, CertifiedPem};
+use crate::runtime::{env, files};
+use config::{Config, IdentitySource, TlsIdentity};
+use dev_issuer::DevIssuer;
+use issuer::Issuer;
+use keys::ServerKeys;
+use listener::PlainHttp;
+use store::Store;
+
+/// Most authorities kept there: one per data folder somebody tries out.
+const AUTHORITIES_MAX: usize = 8;
+
+/// Longest certificate or key file, in bytes.
+const PEM_MAX: u64 = 64 * 1024;
+
+/// What every request can reach.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    /// `https://host[:port]`, as clients know it.
+    pub(crate) url: String,
+    pub(crate) store: Store,
+    pub(crate) keys: ServerKeys,
+    /// The public half of what signs access tokens.
+    token_keys: KeySet,
+    issuer: Issuer,
+    dev_issuer: Option<DevIssuer>,
+}
+
+impl Server {
+    /// All routes of this server.
+    fn routes(&self) -> impl Iterator<Item = &'static api::Route> {
+        let built_in: &[_] = if self.dev_issuer.is_some() { dev_issuer::ROUTES } else { &[] };
+        api::ROUTES.iter().chain(built_in)
+    }
+
+    /// Tells the operator what happened.
+    fn happened(&self, what: Happening) {
+        match what {
+            Happening::LoginSucceeded { subject, method } => tracing::info!(subject = %subject, method, "login"),
+            Happening::LoginFailed { why } => tracing::info!(why, "login failed"),
+            other => tracing::debug!(happening = ?std::mem::discriminant(&other), "event"),
+        }
+    }
+}
+
+/// A server that has its port but does not answer yet.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    server: Arc<Server>,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+}
+
+impl Gateway {
+    /// Opens everything the server needs; refuses rather than guess.
+    pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
+        refuse_open_doors(&config)?;
+        files::create_private_dir(&config.data).map_err(|error| unusable(&config.data, &error))?;
+        let listener = listener::bind(config.listen).await?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let url = config.url.clone().unwrap_or_else(|| format!("https://{address}"));
+        let identity = match &config.tls {
+            TlsIdentity::Given(identity) => identity.clone(),
+            TlsIdentity::Loopback => loopback_identity(&config.data)?,
+        };
+        let tls = tls::server(&identity, &["http/1.1"])?;
+        let store = Store::open(&config.data.join("gov.db"))?;
+        let keys = ServerKeys::open(&store, &config.data, config.key.as_ref())?;
+        let (issuer, dev_issuer) = match &config.identity {
+            IdentitySource::Provider(provider) => (Issuer::new(provider)?, None),
+            IdentitySource::BuiltIn(users) => {
+                let built_in = DevIssuer::new(&url, users.clone());
+                (Issuer::built_in(built_in.rules(), KeySet::of(&[&keys.issuer])), Some(built_in))
+            }
+        };
+        let token_keys = KeySet::of(&[&keys.signing]);
+        let server = Arc::new(Server { config, url, store, keys, token_keys, issuer, dev_issuer });
+        Ok(Self { server, listener, tls })
+    }
+
+    /// Where clients reach it.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Serves until the end is asked for. Not cancel safe: requests would be cut off.
+    pub(crate) async fn run(self, ending: Ending) -> Result<(), Failure> {
+        let Self { server, listener, tls } = self;
+        let plain = if server.dev_issuer.is_some() { PlainHttp::Pages } else { PlainHttp::Refused };
+        let router = api::router(&server, server.routes());
+        tracing::info!(url = %server.url, resources = server.config.resources.len(), "serving");
+        listener::serve(listener, tls, plain, router, ending).await;
+        tracing::info!("ended");
+        Ok(())
+    }
+}
+
+/// What may be on loopback only.
+fn refuse_open_doors(config: &Config) -> Result<(), Failure> {
+    let reachable = |what: &str, address: SocketAddr| {
+        Failure::new(Kind::Usage, format!("{what} must not be reachable from other machines, and {address} is")).hint(
+            "listen on 127.0.0.1, or configure an identity provider and a certificate: gov server --config gov.yaml",
+        )
+    };
+    let loopback = config.listen.ip().is_loopback();
+    match (&config.identity, &config.tls) {
+        (IdentitySource::BuiltIn(_), _) if !loopback => Err(reachable("the built-in issuer", config.listen)),
+        (_, TlsIdentity::Loopback) if !loopback => Err(reachable("a self-made certificate", config.listen)),
+        (IdentitySource::BuiltIn(_) | IdentitySource::Provider(_), TlsIdentity::Given(_) | TlsIdentity::Loopback) => {
+            Ok(())
+        }
+    }
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).detail(format!("{error}."))
+}
+
+/// The certificate for loopback in the data folder; made when it is not there. Its authority is put where clients of
+/// the same user look. The authority's key is thrown away: nobody can make another certificate with it.
+fn loopback_identity(data: &Path) -> Result<CertifiedPem, Failure> {
+    let folder = data.join("tls");
+    let read = |name: &str| {
+        let path = folder.join(name);
+        let bytes = files::read_secret(&path, PEM_MAX).map_err(|error| unusable(&path, &error))?;
+        Ok::<_, Failure>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+    };
+    let (authority, identity) = match (read("authority.pem")?, read("chain.pem")?, read("key.pem")?) {
+        (Some(authority), Some(chain), Some(key)) => (authority, CertifiedPem { chain, key: Secret::new(key) }),
+        (_, _, _) => {
+            let (authority, identity) = tls::loopback_certificate()?;
+            let write = |name: &str, text: &str| {
+                let path = folder.join(name);
+                files::write_private(&path, text.as_bytes()).map_err(|error| unusable(&path, &error))
+            };
+            write("authority.pem", &authority)?;
+            write("chain.pem", &identity.chain)?;
+            write("key.pem", identity.key.expose())?;
+            (authority, identity)
+        }
+    };
+    publish_authority(&authority)?;
+    Ok(identity)
+}
+
+/// Adds an authority to those the client of this user believes, for loopback only; the newest first.
+fn publish_authority(authority: &str) -> Result<(), Failure> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let path = env::loopback_authorities()?;
+    let known = files::read_limited(&path, PEM_MAX).map_err(|error| unusable(&path, &error))?.unwrap_or_default();
+    let known = String::from_utf8_lossy(&known);
+    if known.contains(authority.trim()) {
+        return Ok(());
+    }
+    let all: String = std::iter::once(authority).chain(known.split_inclusive(END)).take(AUTHORITIES_MAX).collect();
+    files::write_private(&path, all.as_bytes()).map_err(|error| unusable(&path, &error))
+}

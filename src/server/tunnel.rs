@@ -85,7 +85,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         text_key: live.text_key.clone(),
     };
     let session = Session::new(setup, Scope::default());
-    let pump = Pump::new(session, socket, opened.socket, live.recorder.clone(), commands, greeting);
+    let pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting);
     let ended = pump.run().await;
     info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
     live.happened(Happening::StreamClosed { stream, why: ended.why.word() });

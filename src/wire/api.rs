@@ -1,1 +1,301 @@
-//! Bodies of the HTTP API.
+//! Bodies of the HTTP API under `/v1`: the only serde types that client and server share. Times are RFC 3339 in UTC,
+//! lengths of time are whole seconds, binary values are base64url without padding.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Failure, Kind, Labels};
+
+/// Header that carries a proof of possession (RFC 9449 section 4.1).
+pub(crate) const DPOP_HEADER: &str = "dpop";
+
+/// `grant_type` of a token exchange (RFC 8693 section 2.1).
+pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// `grant_type` of a device flow's polls (RFC 8628 section 3.4).
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// `subject_token_type` of OpenID Connect ID tokens (RFC 8693 section 3).
+pub(crate) const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// `subject_token_type` of access tokens that are JWTs (RFC 9068).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// Every error of the API outside `/v1/token`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ErrorBody {
+    pub(crate) error: ErrorDetail,
+}
+
+/// What happened, more about it, what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ErrorDetail {
+    /// One of `usage`, `not_logged_in`, `denied`, `pending`, `limit`, `not_found`, `gateway`, `database`, `internal`.
+    pub(crate) kind: String,
+    /// What happened: lower case, no full stop.
+    pub(crate) message: String,
+    /// More about it, in sentences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// Something to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::Usage,
+    Kind::NotLoggedIn,
+    Kind::Denied,
+    Kind::Pending,
+    Kind::Limit,
+    Kind::NotFound,
+    Kind::Gateway,
+    Kind::Database,
+    Kind::Internal,
+];
+
+/// The word for a kind of failure on the wire.
+pub(crate) fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Usage => "usage",
+        Kind::NotLoggedIn => "not_logged_in",
+        Kind::Denied => "denied",
+        Kind::Pending => "pending",
+        Kind::Limit => "limit",
+        Kind::NotFound => "not_found",
+        Kind::Gateway => "gateway",
+        Kind::Database => "database",
+        Kind::Internal => "internal",
+    }
+}
+
+impl From<&Failure> for ErrorBody {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            error: ErrorDetail {
+                kind: kind_word(failure.kind).to_owned(),
+                message: failure.message.clone(),
+                detail: failure.detail.clone(),
+                hint: failure.hint.clone(),
+            },
+        }
+    }
+}
+
+impl ErrorBody {
+    /// The failure as the client shows it. A kind from a newer server counts as the server's fault.
+    pub(crate) fn into_failure(self) -> Failure {
+        let kind = KINDS.into_iter().find(|kind| kind_word(*kind) == self.error.kind).unwrap_or(Kind::Gateway);
+        Failure { kind, message: self.error.message, detail: self.error.detail, hint: self.error.hint }
+    }
+}
+
+/// An error of OAuth's kind (RFC 6749 section 5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct OAuthError {
+    pub(crate) error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_description: Option<String>,
+}
+
+/// `GET /v1/server`: what a client must know before anybody is logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ServerInfo {
+    /// The server's version.
+    pub(crate) version: String,
+    /// The server's own URL; proofs of possession name it.
+    pub(crate) url: String,
+    /// The server's time, for telling a clock that is off.
+    pub(crate) time: String,
+    pub(crate) issuer: IssuerInfo,
+    /// The Ed25519 key that signs tokens, grants and records.
+    pub(crate) key: ServerKey,
+}
+
+/// The identity provider to log in with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct IssuerInfo {
+    /// `iss`; discovery is below it at `/.well-known/openid-configuration`.
+    pub(crate) url: String,
+    pub(crate) client_id: String,
+    pub(crate) scopes: Vec<String>,
+    /// `resource` to ask for (RFC 8707), where the provider's access tokens are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    /// Which of the provider's tokens the server takes: `id_token` or `access_token`.
+    pub(crate) token: String,
+    /// Whether it is the issuer built into this server, which asks for no passwords.
+    pub(crate) built_in: bool,
+}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ServerKey {
+    /// RFC 7638 thumbprint.
+    pub(crate) id: String,
+    /// The 32 bytes of an Ed25519 public key.
+    pub(crate) public_key: String,
+}
+
+/// `POST /v1/token`, form encoded: a token exchange (RFC 8693 section 2.1), with a proof of possession in the header.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TokenRequest {
+    pub(crate) grant_type: String,
+    pub(crate) subject_token: String,
+    pub(crate) subject_token_type: String,
+}
+
+/// A server token (RFC 8693 section 2.2.1), bound to the key that made the proof.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TokenResponse {
+    pub(crate) access_token: String,
+    pub(crate) issued_token_type: String,
+    pub(crate) token_type: String,
+    pub(crate) expires_in: u64,
+}
+
+/// `POST /issuer/device_authorization`, form encoded (RFC 8628 section 3.1), at the built-in issuer. The last two are
+/// ours: what the page shows to the person who is asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceRequest {
+    pub(crate) client_id: String,
+    #[serde(default)]
+    pub(crate) scope: String,
+    /// `user@host` of the device, as it states it.
+    #[serde(default)]
+    pub(crate) gov_host: String,
+    /// The version of the client.
+    #[serde(default)]
+    pub(crate) gov_version: String,
+}
+
+/// A started device flow (RFC 8628 section 3.2).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceResponse {
+    pub(crate) device_code: String,
+    pub(crate) user_code: String,
+    pub(crate) verification_uri: String,
+    pub(crate) verification_uri_complete: String,
+    pub(crate) expires_in: u64,
+    pub(crate) interval: u64,
+    /// The number that terminal and page must both show.
+    pub(crate) gov_number: String,
+}
+
+/// `POST /issuer/token`, form encoded, at the built-in issuer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct IssuerTokenRequest {
+    pub(crate) grant_type: String,
+    pub(crate) client_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// Tokens of the built-in issuer (OpenID Connect Core 1.0 section 3.1.3.3).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct IssuerTokenResponse {
+    /// Good for nothing: the built-in issuer protects no resources of its own. OAuth requires it.
+    pub(crate) access_token: String,
+    pub(crate) token_type: String,
+    pub(crate) expires_in: u64,
+    pub(crate) refresh_token: String,
+    pub(crate) id_token: String,
+}
+
+/// `POST /issuer/revoke`, form encoded (RFC 7009 section 2.1).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RevokeRequest {
+    pub(crate) token: String,
+    pub(crate) client_id: String,
+}
+
+/// `POST /issuer/device`: what the form of the page sends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceAnswer {
+    /// Equal to the cookie of the same name.
+    pub(crate) csrf: String,
+    pub(crate) user_code: String,
+    /// `approve`; anything else is a denial.
+    #[serde(default)]
+    pub(crate) decision: String,
+    #[serde(default)]
+    pub(crate) user: String,
+    #[serde(default)]
+    pub(crate) number: String,
+}
+
+/// `GET /v1/me`: the login as the server sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Me {
+    /// What to call them on a screen.
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) email: Option<String>,
+    pub(crate) issuer: String,
+    /// `sub` at the issuer.
+    pub(crate) subject: String,
+    /// The name in records.
+    pub(crate) pseudonym: String,
+    /// `person`, `workload` or `agent`.
+    pub(crate) kind: String,
+    pub(crate) groups: Vec<String>,
+    /// When the identity provider last saw them.
+    pub(crate) proved_at: String,
+    /// When this token ends; a client renews it by itself.
+    pub(crate) expires_at: String,
+}
+
+/// `GET /v1/resources`: what the caller may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ResourceList {
+    pub(crate) resources: Vec<ResourceEntry>,
+}
+
+/// One database the caller may use, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ResourceEntry {
+    pub(crate) name: String,
+    /// The database protocol, for example `postgres`.
+    pub(crate) protocol: String,
+    pub(crate) labels: Labels,
+    /// One entry per access rule that fits the caller.
+    pub(crate) ways: Vec<Way>,
+}
+
+/// One way to use a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Way {
+    /// `read` or `write`.
+    pub(crate) access: String,
+    /// The purposes it is open for; empty when none need be stated.
+    pub(crate) purposes: Vec<String>,
+    /// Longest session, in seconds.
+    pub(crate) ttl_seconds: u64,
+}
+
+/// `GET /healthz` and `GET /readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    pub(crate) status: String,
+}
+
+/// An answer without contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Empty {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_cross_the_wire_whole() {
+        for kind in KINDS {
+            let failure = Failure::new(kind, "a").detail("B.").hint("c");
+            let text = serde_json::to_string(&ErrorBody::from(&failure)).unwrap();
+            assert_eq!(serde_json::from_str::<ErrorBody>(&text).unwrap().into_failure(), failure);
+        }
+        let newer = r#"{"error": {"kind": "tomorrow", "message": "a", "more": 1}}"#;
+        let failure = serde_json::from_str::<ErrorBody>(newer).unwrap().into_failure();
+        assert_eq!(failure, Failure::new(Kind::Gateway, "a"));
+    }
+}

@@ -1,0 +1,131 @@
+//! What people type.
+
+mod completions;
+mod exit;
+mod login;
+mod logout;
+mod ls;
+mod man;
+mod output;
+mod server;
+mod status;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use crate::domain::{Failure, Kind};
+use crate::runtime::tasks;
+use exit::{Exit, MEANINGS};
+use output::{Color, Format, Output};
+
+/// One command. Its file has its name.
+pub(crate) trait Command: Sync {
+    /// The word people type.
+    fn name(&self) -> &'static str;
+    /// One line for help: imperative, no full stop.
+    fn summary(&self) -> &'static str;
+    /// Its arguments, with a longer explanation and an example.
+    fn define(&self, command: clap::Command) -> clap::Command;
+    fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure>;
+}
+
+/// All commands, in the order of the help.
+pub(crate) const COMMANDS: &[&dyn Command] =
+    &[&login::Login, &logout::Logout, &status::Status, &ls::Ls, &server::Server, &completions::Completions, &man::Man];
+
+/// Runs the command on this process's command line.
+pub fn run() -> ExitCode {
+    ExitCode::from(run_with(std::env::args_os()).code())
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let matches = match definition().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return not_understood(&error),
+    };
+    let format = if matches.get_flag("json") { Format::Json } else { Format::Human };
+    let color = matches.get_one::<Color>("color").copied().unwrap_or_default();
+    let mut output = Output::new(format, color);
+    let Some((name, arguments)) = matches.subcommand() else { return Exit::Usage };
+    let Some(command) = COMMANDS.iter().find(|command| command.name() == name) else { return Exit::Usage };
+    match command.run(arguments, &mut output) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(&failure);
+            Exit::from(failure.kind)
+        }
+    }
+}
+
+/// Help, version, or a command line that clap does not understand.
+fn not_understood(error: &clap::Error) -> Exit {
+    let mut output = Output::new(Format::Human, Color::Auto);
+    if error.use_stderr() {
+        output.say(error.render().to_string().trim_end());
+        return Exit::Usage;
+    }
+    output.bytes(error.render().to_string().as_bytes());
+    Exit::Done
+}
+
+/// The whole command line, from the list of commands.
+pub(crate) fn definition() -> clap::Command {
+    let codes: Vec<_> = MEANINGS.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
+    let json = Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print data as JSON");
+    let color = Arg::new("color")
+        .long("color")
+        .global(true)
+        .value_name("WHEN")
+        .value_parser(clap::value_parser!(Color))
+        .hide_possible_values(true)
+        .help("Use colours: auto, always or never");
+    let mut all = clap::Command::new("gov")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Open governed, short-lived database sessions")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .args([json, color])
+        .after_help("Begin with: gov login https://gov.example.com")
+        .after_long_help(format!("Exit codes:\n{}\n\nBegin with: gov login https://gov.example.com", codes.join("\n")));
+    for command in COMMANDS {
+        let definition = clap::Command::new(command.name()).about(command.summary());
+        all = all.subcommand(command.define(definition));
+    }
+    all
+}
+
+/// The arguments of a command, as the type it derives.
+fn parse<A: clap::FromArgMatches>(arguments: &ArgMatches) -> Result<A, Failure> {
+    A::from_arg_matches(arguments).map_err(|error| Failure::new(Kind::Usage, error.to_string()))
+}
+
+/// Runs what needs threads and sockets.
+fn run_async(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    tasks::run(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn names_and_summaries_are_as_they_should_be() {
+        let mut names: Vec<_> = COMMANDS.iter().map(|command| command.name()).collect();
+        for command in COMMANDS {
+            let summary = command.summary();
+            assert!(summary.starts_with(char::is_uppercase) && !summary.ends_with('.'), "{summary}");
+            assert!(summary.len() <= 60, "{summary}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), COMMANDS.len());
+    }
+}

@@ -1,0 +1,54 @@
+//! Ending in order: stop accepting, let what runs finish, give up at a deadline.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::domain::{Failure, Kind};
+
+/// How long work that runs may go on after the end was asked for.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+/// Asks everyone who holds a [`Ending`] to end, when dropped or told.
+#[derive(Debug)]
+pub(crate) struct Shutdown(watch::Sender<bool>);
+
+/// Knows whether the end was asked for. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending(watch::Receiver<bool>);
+
+impl Shutdown {
+    pub(crate) fn new() -> (Self, Ending) {
+        let (sender, receiver) = watch::channel(false);
+        (Self(sender), Ending(receiver))
+    }
+
+    pub(crate) fn begin(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Ending {
+    /// Waits until the end is asked for. Cancel safe.
+    pub(crate) async fn asked(&mut self) {
+        // An error means that the other half is gone, and then it is over too.
+        drop(self.0.wait_for(|ending| *ending).await);
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+/// Waits for Ctrl-C or a polite request to end (SIGINT, SIGTERM). Cancel safe.
+pub(crate) async fn signalled() -> Result<(), Failure> {
+    let broken = |error| Failure::new(Kind::Internal, "signals cannot be received").detail(format!("{error}."));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

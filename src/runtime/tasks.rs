@@ -1,0 +1,22 @@
+//! The threads that asynchronous work runs on. Started only by commands that need them: `gov --version` does not.
+
+use crate::domain::{Failure, Kind};
+
+/// Stack of a worker thread, in bytes. PostgreSQL's parser and the walk over its tree recurse as deep as the statement
+/// is nested; the parser itself gives up at 100 kB, and debug builds need several times what release builds need.
+/// Untouched pages cost nothing.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// Runs `work` to its end on a fresh set of worker threads.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .thread_name("gov")
+        .build()
+        .map_err(|error| Failure::new(Kind::Internal, "no threads could be started").detail(format!("{error}.")))?;
+    let result = runtime.block_on(work);
+    // Work that blocks (a keychain that does not answer) must not keep the process from ending.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,28 @@
+//! The login as the server sees it.
+
+use super::{Contents, Handler, Method, Route, json};
+use crate::wire::api::Me;
+
+pub(super) const ME: Route = Route {
+    method: Method::Get,
+    path: "/v1/me",
+    summary: "Tell who the caller is",
+    request: Contents::Nothing,
+    response: Contents::Json(|schemas| schemas.subschema_for::<Me>()),
+    handler: Handler::User(|_, caller| {
+        Box::pin(async move {
+            let identity = caller.identity;
+            json(&Me {
+                name: identity.name,
+                email: identity.email,
+                issuer: identity.issuer,
+                subject: identity.subject,
+                pseudonym: caller.pseudonym,
+                kind: identity.kind.word().to_owned(),
+                groups: identity.groups,
+                proved_at: identity.proved_at.to_string(),
+                expires_at: caller.expires_at.to_string(),
+            })
+        })
+    }),
+};

@@ -1,0 +1,136 @@
+//! Token exchange (RFC 8693): a token of the identity provider for a short one of ours, bound to a device key.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::{Call, Contents, Handler, Method, Route, json, status};
+use crate::domain::{Digest, Failure, Happening, Identity, Kind, Method as Proof};
+use crate::identity::jwt::Thumbprint;
+use crate::identity::token::{AccessToken, LIFETIME_MAX};
+use crate::runtime::random;
+use crate::server::issuer::Refusal;
+use crate::server::{directory, replay};
+use crate::wire::api::{ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, OAuthError, TOKEN_EXCHANGE, TokenRequest, TokenResponse};
+
+pub(super) const EXCHANGE: Route = Route {
+    method: Method::Post,
+    path: "/v1/token",
+    summary: "Exchange a token of the identity provider for one of this server",
+    request: Contents::Form(|schemas| schemas.subschema_for::<TokenRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<TokenResponse>()),
+    handler: Handler::SubjectToken(|call| {
+        Box::pin(async move {
+            let server = call.server.clone();
+            match exchange(call).await {
+                Ok(response) => json(&response),
+                Err(refused) => {
+                    server.happened(Happening::LoginFailed { why: refused.error });
+                    Ok(refused.into_response())
+                }
+            }
+        })
+    }),
+};
+
+/// An exchange that did not happen, in OAuth's words (RFC 6749 section 5.2).
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) error: &'static str,
+    pub(crate) description: String,
+}
+
+impl Refused {
+    pub(crate) fn new(error: &'static str, description: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let body = OAuthError { error: self.error.to_owned(), error_description: Some(self.description) };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// A failure on our side of the exchange; or one of the request itself.
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let error = match failure.kind {
+            Kind::NotLoggedIn => "invalid_dpop_proof",
+            Kind::Usage | Kind::NotFound | Kind::Denied | Kind::Pending => "invalid_request",
+            Kind::Limit | Kind::Gateway | Kind::Database => "temporarily_unavailable",
+            Kind::Internal => "server_error",
+        };
+        let mut description = failure.message;
+        for part in [failure.detail, failure.hint].into_iter().flatten() {
+            description.push_str(": ");
+            description.push_str(&part);
+        }
+        // RFC 9449 section 5 answers a bad proof at the token endpoint with 400.
+        let status = if failure.kind == Kind::NotLoggedIn { StatusCode::BAD_REQUEST } else { status(failure.kind) };
+        Self { status, error, description }
+    }
+}
+
+async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
+    let request: TokenRequest = call.form().await?;
+    if request.grant_type != TOKEN_EXCHANGE {
+        return Err(Refused::new("unsupported_grant_type", "this server does token exchange only"));
+    }
+    let method = match request.subject_token_type.as_str() {
+        ID_TOKEN_TYPE => Proof::IdToken,
+        ACCESS_TOKEN_TYPE => Proof::AccessToken,
+        _ => return Err(Refused::new("invalid_request", "this kind of token is not taken")),
+    };
+    let key = call.proved_key(None).await?;
+    let proved = call.server.issuer.prove(&request.subject_token, method, call.now).await.map_err(|refusal| {
+        match refusal {
+            Refusal::Unreachable(failure) => failure.into(),
+            Refusal::Token(_) | Refusal::Claims(_) | Refusal::WrongKind(_) => {
+                // RFC 8693 section 2.2.2 asks for this word when the subject token is not acceptable.
+                Refused::new("invalid_request", format!("the token is not accepted: {refusal}"))
+            }
+        }
+    })?;
+    let digest = sha256(request.subject_token.as_bytes());
+    let pseudonym = directory::pseudonym(&call.server.keys.pseudonym, &proved.identity);
+    let (now, until) = (call.now, proved.expires_at.after(LIFETIME_MAX));
+    let (name, identity, holder) = (pseudonym.clone(), proved.identity.clone(), key.clone());
+    let first = call
+        .server
+        .store
+        .run(move |db| {
+            directory::note(db, &name, &identity, now)?;
+            replay::claim_token(db, digest, &holder, now, until)
+        })
+        .await?;
+    if !first {
+        return Err(Refused::new("invalid_request", "the token was exchanged before, by another device"));
+    }
+    respond(&call, proved.identity, pseudonym, key)
+}
+
+fn respond(call: &Call, identity: Identity, pseudonym: String, key: Thumbprint) -> Result<TokenResponse, Refused> {
+    let server = &call.server;
+    let id: String = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let method = identity.method.word();
+    let expires_at = call.now.after(LIFETIME_MAX);
+    let token = AccessToken { id, pseudonym: pseudonym.clone(), identity, key, issued_at: call.now, expires_at };
+    let signed = token
+        .sign(&server.url, &server.keys.signing)
+        .map_err(|_| Refused::new("server_error", "the token could not be made"))?;
+    server.happened(Happening::LoginSucceeded { subject: pseudonym, method });
+    Ok(TokenResponse {
+        access_token: signed,
+        issued_token_type: ACCESS_TOKEN_TYPE.to_owned(),
+        token_type: "DPoP".to_owned(),
+        expires_in: LIFETIME_MAX.as_secs(),
+    })
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let mut out = [0u8; 32];
+    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    Digest(out)
+}

@@ -1,0 +1,221 @@
+//! The command line of `gov server --dev` → [`Config`]: a server to try gov out with, in a minute.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::file::{DatabaseTlsWord, LabelName, SecretSource, UserName, database_tls, read_secret};
+use super::upstream::{self, BadUrl};
+use super::{
+    AccessRule, Config, CredentialKind, Durability, IdentitySource, PORT_DEFAULT, Resource, Roles, TTL_DEFAULT,
+    TlsIdentity, User, Who,
+};
+use crate::domain::{Access, BadName, Labels, ResourceName};
+use crate::server::nearest::nearest;
+
+/// Why an argument was refused. Never repeats a URL, which may hold a password.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum BadArgument {
+    #[error("write NAME=URL, for example `prod-db=postgres://admin@localhost/app?env=prod`")]
+    NotAResource,
+    #[error("{0}")]
+    Name(#[from] BadName),
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Url(#[from] BadUrl),
+    #[error("`{typed}` is neither an option nor a label: did you mean `{meant}`?")]
+    Misspelt { typed: String, meant: &'static str },
+    #[error("`{name}={value}`: {rule}")]
+    BadOption { name: String, value: String, rule: &'static str },
+    #[error("{0}")]
+    Secret(String),
+    #[error("write NAME:GROUP,GROUP, for example `erin:engineering,dba`")]
+    NotAUser,
+    #[error("`{0}` is not a user name: {1}")]
+    UserName(String, &'static str),
+}
+
+/// What may stand behind the question mark of a resource's URL. Everything else is a label.
+const OPTIONS: [&str; 8] =
+    ["credential", "owner-role", "password-env", "password-file", "read-role", "sslmode", "sslrootcert", "write-role"];
+
+/// The configuration of `gov server --dev`: loopback, the built-in issuer with four users, no resources yet.
+///
+/// `engineering` may read everything, `dba` may also write.
+pub(crate) fn development(data: PathBuf) -> Config {
+    let rule = |group: &str, access| AccessRule {
+        who: Who { groups: vec![group.to_owned()], ..Who::default() },
+        resources: Vec::new(),
+        labels: Labels::new(),
+        access,
+        purposes: Vec::new(),
+        ttl: TTL_DEFAULT,
+    };
+    let user = |name: &str, shown: &str, groups: &[&str]| {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        (name.to_owned(), User { name: shown.to_owned(), email: Some(format!("{name}@example.com")), groups })
+    };
+    let users = [
+        user("alice", "Alice Ames", &["engineering"]),
+        user("bob", "Bob Berg", &["dba", "approver"]),
+        user("carol", "Carol Cole", &["support"]),
+        user("dave", "Dave Dunn", &["security", "approver"]),
+    ];
+    Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)),
+        url: None,
+        tls: TlsIdentity::Loopback,
+        data,
+        key: None,
+        identity: IdentitySource::BuiltIn(BTreeMap::from(users)),
+        durability: Durability::Synced,
+        resources: BTreeMap::new(),
+        purposes: BTreeMap::new(),
+        access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
+        rules: serde_yaml::Value::Null,
+        masks: serde_yaml::Value::Null,
+    }
+}
+
+/// `NAME=postgres://user@host/database?label=value`.
+pub(crate) fn resource(text: &str) -> Result<(ResourceName, Resource), BadArgument> {
+    let (name, url) = text.split_once('=').ok_or(BadArgument::NotAResource)?;
+    let name: ResourceName = name.parse()?;
+    let found = upstream::parse(url)?;
+    let mut options = Options::default();
+    for (name, value) in found.options {
+        options.take(name, value)?;
+    }
+    let password = match &options.password {
+        None => None,
+        Some(source) => Some(read_secret(source, Path::new("")).map_err(BadArgument::Secret)?),
+    };
+    let resource = Resource {
+        tls: database_tls(options.tls, options.authority, &found.host),
+        protocol: found.protocol,
+        host: found.host,
+        port: found.port,
+        user: found.user,
+        password,
+        database: found.database,
+        labels: options.labels,
+        credential: options.credential.unwrap_or(CredentialKind::PostgresRole),
+        roles: options.roles,
+    };
+    Ok((name, resource))
+}
+
+#[derive(Default)]
+struct Options {
+    password: Option<SecretSource>,
+    tls: Option<DatabaseTlsWord>,
+    authority: Option<String>,
+    labels: Labels,
+    credential: Option<CredentialKind>,
+    roles: Roles,
+}
+
+impl Options {
+    fn take(&mut self, name: String, value: String) -> Result<(), BadArgument> {
+        let bad = |rule| BadArgument::BadOption { name: name.clone(), value: value.clone(), rule };
+        match name.as_str() {
+            "password-file" => self.password = Some(SecretSource::File(PathBuf::from(value))),
+            "password-env" => self.password = Some(SecretSource::Env(value)),
+            "read-role" => self.roles.read = Some(value),
+            "write-role" => self.roles.write = Some(value),
+            "owner-role" => self.roles.owner = Some(value),
+            "sslrootcert" => {
+                let source = SecretSource::File(PathBuf::from(&value));
+                let pem = read_public(&source).map_err(BadArgument::Secret)?;
+                self.authority = Some(pem);
+            }
+            "sslmode" => {
+                self.tls = Some(match value.as_str() {
+                    "disable" => DatabaseTlsWord::Disable,
+                    "verify-full" => DatabaseTlsWord::VerifyFull,
+                    _ => return Err(bad("use `verify-full` or `disable`; others do not check the name")),
+                });
+            }
+            "credential" => {
+                self.credential = Some(match value.as_str() {
+                    "postgres-role" => CredentialKind::PostgresRole,
+                    "static" => CredentialKind::Static,
+                    _ => return Err(bad("use `postgres-role` or `static`")),
+                });
+            }
+            label => {
+                // A label that is nearly an option is an option misspelt, and a guard that is off.
+                if let Some(meant) = nearest(label, OPTIONS) {
+                    return Err(BadArgument::Misspelt { typed: name, meant });
+                }
+                let label: LabelName = label.parse().map_err(bad)?;
+                self.labels.insert(label.0, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_public(source: &SecretSource) -> Result<String, String> {
+    let SecretSource::File(path) = source else { return Err("not a file".to_owned()) };
+    match crate::runtime::files::read_limited(path, 64 * 1024) {
+        Ok(Some(bytes)) => String::from_utf8(bytes).map_err(|_| format!("`{}` is not text", path.display())),
+        Ok(None) => Err(format!("`{}` does not exist", path.display())),
+        Err(error) => Err(format!("`{}` cannot be read: {error}", path.display())),
+    }
+}
+
+/// `NAME:GROUP,GROUP`.
+pub(crate) fn user(text: &str) -> Result<(String, User), BadArgument> {
+    let (name, groups) = text.split_once(':').ok_or(BadArgument::NotAUser)?;
+    let checked: UserName = name.parse().map_err(|rule| BadArgument::UserName(name.to_owned(), rule))?;
+    let groups = groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
+    let email = Some(format!("{name}@example.com"));
+    Ok((checked.0.clone(), User { name: checked.0, email, groups }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources() {
+        let (name, found) = resource("prod-db=postgres://admin@localhost/app?env=prod&read-role=app_read").unwrap();
+        assert_eq!((name.as_str(), found.user.as_str(), found.database.as_str()), ("prod-db", "admin", "app"));
+        assert_eq!(found.labels, Labels::from([("env".to_owned(), "prod".to_owned())]));
+        assert_eq!(found.roles.read.as_deref(), Some("app_read"));
+        assert!(matches!(found.tls, super::super::DatabaseTls::Off), "a database on this machine");
+        let (_, far) = resource("a=postgres://admin@db.example/app").unwrap();
+        assert!(matches!(far.tls, super::super::DatabaseTls::Verified(_)), "a database elsewhere");
+        for (text, expect) in [
+            ("prod-db", "write NAME=URL, for example `prod-db=postgres://admin@localhost/app?env=prod`"),
+            (
+                "Prod=postgres://u@h/d",
+                "`Prod` is not a resource name: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or a digit",
+            ),
+            (
+                "a=postgres://u:hunter2@h/d",
+                "a password must not stand in a URL; give the password as a file or an environment variable",
+            ),
+            ("a=postgres://u@h/d?sslmod=disable", "`sslmod` is neither an option nor a label: did you mean `sslmode`?"),
+            (
+                "a=postgres://u@h/d?sslmode=require",
+                "`sslmode=require`: use `verify-full` or `disable`; others do not check the name",
+            ),
+            ("a=postgres://u@h/d?password-file=/no/such", "`/no/such` cannot be used: it does not exist"),
+            ("a=postgres://u@h/d?password-env=GOV_NO_SUCH", "the environment variable `GOV_NO_SUCH` is not set"),
+        ] {
+            assert_eq!(resource(text).unwrap_err().to_string(), expect);
+        }
+    }
+
+    #[test]
+    fn users() {
+        let (name, found) = user("erin:engineering, dba").unwrap();
+        assert_eq!((name.as_str(), found.groups), ("erin", vec!["engineering".to_owned(), "dba".to_owned()]));
+        assert_eq!(user("erin:").unwrap().1.groups, [""; 0]);
+        assert_eq!(user("erin"), Err(BadArgument::NotAUser));
+        assert!(user("E rin:a").is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! What the server was told, checked. Whoever holds a [`Config`] need not check anything again.
+//!
+//! A configuration comes from a file ([`file`]) or from the command line of `gov server --dev` ([`inline`]); both end
+//! here, as the same type.
+
+mod file;
+mod inline;
+mod place;
+mod upstream;
+
+pub(crate) use file::{parse, read};
+pub(crate) use inline::{BadArgument, development, resource, user};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::domain::{Access, Duration, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName, Secret};
+use crate::identity::claims::ClaimRules;
+use crate::runtime::tls::{CertifiedPem, Trust};
+
+/// Everything a server is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    /// `https://host[:port]` as clients know it. `None`: the address that was bound, for a server on loopback.
+    pub(crate) url: Option<String>,
+    pub(crate) tls: TlsIdentity,
+    /// Where the server keeps what must survive.
+    pub(crate) data: PathBuf,
+    /// The key under which the server's own secrets are sealed. `None`: a file in the data folder.
+    pub(crate) key: Option<Secret<[u8; 32]>>,
+    pub(crate) identity: IdentitySource,
+    pub(crate) durability: Durability,
+    pub(crate) resources: BTreeMap<ResourceName, Resource>,
+    pub(crate) purposes: BTreeMap<PurposeId, PurposeRule>,
+    pub(crate) access: Vec<AccessRule>,
+    /// Guardrail rules, for the engine to read.
+    pub(crate) rules: serde_yaml::Value,
+    /// Masks, for the engine to read.
+    pub(crate) masks: serde_yaml::Value,
+}
+
+/// What the server proves itself with.
+#[derive(Clone, Debug)]
+pub(crate) enum TlsIdentity {
+    /// A certificate for loopback under an authority of this machine's own, made at the first start.
+    Loopback,
+    Given(CertifiedPem),
+}
+
+/// Who says who people are.
+#[derive(Clone, Debug)]
+pub(crate) enum IdentitySource {
+    /// The issuer built into the server, which asks for no passwords. Loopback only.
+    BuiltIn(BTreeMap<String, User>),
+    Provider(Provider),
+}
+
+/// A user of the built-in issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    pub(crate) groups: Vec<String>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    pub(crate) rules: ClaimRules,
+    pub(crate) scopes: Vec<String>,
+    /// `resource` (RFC 8707) clients ask for, so that they get an access token for us.
+    pub(crate) resource: Option<String>,
+    pub(crate) trust: Trust,
+}
+
+/// What "recorded" means before a statement goes to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Handed to the operating system: survives the death of the process.
+    Written,
+    /// On the disk: survives the loss of power.
+    Synced,
+}
+
+/// A database, as only the gateway sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Resource {
+    pub(crate) protocol: ProtocolName,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The user the gateway itself logs in as.
+    pub(crate) user: String,
+    pub(crate) password: Option<Secret<String>>,
+    pub(crate) database: String,
+    pub(crate) tls: DatabaseTls,
+    pub(crate) labels: Labels,
+    pub(crate) credential: CredentialKind,
+    pub(crate) roles: Roles,
+}
+
+/// How the gateway reaches a database.
+#[derive(Clone, Debug)]
+pub(crate) enum DatabaseTls {
+    Off,
+    /// The database must prove its name under this trust.
+    Verified(Trust),
+}
+
+/// Where a session's database credential comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CredentialKind {
+    /// A role made for the session and dropped after it.
+    PostgresRole,
+    /// The gateway's own user for everyone: what is left where roles cannot be made.
+    Static,
+}
+
+/// Group roles that session roles are members of. A session for an access without a role is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roles {
+    pub(crate) read: Option<String>,
+    pub(crate) write: Option<String>,
+    /// Owns what write sessions create.
+    pub(crate) owner: Option<String>,
+}
+
+/// A reason for access that may be stated.
+#[derive(Clone, Debug)]
+pub(crate) struct PurposeRule {
+    pub(crate) description: String,
+    /// What a reference must look like; with it, one must be given.
+    pub(crate) reference: Option<regex::Regex>,
+    /// The most it opens.
+    pub(crate) access: Access,
+    pub(crate) ttl: Option<Duration>,
+}
+
+/// Who may use what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AccessRule {
+    pub(crate) who: Who,
+    /// Names; empty for any name.
+    pub(crate) resources: Vec<ResourceName>,
+    /// Labels a resource must carry, all of them.
+    pub(crate) labels: Labels,
+    pub(crate) access: Access,
+    /// Purposes it is open for; empty when none need be stated.
+    pub(crate) purposes: Vec<PurposeId>,
+    /// Longest session.
+    pub(crate) ttl: Duration,
+}
+
+/// Whom an access rule is for. Every list that is not empty must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) groups: Vec<String>,
+    /// `sub` at the issuer: names and addresses change hands, subjects do not.
+    pub(crate) subjects: Vec<String>,
+    pub(crate) kinds: Vec<IdentityKind>,
+}
+
+/// A commented configuration, for `gov server --print-example-config`.
+pub(crate) const EXAMPLE: &str = include_str!("example.yaml");
+
+/// The session length when none is configured.
+pub(crate) const TTL_DEFAULT: Duration = Duration::from_secs(60 * 60);
+
+/// Longest session that may be configured: a working day with overtime (`reference/trust.md` section 3).
+pub(crate) const TTL_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The port of a server when none is given: not registered with IANA, and above those that need root.
+pub(crate) const PORT_DEFAULT: u16 = 7443;
+
+#[cfg(test)]
+mod tests;
