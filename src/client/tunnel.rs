@@ -76,8 +76,7 @@ async fn upgrade(
     let host = destination.url.host().unwrap_or_default();
     let broken = |error: &dyn std::fmt::Display| unreachable(host, error);
     let exporter = tls::exporter(stream.get_ref().1).map_err(|error| broken(&error))?;
-    let message =
-        tunnel::proof_message(&exporter, ticket.session, ticket.stream, ticket.policy, ticket.engine);
+    let message = tunnel::proof_message(&exporter, ticket.session, ticket.stream, ticket.policy, ticket.engine);
     let request = Request::get(format!("/v1/sessions/{}/tunnel", ticket.session))
         .header(HOST, destination.url.authority().map_or(host, |authority| authority.as_str()))
         .header(CONNECTION, "upgrade")
@@ -118,12 +117,9 @@ async fn through(proxy: &Intercept, host: &str, port: u16) -> Result<TcpStream, 
     if proxy.uri().scheme_str() != Some("http") {
         return Err(failure(&"Only proxies with an http:// URL are supported"));
     }
-    let stream =
-        net::dial(proxy_host, proxy.uri().port_u16().unwrap_or(80)).await.map_err(|error| failure(&error))?;
-    let mut request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("{host}:{port}"))
-        .header(HOST, format!("{host}:{port}"));
+    let stream = net::dial(proxy_host, proxy.uri().port_u16().unwrap_or(80)).await.map_err(|error| failure(&error))?;
+    let mut request =
+        Request::builder().method(Method::CONNECT).uri(format!("{host}:{port}")).header(HOST, format!("{host}:{port}"));
     if let Some(credentials) = proxy.basic_auth() {
         request = request.header(PROXY_AUTHORIZATION, credentials);
     } else if let Some((user, password)) = proxy.raw_auth() {

@@ -10,6 +10,7 @@ mod issuer;
 mod keys;
 mod listener;
 mod live;
+mod log;
 mod nearest;
 mod replay;
 mod resource;
