@@ -14,6 +14,7 @@ mod books;
 mod entry;
 mod json;
 mod note;
+mod proof;
 mod rebuild;
 mod record;
 mod seal;
@@ -23,6 +24,7 @@ mod verify;
 pub(crate) use books::{Balance, Books};
 pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
 pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteError, NoteKey, NoteSigner};
+pub(crate) use proof::{Inclusion, ProofError, Receipt};
 pub(crate) use rebuild::{Leftover, Rebuilder, Rebuilt};
 pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Of, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{

@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::audit::{
-    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Signer, Tile, TileKind,
-    bundle, prove_consistency,
+    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
+    TileKind, bundle, prove_consistency,
 };
 use crate::domain::{
     Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side, Timestamp,
@@ -28,9 +28,7 @@ use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::{clock, random};
 use crate::server::store;
-use writer::{Job, Writer};
-
-pub(crate) use writer::Receipt;
+use writer::{Job, Upload, Writer};
 
 /// Most bytes of the gateway's journal: some minutes of a busy gateway whose database stands still.
 const JOURNAL_MAX: u64 = 4 * 1024 * 1024 * 1024;
@@ -175,15 +173,21 @@ impl Log {
         certificate.sign(&self.server).map_err(|_| unusable_key())
     }
 
-    /// Takes in what a client recorded. The receipt proves that it is in the log. Cancel safe; whether it was taken in
-    /// is not known then, and doing it again is harmless.
-    pub(crate) async fn upload(&self, subject: &str, envelopes: Vec<String>) -> Result<Receipt, Failure> {
+    /// Takes in what a client recorded. The receipt proves that it is in the log, and that the log begins with the
+    /// `remembered` leaves the client knows. Cancel safe; whether it was taken in is not known then, and doing it again
+    /// is harmless.
+    pub(crate) async fn upload(
+        &self,
+        subject: &str,
+        envelopes: Vec<String>,
+        remembered: u64,
+    ) -> Result<Receipt, Failure> {
         if envelopes.len() > UPLOAD_MAX {
             return Err(Failure::new(Kind::Limit, format!("an upload has {UPLOAD_MAX} envelopes at most")));
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job::Upload { subject: subject.to_owned(), envelopes, reply };
-        self.jobs.send(job).map_err(|_| stopped())?;
+        let upload = Upload { subject: subject.to_owned(), envelopes, remembered };
+        self.jobs.send(Job::Upload(upload, reply)).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 

@@ -173,7 +173,7 @@ pub(super) fn key(db: &Transaction<'_>, key: PublicKey) -> rusqlite::Result<Opti
 
 /// Keeps a node of the tree that a tile will need: those of the leaves are with the envelopes.
 pub(super) fn insert_node(db: &Transaction<'_>, node: &Complete) -> rusqlite::Result<()> {
-    if node.level > 0 && node.level % 8 == 0 {
+    if node.level > 0 && node.level.is_multiple_of(8) {
         let row = (node.level, integer(node.index), node.hash.0);
         db.prepare_cached("INSERT INTO nodes VALUES (?1, ?2, ?3)")?.execute(row)?;
     }

@@ -9,8 +9,11 @@ use tokio::sync::oneshot;
 
 use super::admit::{AdmitError, Bearer, Entrance};
 use super::tables;
-use crate::audit::{Checkpoint, Frontier, Head, NOTE_MAX, Note, NoteSigner, prove_inclusion, root};
-use crate::domain::{Digest, Duration, Event, Failure, Happening, Kind, PublicKey};
+use crate::audit::{
+    Checkpoint, Frontier, Head, Inclusion, NOTE_MAX, Note, NoteSigner, Receipt, prove_consistency, prove_inclusion,
+    root,
+};
+use crate::domain::{Duration, Event, Failure, Happening, Kind, PublicKey};
 use crate::runtime::drain::{Drain, Drained};
 use crate::runtime::journal::Journal;
 use crate::runtime::recorder::Recorder;
@@ -33,25 +36,20 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What the thread is asked for.
 #[derive(Debug)]
 pub(super) enum Job {
-    Upload { subject: String, envelopes: Vec<String>, reply: oneshot::Sender<Result<Receipt, Failure>> },
+    Upload(Upload, Reply),
     Stop,
 }
 
-/// Proves that an upload is in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Receipt {
-    /// The signed checkpoint of the tree that has it.
-    pub(crate) checkpoint: String,
-    /// For each envelope, in the order of the upload.
-    pub(crate) proofs: Vec<Inclusion>,
+/// What a client brings.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) subject: String,
+    pub(super) envelopes: Vec<String>,
+    /// Size of the tree the client remembers.
+    pub(super) remembered: u64,
 }
 
-/// Where an envelope is in the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inclusion {
-    pub(crate) leaf: u64,
-    pub(crate) proof: Vec<Digest>,
-}
+type Reply = oneshot::Sender<Result<Receipt, Failure>>;
 
 /// What a writer is made of.
 #[derive(Debug)]
@@ -124,7 +122,7 @@ impl Writer {
             let mut next = if stopping { Err(RecvTimeoutError::Timeout) } else { inbox.recv_timeout(LOOK) };
             loop {
                 match next {
-                    Ok(Job::Upload { subject, envelopes, reply }) => uploads.push((subject, envelopes, reply)),
+                    Ok(Job::Upload(upload, reply)) => uploads.push((upload, reply)),
                     Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => stopping = true,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
@@ -150,12 +148,7 @@ impl Writer {
     }
 
     /// Takes in what there is. Says whether there was anything.
-    #[expect(clippy::type_complexity, reason = "the parts of Job::Upload, taken apart once")]
-    fn round(
-        &mut self,
-        uploads: Vec<(String, Vec<String>, oneshot::Sender<Result<Receipt, Failure>>)>,
-        stopping: bool,
-    ) -> Result<bool, Failure> {
+    fn round(&mut self, uploads: Vec<(Upload, Reply)>, stopping: bool) -> Result<bool, Failure> {
         if self.waiting.is_empty() {
             while self.waiting.len() < READINGS_MAX
                 && let Some(drained) = self.drain.next()?
@@ -168,8 +161,7 @@ impl Writer {
         if self.waiting.is_empty() && uploads.is_empty() && !due {
             return Ok(false);
         }
-        let (asked, replies): (Vec<_>, Vec<_>) =
-            uploads.into_iter().map(|(subject, envelopes, reply)| ((subject, envelopes), reply)).unzip();
+        let (asked, replies): (Vec<_>, Vec<_>) = uploads.into_iter().unzip();
         let committed = self.commit(&asked, due);
         let round = match committed {
             Ok(round) => round,
@@ -195,7 +187,7 @@ impl Writer {
     }
 
     /// One transaction: everything that waits, the uploads, and a checkpoint if one is due.
-    fn commit(&mut self, uploads: &[(String, Vec<String>)], due: bool) -> rusqlite::Result<Round> {
+    fn commit(&mut self, uploads: &[Upload], due: bool) -> rusqlite::Result<Round> {
         let mut frontier = self.frontier.clone();
         let parts = &mut self.parts;
         let db = parts.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -211,8 +203,8 @@ impl Writer {
             }
         }
         let mut answers = Vec::new();
-        for (subject, envelopes) in uploads {
-            answers.push(take_upload(&mut entrance, subject, envelopes)?);
+        for upload in uploads {
+            answers.push(take_upload(&mut entrance, upload)?);
         }
         let old = self.published;
         let size = frontier.size();
@@ -230,9 +222,9 @@ impl Writer {
             (old, None)
         };
         let mut replies = Vec::new();
-        for answer in answers {
+        for (answer, upload) in answers.into_iter().zip(uploads) {
             replies.push(match answer {
-                Ok(leaves) => receipt(&db, head, &leaves)?,
+                Ok(leaves) => receipt(&db, head, &leaves, upload.remembered)?,
                 Err(failure) => Err(failure),
             });
         }
@@ -265,14 +257,10 @@ impl Writer {
 }
 
 /// The leaves of an upload, or why it was refused.
-fn take_upload(
-    entrance: &mut Entrance<'_>,
-    subject: &str,
-    envelopes: &[String],
-) -> rusqlite::Result<Result<Vec<u64>, Failure>> {
+fn take_upload(entrance: &mut Entrance<'_>, upload: &Upload) -> rusqlite::Result<Result<Vec<u64>, Failure>> {
     let mut leaves = Vec::new();
-    for envelope in envelopes {
-        match entrance.admit(Bearer::Client(subject), envelope) {
+    for envelope in &upload.envelopes {
+        match entrance.admit(Bearer::Client(&upload.subject), envelope) {
             Ok(leaf) => leaves.push(leaf),
             Err(AdmitError::Database(error)) => return Err(error),
             Err(error) => {
@@ -286,15 +274,25 @@ fn take_upload(
     Ok(Ok(leaves))
 }
 
-fn receipt(db: &Transaction<'_>, head: Option<Head>, leaves: &[u64]) -> rusqlite::Result<Result<Receipt, Failure>> {
-    let Some(((_, note), head)) = tables::checkpoint(db)?.zip(head) else {
+fn receipt(
+    db: &Transaction<'_>,
+    head: Option<Head>,
+    leaves: &[u64],
+    remembered: u64,
+) -> rusqlite::Result<Result<Receipt, Failure>> {
+    let Some(((_, checkpoint), head)) = tables::checkpoint(db)?.zip(head) else {
         return Ok(Err(Failure::new(Kind::Internal, "the log has no checkpoint")));
     };
+    if remembered > head.size {
+        let detail = format!("It has {} entries; the client remembers {remembered}.", head.size);
+        return Ok(Err(Failure::new(Kind::Gateway, "the log has become shorter").detail(detail)));
+    }
     let hashes = tables::Kept(db);
     let prove = |leaf: &u64| prove_inclusion(*leaf, head.size, &hashes).map(|proof| Inclusion { leaf: *leaf, proof });
-    let proofs = leaves.iter().map(prove).collect::<Result<Vec<_>, _>>();
-    Ok(proofs
-        .map(|proofs| Receipt { checkpoint: note, proofs })
+    let inclusions = leaves.iter().map(prove).collect::<Result<Vec<_>, _>>();
+    let consistency = prove_consistency(remembered, head.size, &hashes);
+    Ok(inclusions
+        .and_then(|inclusions| Ok(Receipt { checkpoint, inclusions, consistency: consistency? }))
         .map_err(|error| Failure::new(Kind::Internal, "the log cannot prove what it has").detail(sentence(&error))))
 }
 
