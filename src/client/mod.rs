@@ -5,5 +5,7 @@ pub(crate) mod login;
 mod oauth;
 pub(crate) mod profile;
 pub(crate) mod proxy;
+pub(crate) mod remembered;
+pub(crate) mod spool;
 pub(crate) mod token_store;
 mod tunnel;
