@@ -1,6 +1,7 @@
 //! What people type.
 
 mod completions;
+mod connect;
 mod exit;
 mod login;
 mod logout;
@@ -32,8 +33,16 @@ pub(crate) trait Command: Sync {
 }
 
 /// All commands, in the order of the help.
-pub(crate) const COMMANDS: &[&dyn Command] =
-    &[&login::Login, &logout::Logout, &status::Status, &ls::Ls, &server::Server, &completions::Completions, &man::Man];
+pub(crate) const COMMANDS: &[&dyn Command] = &[
+    &login::Login,
+    &logout::Logout,
+    &status::Status,
+    &ls::Ls,
+    &connect::Connect,
+    &server::Server,
+    &completions::Completions,
+    &man::Man,
+];
 
 /// Runs the command on this process's command line.
 pub fn run() -> ExitCode {

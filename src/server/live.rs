@@ -7,7 +7,7 @@ use ring::hmac;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, SessionId};
+use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId};
 use crate::engine::Engine;
 use crate::runtime::clock;
 use crate::runtime::pump::{Command, Durability};
@@ -23,8 +23,11 @@ pub(crate) struct Live {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lease: Lease,
     pub(crate) text_key: hmac::Key,
-    /// The client's public key (Ed25519): whoever opens a stream signs with the other half.
-    pub(crate) client_key: [u8; 32],
+    text_key_bytes: Secret<[u8; 32]>,
+    /// Whoever opens a stream signs with the other half.
+    pub(crate) client_key: PublicKey,
+    /// `user@host`, as the client states it.
+    pub(crate) host: String,
     recorder: Recorder,
     durability: Durability,
     streams: Mutex<Streams>,
@@ -67,7 +70,8 @@ pub(crate) struct Opening {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lease: Lease,
     pub(crate) text_key: [u8; 32],
-    pub(crate) client_key: [u8; 32],
+    pub(crate) client_key: PublicKey,
+    pub(crate) host: String,
     pub(crate) recorder: Recorder,
     /// How sure a record must be before its statement is sent.
     pub(crate) durability: Durability,
@@ -77,6 +81,11 @@ impl Live {
     /// Where one connection's events go.
     pub(crate) fn records(&self) -> (Recorder, Durability) {
         (self.recorder.clone(), self.durability)
+    }
+
+    /// The key behind [`Self::text_key`], for the other end.
+    pub(crate) fn text_key_bytes(&self) -> &[u8; 32] {
+        self.text_key_bytes.expose()
     }
 
     /// Takes a number for a new stream and the ear on which it is told to end.
@@ -166,7 +175,9 @@ impl LiveSessions {
             engine: opening.engine,
             lease: opening.lease,
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
+            text_key_bytes: Secret::new(opening.text_key),
             client_key: opening.client_key,
+            host: opening.host,
             recorder: opening.recorder,
             durability: opening.durability,
             streams: Mutex::default(),
@@ -192,6 +203,17 @@ impl LiveSessions {
 
     pub(crate) fn all(&self) -> Vec<Arc<Live>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends all sessions, all at once: the server stops.
+    pub(crate) async fn end_all(self: &Arc<Self>) {
+        let stopping = Failure::new(Kind::Gateway, "the gateway is stopping").hint("connect again in a moment");
+        let mut endings = tokio::task::JoinSet::new();
+        for live in self.all() {
+            let (sessions, stopping) = (Arc::clone(self), stopping.clone());
+            endings.spawn(async move { sessions.end(live.grant.session, &stopping, "server_stopped").await });
+        }
+        while endings.join_next().await.is_some() {}
     }
 
     /// Ends a session for real: sockets told to close, backends terminated on every node, credential revoked, books

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use crate::domain::{Access, Failure, Labels, ResourceName};
+use super::config::{self, CredentialKind, DatabaseTls};
+use super::credential::{self, CredentialSource};
+use crate::domain::{Access, Failure, Kind, Labels, ResourceName};
 use crate::runtime::database::{self, Address, Connection, Login, QueryError, Row};
-use crate::server::credential::CredentialSource;
+use crate::runtime::tls;
 
 /// How long one of the broker's own questions may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,6 +19,8 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Roles {
     pub(crate) read: Vec<String>,
     pub(crate) write: Vec<String>,
+    /// Owns what write sessions create: they act as this role.
+    pub(crate) owner: Option<String>,
 }
 
 impl Default for Roles {
@@ -26,6 +30,7 @@ impl Default for Roles {
         Self {
             read: vec!["pg_read_all_data".to_owned()],
             write: vec!["pg_read_all_data".to_owned(), "pg_write_all_data".to_owned()],
+            owner: None,
         }
     }
 }
@@ -54,6 +59,34 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
+    /// The resource as configured.
+    pub(crate) fn configured(name: &ResourceName, config: &config::Resource) -> Result<Self, Failure> {
+        let tls = match &config.tls {
+            DatabaseTls::Off => None,
+            DatabaseTls::Verified(trust) => Some(tls::database_client(trust)?),
+        };
+        let address = Address { host: config.host.clone(), port: config.port, tls };
+        let login = Login {
+            user: config.user.clone(),
+            database: config.database.clone(),
+            password: config.password.clone(),
+            parameters: vec![("application_name".to_owned(), "gov".to_owned())],
+        };
+        let source = match config.credential {
+            CredentialKind::PostgresRole => "postgres-role",
+            CredentialKind::Static => "static",
+        };
+        let source = credential::source(source)
+            .ok_or_else(|| Failure::new(Kind::Internal, format!("there is no credential source `{source}`")))?;
+        let default = Roles::default();
+        let roles = Roles {
+            read: config.roles.read.as_ref().map_or(default.read, |role| vec![role.clone()]),
+            write: config.roles.write.as_ref().map_or(default.write, |role| vec![role.clone()]),
+            owner: config.roles.owner.clone(),
+        };
+        Ok(Self::new(name.clone(), config.labels.clone(), address, login, roles, source, Vec::new()))
+    }
+
     pub(crate) fn new(
         name: ResourceName,
         labels: Labels,

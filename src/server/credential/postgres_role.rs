@@ -97,8 +97,12 @@ fn mint_sql(role: &str, verifier: &str, resource: &Resource, request: &Request, 
         Access::Read => sql.push_str(&format!(" ALTER ROLE {quoted_role} SET default_transaction_read_only = on;")),
         // What the session creates belongs to the group, so that the role can be dropped. Predefined roles own nothing.
         Access::Write => {
-            if let Some(group) = groups.first().filter(|group| !group.starts_with("pg_")) {
-                sql.push_str(&format!(" ALTER ROLE {quoted_role} SET role = {};", literal(group)));
+            let owner = resource.roles.owner.as_ref().or_else(|| groups.iter().find(|group| !group.starts_with("pg_")));
+            if let Some(owner) = owner {
+                if !groups.contains(owner) {
+                    sql.push_str(&format!(" GRANT {} TO {quoted_role};", quoted(owner)));
+                }
+                sql.push_str(&format!(" ALTER ROLE {quoted_role} SET role = {};", literal(owner)));
             }
         }
     }
@@ -165,7 +169,8 @@ async fn end_backends(node: &crate::server::resource::Broker, oid: &str) -> Resu
 /// Gives what the role owns, in the session's database, to the role's first group, and drops the role.
 async fn release_owned(resource: &Resource, role: &str) -> Result<bool, Failure> {
     let name = quoted(role);
-    let heir = resource.roles.write.iter().find(|group| !group.starts_with("pg_"));
+    let mut groups = resource.roles.owner.iter().chain(&resource.roles.write);
+    let heir = groups.find(|group| !group.starts_with("pg_"));
     let heir = heir.map_or_else(|| quoted(&resource.broker().login().user), |group| quoted(group));
     // Dropping what one owns takes membership in the owner (15 and 18 alike).
     let sql = format!(
@@ -322,7 +327,7 @@ mod tests {
     }
 
     fn sql(access: Access, major: u32) -> String {
-        let own = Roles { read: vec!["app_ro".into()], write: vec!["app_rw".into()] };
+        let own = Roles { read: vec!["app_ro".into()], write: vec!["app_rw".into()], owner: None };
         let request = Request {
             session: SessionId::new(Timestamp::from_millis(0), [0; 10]),
             access,
