@@ -13,17 +13,26 @@
 mod books;
 mod entry;
 mod json;
+mod note;
+mod proof;
 mod rebuild;
 mod record;
 mod seal;
+mod tree;
 mod verify;
 
 pub(crate) use books::{Balance, Books};
 pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
+pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteError, NoteKey, NoteSigner};
+pub(crate) use proof::{Inclusion, ProofError, Receipt};
 pub(crate) use rebuild::{Leftover, Rebuilder, Rebuilt};
 pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Of, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{
     BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, ENVELOPE_MAX, Envelope, RECORDS_TYPE,
     SealError, Signer, digest, payload,
+};
+pub(crate) use tree::{
+    Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,
+    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 pub(crate) use verify::{Fault, Report, Statements, Verifier, Wrong};

@@ -75,10 +75,15 @@ impl Signer {
 
     /// Signs a payload as what its type says it is.
     pub(crate) fn sign(&self, payload_type: &str, payload: &[u8]) -> Result<[u8; 64], SealError> {
+        self.sign_bytes(&signed_bytes(payload_type, payload))
+    }
+
+    /// Signs bytes that say themselves what they are: a checkpoint begins with its log's name, a cosignature with
+    /// that word, an envelope's bytes with `DSSEv1`.
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<[u8; 64], SealError> {
         let pair =
             Ed25519KeyPair::from_seed_and_public_key(self.seed.expose(), &self.public.0).map_err(|_| SealError::Key)?;
-        let signature = pair.sign(&signed_bytes(payload_type, payload));
-        signature.as_ref().try_into().map_err(|_| SealError::Key)
+        pair.sign(message).as_ref().try_into().map_err(|_| SealError::Key)
     }
 }
 

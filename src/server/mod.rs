@@ -11,6 +11,7 @@ mod keeper;
 mod keys;
 mod listener;
 mod live;
+mod log;
 mod nearest;
 mod replay;
 mod resource;

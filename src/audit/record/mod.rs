@@ -84,7 +84,7 @@ impl Context {
     }
 }
 
-/// Turns what names a person into something that does not, unless one has the key. Destroying the key makes every
+/// Turns what leads to a person into something that does not, unless one has the key. Destroying the key makes every
 /// pseudonym final.
 #[derive(Clone, Debug)]
 pub(crate) struct Pseudonyms(Secret<[u8; 32]>);
@@ -97,21 +97,17 @@ impl Pseudonyms {
         Self(key)
     }
 
-    /// The pseudonym of an identity: `iss` and `sub` of the token that proved it.
-    pub(crate) fn subject(&self, issuer: &str, subject: &str) -> String {
-        self.keyed("subject", &[issuer, subject])
-    }
-
-    /// The pseudonym of an address or a host name.
+    /// The pseudonym of an address or a host name; `kind` says which of the two. People have theirs from the server's
+    /// directory.
     pub(crate) fn place(&self, kind: &'static str, text: &str) -> String {
-        self.keyed(kind, &[text])
+        self.keyed(&[kind, text])
     }
 
     /// The parts are separated by their lengths: no two lists of parts give the same bytes.
-    fn keyed(&self, kind: &str, parts: &[&str]) -> String {
+    fn keyed(&self, parts: &[&str]) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
         let mut input = hmac::Context::with_key(&key);
-        for part in std::iter::once(&kind).chain(parts) {
+        for part in parts {
             input.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             input.update(part.as_bytes());
         }

@@ -79,9 +79,9 @@ impl Drain {
         self.journal.free(last)
     }
 
-    /// Whether everything has been handed on and nothing waits for a signature or an end.
+    /// Whether everything that was ever written has been handed on, and nothing waits for a signature or an end.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cursor.next() > self.journal.last_durable() && self.rebuilder.leftovers().is_empty()
+        self.cursor.next() > self.journal.last_written() && self.rebuilder.leftovers().is_empty()
     }
 }
 

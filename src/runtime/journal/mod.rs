@@ -282,6 +282,11 @@ impl Journal {
         self.shared.durable.load(Ordering::Acquire)
     }
 
+    /// The last frame that was written, durable or not.
+    pub(crate) fn last_written(&self) -> u64 {
+        self.shared.lock().next.saturating_sub(1)
+    }
+
     /// The oldest frame the journal may still have.
     pub(crate) fn first(&self) -> u64 {
         self.shared.lock().segments.front().map_or(0, |segment| segment.first)

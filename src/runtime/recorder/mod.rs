@@ -33,7 +33,8 @@ const SEAL_AGAIN: Duration = Duration::from_millis(100);
 /// Batches that may wait for their signature. When there are more, whoever records signs.
 const BATCHES_MAX: usize = 16;
 
-/// Opens recorders on one journal, and signs for all of them.
+/// Opens recorders on one journal, and signs for all of them. To be dropped after them: what is recorded later is
+/// signed only when its recorder is closed.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorders {
     shared: Arc<Shared>,
@@ -458,6 +459,10 @@ impl Shared {
 
     fn note_due(&self, book: &Arc<Book>) {
         let mut due = self.due();
+        if due.stop {
+            // Nobody signs any more but the book's own `close`.
+            return;
+        }
         due.books.push(Arc::clone(book));
         if due.books.len() == 1 {
             self.wake.notify_one();
