@@ -7,7 +7,7 @@ use ring::hmac;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId};
+use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp};
 use crate::engine::Engine;
 use crate::runtime::clock;
 use crate::runtime::pump::{Command, Durability};
@@ -164,6 +164,9 @@ const REORDER_MAX: u32 = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct LiveSessions {
     open: Mutex<HashMap<SessionId, Arc<Live>>>,
+    /// What to tell clients of sessions that were ended, until the time they would have had is over: a client replaces
+    /// a session that nobody knows, and must not replace one that somebody ended.
+    ended: Mutex<HashMap<SessionId, (Failure, Timestamp)>>,
 }
 
 impl LiveSessions {
@@ -201,6 +204,17 @@ impl LiveSessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Why a session is over, if it is known here.
+    pub(crate) fn epitaph(&self, id: SessionId) -> Option<Failure> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(failure, _)| failure.clone())
+    }
+
+    fn bury(&self, live: &Live, failure: &Failure, now: Timestamp) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|_, (_, until)| *until > now);
+        ended.insert(live.grant.session, (failure.clone(), live.grant.expires_at));
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Live>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -222,6 +236,7 @@ impl LiveSessions {
     /// Not cancel safe: spawn it where the caller may go away.
     pub(crate) async fn end(&self, id: SessionId, failure: &Failure, why: &'static str) {
         let Some(live) = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) else { return };
+        self.bury(&live, failure, clock::now());
         live.shut(failure);
         // Time for the last words and the end records; the backends are terminated below in any case.
         let drained = async {

@@ -122,6 +122,8 @@ pub(crate) struct Session {
     statements: u64,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
     unrecordable: Option<Failure>,
+    /// The database has said itself why it closes the connection.
+    farewell: bool,
     closed: bool,
 }
 
@@ -220,6 +222,7 @@ impl Session {
             copying_in: false,
             statements: 0,
             unrecordable: None,
+            farewell: false,
             closed: false,
         }
     }
@@ -247,7 +250,8 @@ impl Session {
 
     /// The database side is gone, or the way to it: `failure` says which.
     pub(crate) fn database_lost(&mut self, now: Timestamp, failure: &Failure, turn: &mut Turn) {
-        self.close(now, Closing::DatabaseFault, Some(("08006", failure)), turn);
+        let say = Some(("08006", failure)).filter(|_| !self.farewell);
+        self.close(now, Closing::DatabaseFault, say, turn);
     }
 
     /// The client side is gone without a word.

@@ -241,6 +241,7 @@ impl Session {
     fn failed(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
         let mut complaint = postgres::diagnosis(frame.body)?;
         let sqlstate = complaint.sqlstate();
+        self.farewell = complaint.field(b'V').or_else(|| complaint.field(b'S')) == Some("FATAL");
         self.copying_in = false;
         match self.pending.front_mut() {
             Some(Pending::Query(run)) => {

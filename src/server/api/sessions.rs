@@ -94,7 +94,8 @@ pub(super) const TUNNEL: Route = Route {
 /// Step 3 of `wire/tunnel.rs`.
 async fn open_stream(mut call: Call) -> Result<Response, Failure> {
     let id = session_id(&call)?;
-    let live = call.server.live.get(id).ok_or_else(|| unknown(id))?;
+    let sessions = &call.server.live;
+    let live = sessions.get(id).ok_or_else(|| sessions.epitaph(id).unwrap_or_else(|| unknown(id)))?;
     let stream = prove(&call, &live)?;
     let upgrade = call
         .parts
