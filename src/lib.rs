@@ -1,5 +1,6 @@
 //! See `README.md` beside this file for the map.
 
+mod audit;
 mod cli;
 mod client;
 mod domain;
@@ -9,6 +10,7 @@ mod engine;
 mod identity;
 mod runtime;
 mod server;
+mod session;
 mod wire;
 
 pub use cli::run;

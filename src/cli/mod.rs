@@ -1,14 +1,19 @@
 //! What people type.
 
 mod completions;
+mod connect;
+mod exec;
 mod exit;
 mod login;
 mod logout;
 mod ls;
 mod man;
 mod output;
+mod result;
 mod server;
+mod session;
 mod status;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -32,8 +37,18 @@ pub(crate) trait Command: Sync {
 }
 
 /// All commands, in the order of the help.
-pub(crate) const COMMANDS: &[&dyn Command] =
-    &[&login::Login, &logout::Logout, &status::Status, &ls::Ls, &server::Server, &completions::Completions, &man::Man];
+pub(crate) const COMMANDS: &[&dyn Command] = &[
+    &login::Login,
+    &logout::Logout,
+    &status::Status,
+    &ls::Ls,
+    &connect::Connect,
+    &exec::Exec,
+    &session::Session,
+    &server::Server,
+    &completions::Completions,
+    &man::Man,
+];
 
 /// Runs the command on this process's command line.
 pub fn run() -> ExitCode {
@@ -102,8 +117,8 @@ pub(crate) fn definition() -> clap::Command {
         .after_help("Begin with: gov login https://gov.example.com")
         .after_long_help(format!("Exit codes:\n{}\n\nBegin with: gov login https://gov.example.com", codes.join("\n")));
     for command in COMMANDS {
-        let definition = clap::Command::new(command.name()).about(command.summary());
-        all = all.subcommand(command.define(definition));
+        // The summary last: derived arguments would put a doc comment of theirs in its place.
+        all = all.subcommand(command.define(clap::Command::new(command.name())).about(command.summary()));
     }
     all
 }

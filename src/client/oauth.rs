@@ -1,6 +1,8 @@
 //! The identity provider's side of a login: discovery, the device flow (RFC 8628) and renewal, with the crate `oauth2`
 //! over our one way out.
 
+use std::pin::Pin;
+
 use std::time::Duration;
 
 use oauth2::basic::BasicErrorResponse;
@@ -72,6 +74,18 @@ pub(super) struct Provider<'a> {
     endpoints: Discovery,
 }
 
+/// The answer to one request, on its way.
+type BoxedAnswer = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
+
+async fn execute(http: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    let broken = |error: &dyn std::fmt::Display| HttpError::Broken(error.to_string());
+    let request = reqwest::Request::try_from(request).map_err(|error| broken(&error))?;
+    let answer = http::send(reqwest::RequestBuilder::from_parts(http, request)).await?;
+    let mut response = HttpResponse::new(answer.body);
+    *response.status_mut() = answer.status;
+    Ok(response)
+}
+
 impl<'a> Provider<'a> {
     /// Asks the provider where its endpoints are.
     pub(super) async fn discover(http: reqwest::Client, info: &'a IssuerInfo) -> Result<Self, Failure> {
@@ -120,7 +134,7 @@ impl<'a> Provider<'a> {
         for (name, value) in about {
             request = request.add_extra_param(*name, value.clone());
         }
-        request.request_async(&|request| self.execute(request)).await.map_err(|error| self.refused(error))
+        request.request_async(&self.way_out()).await.map_err(|error| self.refused(error))
     }
 
     /// Step 3: polls until the person has answered or the code has expired. Cancel safe: the code just expires.
@@ -131,7 +145,7 @@ impl<'a> Provider<'a> {
             request = request.add_extra_param("resource", resource.clone());
         }
         let pause = |interval: Duration| tokio::time::sleep(interval.max(POLL_MIN));
-        let tokens = request.request_async(&|request| self.execute(request), pause, None).await;
+        let tokens = request.request_async(&self.way_out(), pause, None).await;
         self.granted(&tokens.map_err(|error| self.not_approved(error))?)
     }
 
@@ -143,7 +157,7 @@ impl<'a> Provider<'a> {
         if let Some(resource) = &self.info.resource {
             request = request.add_extra_param("resource", resource.clone());
         }
-        match request.request_async(&|request| self.execute(request)).await {
+        match request.request_async(&self.way_out()).await {
             Ok(tokens) => self.granted(&tokens).map(Some),
             Err(RequestTokenError::ServerResponse(error)) if error.error().as_ref() == "invalid_grant" => Ok(None),
             Err(error) => Err(self.refused(error)),
@@ -165,14 +179,11 @@ impl<'a> Provider<'a> {
         Ok(())
     }
 
-    /// One request of the crate, over our way out.
-    async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let broken = |error: &dyn std::fmt::Display| HttpError::Broken(error.to_string());
-        let request = reqwest::Request::try_from(request).map_err(|error| broken(&error))?;
-        let answer = http::send(reqwest::RequestBuilder::from_parts(self.http.clone(), request)).await?;
-        let mut response = HttpResponse::new(answer.body);
-        *response.status_mut() = answer.status;
-        Ok(response)
+    /// The crate's requests, over our way out. Owns what it needs and gives boxed futures: with borrowed ones the
+    /// compiler cannot see that they may move between threads.
+    fn way_out(&self) -> impl Fn(HttpRequest) -> BoxedAnswer + 'static {
+        let http = self.http.clone();
+        move |request| Box::pin(execute(http.clone(), request))
     }
 
     fn granted(&self, tokens: &Tokens) -> Result<Granted, Failure> {

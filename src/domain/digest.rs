@@ -7,10 +7,10 @@ use std::fmt;
 pub(crate) struct Digest(pub(crate) [u8; 32]);
 
 impl Digest {
-    /// The value written as 64 hexadecimal digits, or nothing.
+    /// The value written as 64 lower-case hexadecimal digits, the one way it is printed, or nothing.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut out = [0u8; 32];
-        if text.len() != 64 {
+        if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
@@ -43,6 +43,8 @@ mod tests {
         assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
         assert_eq!(Digest::parse("ab"), None);
         assert_eq!(Digest::parse(&"zz".repeat(32)), None);
+        assert_eq!(Digest::parse(&"AB".repeat(32)), None);
+        assert_eq!(Digest::parse(&"+b".repeat(32)), None);
         assert_eq!(Digest::parse(&"é".repeat(32)), None);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::digest::Digest;
 use super::grant::Grant;
 use super::id::{SessionId, StatementId};
+use super::key::PublicKey;
 use super::statement::Statement;
 use super::time::{Duration, Timestamp};
 use super::verdict::{Action, Verdict};
@@ -15,6 +16,29 @@ pub(crate) struct Event {
     pub(crate) at: Timestamp,
     pub(crate) session: Option<SessionId>,
     pub(crate) happening: Happening,
+}
+
+/// Whose account of it a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Client,
+    Gateway,
+    /// The control plane, which speaks for no session.
+    Server,
+}
+
+impl Side {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Server => "server",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Client, Self::Gateway, Self::Server].into_iter().find(|side| side.word() == word)
+    }
 }
 
 /// What happened. A variant that carries text carries only words from a fixed list, identifiers, or normalised SQL.
@@ -35,8 +59,11 @@ pub(crate) enum Happening {
     },
     SessionOpened {
         grant: Arc<Grant>,
+        /// The pseudonym records use for the identity.
         subject: String,
         client: Peer,
+        /// The keys that sign for this session, one per side.
+        keys: Vec<(Side, PublicKey)>,
     },
     SessionRefused {
         subject: String,
@@ -83,9 +110,25 @@ pub(crate) enum Happening {
         subject: String,
         what: String,
     },
-    /// Records recovered after a crash, and re-signed by whoever found them.
+    /// A record found after a crash that its own key had not signed yet; whoever found it vouches for having found
+    /// it, not for what it says.
     Recovered {
-        records: u64,
+        key: PublicKey,
+        /// The record as it was found: one JSON object on one line.
+        record: String,
+    },
+    /// A statement that a process which no longer runs had started and not ended: it may have run.
+    StatementUnknown {
+        id: StatementId,
+        /// The key that signed its start.
+        key: PublicKey,
+    },
+    /// Places of the journal that should hold records and cannot be read.
+    Lost {
+        /// How many journal entries are missing.
+        entries: u64,
+        /// Whether they had been reported as durable: then the disk, or somebody, took them back.
+        acknowledged: bool,
     },
 }
 

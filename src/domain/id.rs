@@ -113,14 +113,23 @@ impl Ulid {
     }
 }
 
+impl Ulid {
+    /// The 26 symbols, for writers that have no formatter at hand.
+    fn symbols(self) -> [u8; 26] {
+        let mut rest = self.0;
+        let mut out = [b'0'; 26];
+        for symbol in out.iter_mut().rev() {
+            let digit = usize::try_from(rest & 31).unwrap_or(0);
+            *symbol = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            rest >>= 5;
+        }
+        out
+    }
+}
+
 impl fmt::Display for Ulid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        for shift in (0..26).rev() {
-            let digit = usize::try_from((self.0 >> (shift * 5)) & 31).unwrap_or(0);
-            f.write_char(ALPHABET.get(digit).map_or('0', |symbol| char::from(*symbol)))?;
-        }
-        Ok(())
+        f.write_str(std::str::from_utf8(&self.symbols()).unwrap_or_default())
     }
 }
 
@@ -134,6 +143,11 @@ macro_rules! identifier {
             /// A new identifier for something made at `at`; `chance` must come from a secure source.
             pub(crate) fn new(at: Timestamp, chance: [u8; 10]) -> Self {
                 Self(Ulid::new(at, chance))
+            }
+
+            /// The 26 characters of its text form.
+            pub(crate) fn symbols(self) -> [u8; 26] {
+                self.0.symbols()
             }
         }
 

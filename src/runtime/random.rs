@@ -2,6 +2,7 @@
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::audit::Signer;
 use crate::domain::{Failure, Kind, RecordId, Secret, SessionId};
 use crate::runtime::clock;
 
@@ -20,6 +21,12 @@ pub(crate) fn session_id() -> Result<SessionId, Failure> {
 
 pub(crate) fn record_id() -> Result<RecordId, Failure> {
     Ok(RecordId::new(clock::now(), bytes()?))
+}
+
+/// A new signing key.
+pub(crate) fn signer() -> Result<Signer, Failure> {
+    let seed = Secret::new(bytes::<32>()?);
+    Signer::new(seed).map_err(|_| Failure::new(Kind::Internal, "no signing key could be made"))
 }
 
 /// A password of 256 bits, in characters that need no quoting anywhere.

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use rusqlite::OptionalExtension;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::store::{Migrations, Store};
+use crate::audit::Signer;
 use crate::domain::{Failure, Kind, Secret};
 use crate::identity::jwt::SigningKey;
 use crate::runtime::{files, random};
@@ -27,8 +29,12 @@ const KEY_FILE: &str = "server.key";
 /// What the server signs and computes pseudonyms with.
 #[derive(Debug)]
 pub(crate) struct ServerKeys {
-    /// Signs access tokens, grants and what the server itself records.
+    /// Signs access tokens.
     pub(crate) signing: SigningKey,
+    /// The same key, for certificates and what the server itself records.
+    pub(crate) records: Signer,
+    /// From it come the keys of pseudonyms in masked results.
+    masks: Secret<[u8; 32]>,
     /// Makes pseudonyms.
     pub(crate) pseudonym: Secret<[u8; 32]>,
     /// Signs the tokens of the built-in issuer. Another key, so that no token of one kind can pass for the other.
@@ -44,9 +50,22 @@ impl ServerKeys {
         };
         Ok(Self {
             signing: signing_key(store, &sealing, "signing")?,
+            records: Signer::new(open_or_make(store, &sealing, "signing")?)
+                .map_err(|_| Failure::new(Kind::Internal, "the key `signing` cannot be used"))?,
+            masks: open_or_make(store, &sealing, "masks")?,
             pseudonym: open_or_make(store, &sealing, "pseudonym")?,
             issuer: signing_key(store, &sealing, "issuer")?,
         })
+    }
+}
+
+impl ServerKeys {
+    /// The key under which values of a resource are pseudonymised: equal values stay equal there, and nowhere else.
+    pub(crate) fn mask_key(&self, resource: &str) -> Secret<[u8; 32]> {
+        let mut out = [0u8; 32];
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.masks.expose());
+        out.copy_from_slice(hmac::sign(&key, resource.as_bytes()).as_ref());
+        Secret::new(out)
     }
 }
 

@@ -3,31 +3,45 @@
 mod access;
 mod api;
 pub(crate) mod config;
+mod credential;
 mod dev_issuer;
 mod directory;
 mod issuer;
+mod keeper;
 mod keys;
 mod listener;
+mod live;
+mod log;
 mod nearest;
 mod replay;
+mod resource;
+mod sessions;
 mod store;
+mod tunnel;
+mod upstream;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::domain::{Failure, Happening, Kind, Secret};
+use crate::audit::{Certificate, Context, Pseudonyms};
+use crate::domain::{Duration, Event, Failure, Happening, Kind, ResourceName, Secret, Side};
 use crate::identity::jwt::KeySet;
+use crate::runtime::journal::{Journal, Settings};
+use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
-use crate::runtime::{env, files, process};
+use crate::runtime::{clock, drain, env, files, process, random};
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
 use keys::ServerKeys;
 use listener::PlainHttp;
+use live::LiveSessions;
+use resource::Resource;
 use store::Store;
 
 /// Most authorities kept there: one per data folder somebody tries out.
@@ -48,6 +62,11 @@ pub(crate) struct Server {
     token_keys: KeySet,
     issuer: Issuer,
     dev_issuer: Option<DevIssuer>,
+    resources: BTreeMap<ResourceName, Arc<Resource>>,
+    pub(crate) live: Arc<LiveSessions>,
+    pub(crate) recorders: Recorders,
+    /// The server's own book.
+    recorder: Recorder,
 }
 
 impl Server {
@@ -57,13 +76,23 @@ impl Server {
         api::ROUTES.iter().chain(built_in)
     }
 
-    /// Tells the operator what happened.
+    /// Puts on record what happened outside of any session, and tells the operator.
     fn happened(&self, what: Happening) {
-        match what {
+        match &what {
             Happening::LoginSucceeded { subject, method } => tracing::info!(subject = %subject, method, "login"),
             Happening::LoginFailed { why } => tracing::info!(why, "login failed"),
-            other => tracing::debug!(happening = ?std::mem::discriminant(&other), "event"),
+            other => tracing::debug!(happening = ?std::mem::discriminant(other), "event"),
         }
+        let event = Event { at: clock::now(), session: None, happening: what };
+        if let Err(failure) = self.recorder.record(&event) {
+            tracing::error!(error = %failure, "an event could not be recorded");
+        }
+    }
+
+    /// A resource that exists. Whether somebody may use it was asked before.
+    fn resource(&self, name: &ResourceName) -> Result<Arc<Resource>, Failure> {
+        let found = self.resources.get(name).cloned();
+        found.ok_or_else(|| Failure::new(Kind::NotFound, format!("there is no resource `{name}`")))
     }
 }
 
@@ -98,7 +127,26 @@ impl Gateway {
             }
         };
         let token_keys = KeySet::of(&[&keys.signing]);
-        let server = Arc::new(Server { config, url, store, keys, token_keys, issuer, dev_issuer });
+        let (recorders, recorder) = open_records(&config.data, &keys)?;
+        let resources = config
+            .resources
+            .iter()
+            .map(|(name, resource)| Ok((name.clone(), Arc::new(Resource::configured(name, resource)?))))
+            .collect::<Result<_, Failure>>()?;
+        let live = Arc::new(LiveSessions::default());
+        let server = Arc::new(Server {
+            config,
+            url,
+            store,
+            keys,
+            token_keys,
+            issuer,
+            dev_issuer,
+            resources,
+            live,
+            recorders,
+            recorder,
+        });
         Ok(Self { server, listener, tls })
     }
 
@@ -117,10 +165,55 @@ impl Gateway {
         for name in access::unused(&server.config) {
             tracing::warn!(resource = %name, "no access rule opens this resource");
         }
+        let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         listener::serve(listener, tls, plain, router, ending).await;
+        keeper.abort();
+        server.live.end_all().await;
+        server.happened(Happening::ServerStopped);
+        server.recorder.close()?;
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// Journal bytes that may wait to be taken into the store.
+const JOURNAL_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How long the server's own key signs before a new one is due. It is made anew at each start.
+const SERVER_KEY_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Opens the journal and the server's own book in it, and has what a crash left unsigned signed.
+fn open_records(data: &Path, keys: &ServerKeys) -> Result<(Recorders, Recorder), Failure> {
+    let folder = data.join("journal");
+    let (journal, opened) = Journal::open(&folder, Settings::new(JOURNAL_MAX))?.ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("another gov server uses `{}`", data.display()))
+            .hint("end it, or name another folder with --data")
+    })?;
+    let recorders = Recorders::start(&journal)?;
+    let (signer, now) = (random::signer()?, clock::now());
+    let certificate = Certificate {
+        key: signer.public(),
+        side: Side::Server,
+        session: None,
+        subject: None,
+        from: now,
+        until: now.after(SERVER_KEY_LIFE),
+    }
+    .sign(&keys.records)
+    .map_err(|error| Failure::new(Kind::Internal, "a key could not be certified").detail(format!("{error}.")))?;
+    let pseudonyms = Pseudonyms::new(keys.pseudonym.clone());
+    let recorder = recorders.open(signer, &certificate, &Context::server(Some(pseudonyms)))?;
+    let recovery = drain::recover(&journal, &recorder)?;
+    if recovery != drain::Recovery::default() || opened.torn > 0 {
+        tracing::warn!(
+            records = recovery.records,
+            unknown = recovery.unknown,
+            lost = recovery.lost,
+            torn = opened.torn,
+            "the last run ended without closing its books; they were closed now"
+        );
+    }
+    Ok((recorders, recorder))
 }
 
 /// What may be on loopback only.

@@ -44,18 +44,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the database, makes it when it is not there, and brings its tables up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let mut connection = connect(path).map_err(|error| broken(path, &error))?;
-        migrate(&mut connection, MIGRATIONS).map_err(|error| match error {
-            MigrationError::Newer => {
-                Failure::new(Kind::Usage, format!("`{}` was written by a newer gov", path.display()))
-                    .hint("start the newer version again; data is not taken back")
-            }
-            MigrationError::Foreign => {
-                Failure::new(Kind::Usage, format!("`{}` is not a database of gov", path.display()))
-                    .hint("name another folder under `server.data`")
-            }
-            MigrationError::Sqlite(error) => broken(path, &Opening::Sqlite(error)),
-        })?;
+        let mut connection = open_database(path, MIGRATIONS)?;
         let (jobs, inbox) = mpsc::channel::<Job>();
         let work = move || {
             for job in inbox {
@@ -126,6 +115,19 @@ fn stopped() -> Failure {
 fn failed(error: &rusqlite::Error) -> Failure {
     tracing::error!(error = %error, "the store failed");
     Failure::new(Kind::Internal, "the server's store failed").detail("The server's log says why.")
+}
+
+/// Opens a database of ours, makes it when it is not there, and brings its tables up to date.
+pub(super) fn open_database(path: &Path, migrations: &[Migrations]) -> Result<Connection, Failure> {
+    let mut connection = connect(path).map_err(|error| broken(path, &error))?;
+    migrate(&mut connection, migrations).map_err(|error| match error {
+        MigrationError::Newer => Failure::new(Kind::Usage, format!("`{}` was written by a newer gov", path.display()))
+            .hint("start the newer version again; data is not taken back"),
+        MigrationError::Foreign => Failure::new(Kind::Usage, format!("`{}` is not a database of gov", path.display()))
+            .hint("name another folder under `server.data`"),
+        MigrationError::Sqlite(error) => broken(path, &Opening::Sqlite(error)),
+    })?;
+    Ok(connection)
 }
 
 enum Opening {

@@ -299,3 +299,80 @@ mod tests {
         assert_eq!(failure, Failure::new(Kind::Gateway, "a"));
     }
 }
+
+/// `POST /v1/sessions`: asks for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SessionRequest {
+    pub(crate) resource: String,
+    /// `read` or `write`.
+    pub(crate) access: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    /// Shorter than what the policy allows; longer is cut to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_seconds: Option<u64>,
+    /// The Ed25519 public key made for this session: it opens streams and signs the client's records.
+    pub(crate) session_key: String,
+    /// `user@host`, as the client states it.
+    pub(crate) host: String,
+    /// The client's version.
+    pub(crate) version: String,
+}
+
+/// A session that is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SessionOpened {
+    pub(crate) session: String,
+    pub(crate) resource: String,
+    /// The database protocol.
+    pub(crate) protocol: String,
+    /// The name of the database that connections are in.
+    pub(crate) database: String,
+    pub(crate) labels: Labels,
+    pub(crate) access: String,
+    pub(crate) opened_at: String,
+    pub(crate) expires_at: String,
+    /// Database connections at the same time.
+    pub(crate) connections_max: u32,
+    /// Who it is for: their name in records.
+    pub(crate) pseudonym: String,
+    /// The policy both ends decide by, in its canonical form.
+    pub(crate) policy: String,
+    /// SHA-256 of the same, hexadecimal.
+    pub(crate) policy_digest: String,
+    /// Key under which statements' texts are recorded; the same on both sides.
+    pub(crate) text_key: String,
+    /// The server's certificate for the session's key: the envelope that begins the client's records.
+    pub(crate) certificate: String,
+}
+
+/// `GET /v1/sessions`: sessions that are open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SessionList {
+    pub(crate) sessions: Vec<SessionEntry>,
+}
+
+/// One open session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SessionEntry {
+    pub(crate) session: String,
+    pub(crate) resource: String,
+    /// What to call whoever has it.
+    pub(crate) who: String,
+    pub(crate) access: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    pub(crate) opened_at: String,
+    pub(crate) expires_at: String,
+    /// Database connections open at the moment.
+    pub(crate) connections: u32,
+    /// The role in the database.
+    pub(crate) role: String,
+    /// `user@host` as the client stated it.
+    pub(crate) host: String,
+}

@@ -201,9 +201,10 @@ pub(crate) enum Piece<'a> {
 ///
 /// Messages that lie whole within one chunk of input are handed out without being copied. What is cut off at the end
 /// of the chunk is kept for the next one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// Start of a message whose end has not arrived.
+    /// Bytes that were not handed out: the start of a message whose end has not arrived, or messages the caller was
+    /// not ready for.
     kept: Vec<u8>,
     /// Body bytes still to come of a message that is being streamed.
     streaming: usize,
@@ -219,6 +220,11 @@ impl Frames {
 
     pub(crate) fn new(limit: usize) -> Self {
         Self { kept: Vec::new(), streaming: 0, gathering: false, limit }
+    }
+
+    /// Whether nothing of a message has been handed out whose rest is still to come.
+    pub(crate) fn at_message_start(&self) -> bool {
+        self.streaming == 0
     }
 
     /// Whether the stream stands between two messages.
@@ -238,7 +244,7 @@ impl Frames {
 pub(crate) struct Chunk<'a> {
     frames: &'a mut Frames,
     kept: Vec<u8>,
-    /// How much of `kept` has been handed out.
+    /// How much of `kept` has been handed out: `0 <= kept_done <= kept.len()`.
     kept_done: usize,
     input: &'a [u8],
 }
@@ -252,26 +258,22 @@ impl Chunk<'_> {
         if self.frames.streaming > 0 {
             return Ok(self.part());
         }
-        if self.kept_done > 0 {
+        if self.kept_done == self.kept.len() {
             self.kept.clear();
             self.kept_done = 0;
-        }
-        if self.kept.is_empty() {
             return self.from_input();
         }
-        // A message was cut at the end of an earlier chunk: complete its head, then its body, from this one.
-        self.refill(HEAD);
-        let Some(length) = self.length(&self.kept)? else { return Ok(None) };
+        // Bytes were kept from an earlier chunk: whole messages that nobody asked for yet, or a message that was cut,
+        // which is completed from this chunk.
+        let Some(length) = self.complete_kept()? else { return Ok(None) };
         if length > Frames::WHOLE_MAX && !self.frames.gathering {
-            return Ok(Some(Piece::Long { tag: self.kept.first().copied().unwrap_or(0), length }));
+            let tag = self.kept.get(self.kept_done).copied().unwrap_or(0);
+            return Ok(Some(Piece::Long { tag, length }));
         }
-        self.refill(length);
-        if self.kept.len() < length {
-            return Ok(None);
-        }
+        let from = self.kept_done;
+        self.kept_done += length;
         self.frames.gathering = false;
-        self.kept_done = length;
-        Ok(frame(&self.kept).map(Piece::Frame))
+        Ok(self.kept.get(from..self.kept_done).and_then(frame).map(Piece::Frame))
     }
 
     /// Decides to collect the long message at the head; it comes out as one [`Piece::Frame`].
@@ -286,9 +288,7 @@ impl Chunk<'_> {
 
     /// Keeps what is left for the next chunk.
     pub(crate) fn end(mut self) {
-        if self.kept_done > 0 {
-            self.kept.clear();
-        }
+        self.kept.drain(..self.kept_done);
         self.kept.extend_from_slice(self.input);
         if self.kept.is_empty() {
             // An idle connection holds no buffer.
@@ -312,22 +312,35 @@ impl Chunk<'_> {
         }
     }
 
-    /// Moves bytes from the input until `kept` has `wanted` of them.
+    /// Completes the message at the head of the kept bytes: its length when it is whole, or when it is long and only
+    /// its head is there.
+    fn complete_kept(&mut self) -> Result<Option<usize>, WireError> {
+        if self.kept.len() - self.kept_done < HEAD {
+            self.refill(HEAD);
+        }
+        let Some(length) = self.length(self.kept.get(self.kept_done..).unwrap_or(&[]))? else { return Ok(None) };
+        if length > Frames::WHOLE_MAX && !self.frames.gathering {
+            return Ok(Some(length));
+        }
+        self.refill(length);
+        Ok((self.kept.len() - self.kept_done >= length).then_some(length))
+    }
+
+    /// Moves bytes from the input until `wanted` are kept beyond those handed out.
     fn refill(&mut self, wanted: usize) {
-        let missing = wanted.saturating_sub(self.kept.len()).min(self.input.len());
+        let missing = wanted.saturating_sub(self.kept.len() - self.kept_done).min(self.input.len());
         let (head, rest) = self.input.split_at_checked(missing).unwrap_or((&[], self.input));
         self.kept.extend_from_slice(head);
         self.input = rest;
     }
 
     fn part(&mut self) -> Option<Piece<'_>> {
-        if self.kept_done < self.kept.len() {
-            // The head of the streamed message was kept from an earlier chunk. It is shorter than the message.
-            let from = self.kept_done;
-            self.kept_done = self.kept.len();
-            let part = self.kept.get(from..).unwrap_or(&[]);
-            self.frames.streaming = self.frames.streaming.saturating_sub(part.len());
-            return Some(Piece::Part(part));
+        let from = self.kept_done;
+        let kept = (self.kept.len() - from).min(self.frames.streaming);
+        if kept > 0 {
+            self.kept_done += kept;
+            self.frames.streaming -= kept;
+            return self.kept.get(from..self.kept_done).map(Piece::Part);
         }
         let take = self.frames.streaming.min(self.input.len());
         if take == 0 {
@@ -415,6 +428,24 @@ mod tests {
                 assert!(got == messages, "chunks of {size}, gather {gather}");
             }
         }
+    }
+
+    #[test]
+    fn a_reader_may_stop_and_go_on_later() {
+        let messages = [message(b'Q', b"one"), message(b'Q', b"two"), message(b'Q', b"three")];
+        let stream = messages.concat();
+        let mut frames = Frames::new(usize::MAX);
+        let mut out = Vec::new();
+        // One message per turn, whatever arrived.
+        for piece in [&stream[..12], &stream[12..], &[], &[]] {
+            let mut chunk = frames.chunk(piece);
+            if let Some(Piece::Frame(frame)) = chunk.next().unwrap() {
+                out.push(frame.raw.to_vec());
+            }
+            chunk.end();
+        }
+        assert_eq!(out, messages);
+        assert!(frames.at_boundary());
     }
 
     #[test]

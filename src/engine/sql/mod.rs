@@ -18,6 +18,13 @@ pub(crate) struct Understood {
     pub(crate) commands: Vec<Command>,
 }
 
+impl Understood {
+    /// Whether the database will ask the client for COPY data.
+    pub(crate) fn copies_in(&self) -> bool {
+        self.commands.iter().any(|command| command.node == "CopyStmt")
+    }
+}
+
 /// One command of a text.
 #[derive(Debug)]
 pub(crate) struct Command {

@@ -28,6 +28,7 @@ pub(super) fn understand(text: &[u8]) -> Understood {
         let (name, operation) = match node {
             Some(NodeEnum::SelectStmt(_)) => ("SelectStmt", Operation::Read),
             Some(NodeEnum::DropStmt(_)) => ("DropStmt", Operation::Drop),
+            Some(NodeEnum::CopyStmt(_)) => ("CopyStmt", Operation::Opaque),
             Some(NodeEnum::TruncateStmt(_)) => ("TruncateStmt", Operation::Truncate),
             _ => ("other", Operation::Opaque),
         };

@@ -9,6 +9,7 @@ mod me;
 pub(crate) mod openapi;
 mod resources;
 mod server;
+mod sessions;
 mod token;
 
 pub(super) use token::Refused;
@@ -51,6 +52,10 @@ pub(crate) const ROUTES: &[Route] = &[
     me::ME,
     logout::LOGOUT,
     resources::LIST,
+    sessions::OPEN,
+    sessions::LIST,
+    sessions::END,
+    sessions::TUNNEL,
     openapi::DOCUMENT,
     health::HEALTHZ,
     health::READYZ,
@@ -110,6 +115,8 @@ pub(crate) enum Handler {
     Public(fn(Call) -> Answer),
     /// A token of the identity provider, and a device key. Checked by the handler, whose errors are OAuth's.
     SubjectToken(fn(Call) -> Answer),
+    /// The key of a session, in a proof for this one TLS connection. Checked by the handler, which knows the session.
+    SessionKey(fn(Call) -> Answer),
     /// A login: an access token of this server and the key it is bound to.
     User(fn(Call, Caller) -> Answer),
     /// An endpoint of the built-in issuer, for devices. What they hold is checked by the handler.
@@ -124,6 +131,7 @@ impl Handler {
         match self {
             Self::Public(_) => "public",
             Self::SubjectToken(_) => "subject_token",
+            Self::SessionKey(_) => "session_key",
             Self::User(_) => "user",
             Self::Device(_) => "device",
             Self::Page(_) => "page",
@@ -183,7 +191,9 @@ async fn dispatch(route: Route, server: Arc<Server>, request: Request) -> Result
         return Err(Failure::new(Kind::Usage, "this server speaks https"));
     }
     match route.handler {
-        Handler::Public(run) | Handler::SubjectToken(run) | Handler::Device(run) => run(call).await,
+        Handler::Public(run) | Handler::SubjectToken(run) | Handler::SessionKey(run) | Handler::Device(run) => {
+            run(call).await
+        }
         Handler::Page(run) => {
             call.check_own_page()?;
             run(call).await

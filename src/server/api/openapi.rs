@@ -57,6 +57,13 @@ pub(crate) fn document<'r>(url: &str, routes: impl IntoIterator<Item = &'r Route
                     "description": "A token of the identity provider in the body, and in the header `DPoP` a proof of \
                                     possession of the key that the new token is to be bound to.",
                 },
+                "session_key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": crate::wire::tunnel::PROOF_HEADER,
+                    "description": "An Ed25519 signature by the session's key over keying material of this very TLS \
+                                    connection, the session, the stream's number and the policy's digest.",
+                },
             },
         },
     })
@@ -66,6 +73,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let (security, error) = match route.handler {
         Handler::Public(_) | Handler::Page(_) => (json!([]), error_schema(schemas)),
         Handler::User(_) => (json!([{"user": []}]), error_schema(schemas)),
+        Handler::SessionKey(_) => (json!([{"session_key": []}]), error_schema(schemas)),
         Handler::SubjectToken(_) => (json!([{"subject_token": []}]), schemas.subschema_for::<OAuthError>().to_value()),
         Handler::Device(_) => (json!([]), schemas.subschema_for::<OAuthError>().to_value()),
     };

@@ -93,6 +93,9 @@ struct File {
     purposes: Unique<PurposeId, PurposeSection>,
     #[serde(default)]
     access: Vec<AccessSection>,
+    /// Groups whose members see and end everybody's sessions.
+    #[serde(default)]
+    operators: Vec<String>,
     #[serde(default)]
     rules: serde_yaml::Value,
     #[serde(default)]
@@ -294,6 +297,7 @@ impl Check<'_> {
             resources,
             purposes,
             access,
+            operators: file.operators,
             rules: file.rules,
             masks: file.masks,
         })

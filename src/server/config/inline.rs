@@ -42,7 +42,7 @@ const OPTIONS: [&str; 8] =
 
 /// The configuration of `gov server --dev`: loopback, the built-in issuer with four users, no resources yet.
 ///
-/// `engineering` may read everything, `dba` may also write.
+/// `engineering` may read everything, `dba` may also write, `security` may end sessions of others.
 pub(crate) fn development(data: PathBuf) -> Config {
     let rule = |group: &str, access| AccessRule {
         who: Who { groups: vec![group.to_owned()], ..Who::default() },
@@ -63,6 +63,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         resources: BTreeMap::new(),
         purposes: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
+        operators: vec!["security".to_owned()],
         rules: serde_yaml::Value::Null,
         masks: serde_yaml::Value::Null,
     }

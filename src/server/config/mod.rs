@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::domain::{Access, Duration, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName, Secret};
+use crate::domain::{Access, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
+pub(crate) use crate::runtime::pump::Durability;
 use crate::runtime::tls::{CertifiedPem, Trust};
 
 /// Everything a server is told.
@@ -35,10 +36,19 @@ pub(crate) struct Config {
     pub(crate) resources: BTreeMap<ResourceName, Resource>,
     pub(crate) purposes: BTreeMap<PurposeId, PurposeRule>,
     pub(crate) access: Vec<AccessRule>,
+    /// Groups whose members see and end everybody's sessions.
+    pub(crate) operators: Vec<String>,
     /// Guardrail rules, for the engine to read.
     pub(crate) rules: serde_yaml::Value,
     /// Masks, for the engine to read.
     pub(crate) masks: serde_yaml::Value,
+}
+
+impl Config {
+    /// May see and end sessions of others. Only people: a program that can do so is a way around them.
+    pub(crate) fn is_operator(&self, identity: &Identity) -> bool {
+        identity.kind == IdentityKind::Person && identity.groups.iter().any(|group| self.operators.contains(group))
+    }
 }
 
 /// What the server proves itself with.
@@ -73,15 +83,6 @@ pub(crate) struct Provider {
     /// `resource` (RFC 8707) clients ask for, so that they get an access token for us.
     pub(crate) resource: Option<String>,
     pub(crate) trust: Trust,
-}
-
-/// What "recorded" means before a statement goes to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// Handed to the operating system: survives the death of the process.
-    Written,
-    /// On the disk: survives the loss of power.
-    Synced,
 }
 
 /// A database, as only the gateway sees it.

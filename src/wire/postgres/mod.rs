@@ -3,12 +3,14 @@
 //! What a client sends is parsed into owned meaning and written anew; what a server sends is split into messages, and
 //! those that need no change are passed on as they are.
 
+mod copy;
 mod query;
 mod reply;
 mod row;
 mod scram;
 mod startup;
 
+pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
 pub(crate) use query::{Bind, Request, Target, Values};
 pub(crate) use reply::{
     Complaint, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice, parameter_status,
@@ -17,8 +19,8 @@ pub(crate) use reply::{
 pub(crate) use row::{Cells, Column, Format, columns, write_columns};
 pub(crate) use scram::{ChannelBinding, ClientScram, ScramError, ServerScram, Verifier, certificate_binding, verifier};
 pub(crate) use startup::{
-    ClientLogin, FirstPacket, LoginStep, ServerLogin, ServerStep, Startup, Version, cancel_request, first_packet,
-    login_done, ssl_request,
+    ClientLogin, FirstPacket, LoggedIn, LoginError, LoginStep, ServerLogin, ServerStep, Startup, Version,
+    cancel_request, first_packet, login_done, negotiate, ssl_request,
 };
 
 /// Longest startup packet. PostgreSQL itself stops at 10,000 bytes (`MAX_STARTUP_PACKET_LENGTH`).

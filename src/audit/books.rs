@@ -1,0 +1,267 @@
+//! Double entry: the client's account of a statement against the gateway's.
+
+use std::collections::BTreeMap;
+
+use super::record::{Core, Happened};
+use crate::domain::{Digest, SessionId, Side, StatementId};
+
+/// Both accounts of every statement, until they agree.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    statements: BTreeMap<(SessionId, StatementId), Entry>,
+    matched: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Accounts(Box<Pair>),
+    /// Both sides have said the same.
+    Matched,
+    /// Something came after that.
+    Again,
+}
+
+/// What comparing one statement's accounts came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// Both sides say the same.
+    Matched,
+    /// The client refused it and forwarded nothing, so the gateway has nothing to say.
+    RefusedByClient,
+    /// The client swears that it forwarded this, and the gateway is silent: it left something out, or there is a way
+    /// around it.
+    ClientOnly,
+    /// The client's account has not come in, or it never recorded this.
+    GatewayOnly,
+    /// Both speak, and differ in these.
+    Mismatch(Vec<&'static str>),
+    /// At least one side could not see how it ended: it may have run.
+    Unknown,
+    /// It waits for somebody to approve it, or waited until it was given up.
+    Held,
+    /// It has not ended yet.
+    Open,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Pair {
+    client: Option<Account>,
+    gateway: Option<Account>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Account {
+    start: Option<Start>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Start {
+    text: Digest,
+    policy: Option<Digest>,
+    action: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    outcome: String,
+    sqlstate: Option<String>,
+    rows: u64,
+}
+
+impl Books {
+    /// Enters a record, if it is about a statement; `side` and `session` are those of the key that signed it.
+    pub(crate) fn enter(&mut self, session: SessionId, side: Side, record: &Core) {
+        // What one side refused has no number: the other side never saw it.
+        let Some(id) = record.statement.filter(|id| id.number > 0) else { return };
+        let entry = self.statements.entry((session, id)).or_insert_with(|| Entry::Accounts(Box::default()));
+        let pair = match entry {
+            Entry::Accounts(pair) => pair,
+            // Whoever finds a chain after a crash may not know that the statement had ended.
+            Entry::Matched if record.happened.as_ref().is_some_and(Happened::is_unknown) => return,
+            Entry::Matched | Entry::Again => {
+                self.matched -= u64::from(matches!(entry, Entry::Matched));
+                *entry = Entry::Again;
+                return;
+            }
+        };
+        let account = match side {
+            Side::Client => pair.client.get_or_insert_default(),
+            Side::Gateway => pair.gateway.get_or_insert_default(),
+            Side::Server => return,
+        };
+        if let (Some(asked), Some(decided)) = (&record.asked, &record.decided) {
+            let (text, policy, action) = (asked.hmac, decided.policy, decided.action.clone());
+            account.start = Some(Start { text, policy, action });
+        }
+        if let Some(happened) = &record.happened {
+            // `unknown` is what is said when nothing is known; an end that was seen says more.
+            if account.end.is_none() || !happened.is_unknown() {
+                let (outcome, sqlstate) = (happened.outcome.clone(), happened.sqlstate.clone());
+                account.end = Some(End { outcome, sqlstate, rows: happened.rows });
+            }
+        }
+        if pair.balance() == Balance::Matched {
+            *entry = Entry::Matched;
+            self.matched += 1;
+        }
+    }
+
+    /// Statements on which both sides agree.
+    pub(crate) fn matched(&self) -> u64 {
+        self.matched
+    }
+
+    /// Every other statement.
+    pub(crate) fn unmatched(&self) -> impl Iterator<Item = (SessionId, StatementId, Balance)> {
+        self.statements.iter().filter_map(|((session, id), entry)| {
+            let balance = match entry {
+                Entry::Accounts(pair) => pair.balance(),
+                Entry::Matched => return None,
+                Entry::Again => Balance::Mismatch(vec!["said again"]),
+            };
+            Some((*session, *id, balance))
+        })
+    }
+}
+
+impl Pair {
+    fn balance(&self) -> Balance {
+        match (&self.client, &self.gateway) {
+            (None, None) => Balance::Open,
+            (Some(client), None) => match client.start.as_ref().map(|start| start.action.as_str()) {
+                Some("deny" | "hold") => Balance::RefusedByClient,
+                _ => Balance::ClientOnly,
+            },
+            (None, Some(_)) => Balance::GatewayOnly,
+            (Some(client), Some(gateway)) => compare(client, gateway),
+        }
+    }
+}
+
+fn compare(client: &Account, gateway: &Account) -> Balance {
+    let (Some(ours), Some(theirs)) = (&client.start, &gateway.start) else {
+        return Balance::Mismatch(vec!["start"]);
+    };
+    let mut differ = Vec::new();
+    let mut check = |same: bool, what| {
+        if !same {
+            differ.push(what);
+        }
+    };
+    check(ours.text == theirs.text, "text");
+    check(ours.policy == theirs.policy, "policy");
+    check(ours.action == theirs.action, "action");
+    match (&client.end, &gateway.end) {
+        (Some(ours), Some(theirs)) if ours.outcome == "unknown" || theirs.outcome == "unknown" => {
+            return if differ.is_empty() { Balance::Unknown } else { Balance::Mismatch(differ) };
+        }
+        (Some(ours), Some(theirs)) => {
+            check(ours.outcome == theirs.outcome && ours.sqlstate == theirs.sqlstate, "outcome");
+            check(ours.rows == theirs.rows, "rows");
+        }
+        (None, None) if ours.action == "hold" && differ.is_empty() => return Balance::Held,
+        (None, None) if ours.action != "allow" || !differ.is_empty() => {}
+        // One of the two has not come in yet.
+        (None, None) | (Some(_), None) | (None, Some(_)) => {
+            return if differ.is_empty() { Balance::Open } else { Balance::Mismatch(differ) };
+        }
+    }
+    if differ.is_empty() { Balance::Matched } else { Balance::Mismatch(differ) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn session() -> SessionId {
+        SessionId::new(Timestamp::from_millis(1), [0; 10])
+    }
+
+    #[test]
+    fn what_has_no_number_is_nobody_elses_business() {
+        let mut refused = start("a", "b", "deny");
+        refused.statement = Some(StatementId { stream: 1, number: 0 });
+        let mut books = Books::default();
+        books.enter(session(), Side::Client, &refused);
+        assert_eq!(books.unmatched().count(), 0);
+    }
+
+    fn record(rest: &str) -> Core {
+        let id = "0".repeat(26);
+        let text = format!(
+            r#"{{"id":"{id}","seq":0,"ts":"2026-11-22T14:10:21.057Z","kind":"x","side":"client","stid":"1.1",{rest}}}"#
+        );
+        Core::parse(&text).unwrap()
+    }
+
+    fn start(text: &str, policy: &str, action: &str) -> Core {
+        record(&format!(
+            r#""q":{{"parse":"ok","op":[],"objs":[],"norm":"","bytes":1,"hmac":"{}"}},
+               "dec":{{"action":"{action}","rules":[],"policy":"{}","engine":"1"}}"#,
+            text.repeat(64),
+            policy.repeat(64)
+        ))
+    }
+
+    fn end(outcome: &str, rows: u64) -> Core {
+        record(&format!(r#""res":{{"outcome":"{outcome}","rows":{rows}}}"#))
+    }
+
+    /// What the books say when each side has entered these records, whoever comes first.
+    fn check(client: &[Core], gateway: &[Core], expected: &Balance) {
+        let sides = [(Side::Client, client), (Side::Gateway, gateway)];
+        for order in [[0, 1], [1, 0]] {
+            let mut books = Books::default();
+            for (side, records) in order.map(|index| sides[index]) {
+                records.iter().for_each(|record| books.enter(session(), side, record));
+            }
+            let balance = books.unmatched().next().map_or(Balance::Matched, |(_, _, balance)| balance);
+            assert_eq!(&balance, expected);
+            assert_eq!(books.matched(), u64::from(*expected == Balance::Matched));
+        }
+    }
+
+    #[test]
+    fn what_comes_after_both_agreed_is_not_overlooked() {
+        let mut books = Books::default();
+        for side in [Side::Client, Side::Gateway] {
+            books.enter(session(), side, &start("a", "b", "allow"));
+            books.enter(session(), side, &end("ok", 3));
+        }
+        assert_eq!((books.matched(), books.unmatched().count()), (1, 0));
+        books.enter(session(), Side::Gateway, &end("unknown", 0));
+        assert_eq!((books.matched(), books.unmatched().count()), (1, 0));
+        books.enter(session(), Side::Gateway, &start("c", "b", "allow"));
+        books.enter(session(), Side::Gateway, &end("ok", 3));
+        assert_eq!(books.matched(), 0);
+        assert_eq!(books.unmatched().next().unwrap().2, Balance::Mismatch(vec!["said again"]));
+    }
+
+    #[test]
+    fn accounts_are_compared_field_by_field() {
+        let allow = || start("a", "b", "allow");
+        let ok = || end("ok", 3);
+        let mismatch = |what: &[&'static str]| Balance::Mismatch(what.to_vec());
+        check(&[allow(), ok()], &[allow(), ok()], &Balance::Matched);
+        check(&[start("a", "b", "deny")], &[start("a", "b", "deny")], &Balance::Matched);
+        let held = || start("a", "b", "hold");
+        check(&[held()], &[held()], &Balance::Held);
+        check(&[held(), allow(), ok()], &[held(), allow(), ok()], &Balance::Matched);
+        check(&[held()], &[held(), allow(), ok()], &mismatch(&["action"]));
+        check(&[allow(), ok()], &[], &Balance::ClientOnly);
+        check(&[start("a", "b", "deny")], &[], &Balance::RefusedByClient);
+        check(&[], &[allow(), ok()], &Balance::GatewayOnly);
+        check(&[allow(), ok()], &[allow()], &Balance::Open);
+        check(&[allow()], &[allow()], &Balance::Open);
+        check(&[allow(), ok()], &[start("c", "b", "allow"), ok()], &mismatch(&["text"]));
+        check(&[allow(), ok()], &[start("a", "c", "allow"), ok()], &mismatch(&["policy"]));
+        check(&[allow(), ok()], &[start("a", "b", "deny")], &mismatch(&["action"]));
+        check(&[allow(), ok()], &[allow(), end("error", 3)], &mismatch(&["outcome"]));
+        check(&[allow(), ok()], &[allow(), end("ok", 4)], &mismatch(&["rows"]));
+        check(&[allow(), end("unknown", 0)], &[allow(), ok()], &Balance::Unknown);
+        check(&[allow(), ok(), end("unknown", 0)], &[allow(), ok()], &Balance::Matched);
+        check(&[ok()], &[allow(), ok()], &mismatch(&["start"]));
+    }
+}

@@ -1,0 +1,38 @@
+//! The log as data: records, seals, proofs, and what can be concluded from them.
+//!
+//! Pure. Bytes, keys and times come in, values go out. What is written here is read by people and programs that are
+//! not ours, so every format has one way to be written and a strict way to be read.
+//!
+//! ```text
+//!  Event ─record──▶ core (JSON, one line) ─seal──▶ envelope (DSSE, Ed25519, up to 256 cores of one key)
+//!                     │                              │
+//!                     └─entry─▶ journal frames ─rebuild──▶ the same envelope, from what the disk holds
+//!  envelopes + the server's public key ─verify──▶ what is proved, what is not, where the first fault is
+//! ```
+
+mod books;
+mod entry;
+mod json;
+mod note;
+mod proof;
+mod rebuild;
+mod record;
+mod seal;
+mod tree;
+mod verify;
+
+pub(crate) use books::{Balance, Books};
+pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
+pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteError, NoteKey, NoteSigner};
+pub(crate) use proof::{Inclusion, ProofError, Receipt};
+pub(crate) use rebuild::{Leftover, Rebuilder, Rebuilt};
+pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Of, Place, Pseudonyms, RecordError};
+pub(crate) use seal::{
+    BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, ENVELOPE_MAX, Envelope, RECORDS_TYPE,
+    SealError, Signer, digest, payload,
+};
+pub(crate) use tree::{
+    Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,
+    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
+};
+pub(crate) use verify::{Fault, Report, Statements, Verifier, Wrong};

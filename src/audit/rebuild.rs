@@ -1,0 +1,229 @@
+//! Journal entries → envelopes: what a log or a spool hands on, and what a crash has left unsigned.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::entry::{Entry, Role};
+use super::seal::{self, Envelope, RECORDS_TYPE, SealError};
+use crate::domain::{PublicKey, StatementId};
+
+/// Follows a journal from its beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Rebuilder {
+    keys: BTreeMap<PublicKey, Pending>,
+    /// Frames that say again what is known here already.
+    repeated: BTreeSet<u64>,
+}
+
+/// What is known of one key.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Records not sealed yet: journal number and text.
+    records: VecDeque<(u64, String)>,
+    /// Statements started and not ended, with the journal number that says so.
+    open: BTreeMap<StatementId, u64>,
+    /// Ends whose start stood in a part of the journal that is no more. What is said again later must not open them.
+    ended: BTreeSet<StatementId>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.open.is_empty() && self.ended.is_empty()
+    }
+}
+
+/// What one entry amounted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rebuilt {
+    /// Nothing to hand on yet.
+    Nothing,
+    /// An envelope. Its signature was checked when it was made of records found here.
+    Envelope(String),
+    /// A seal that does not fit the records before it: some are missing or changed. They stay, as not sealed.
+    Broken { key: PublicKey, why: SealError },
+}
+
+/// What a key that signs no more has left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leftover {
+    pub(crate) key: PublicKey,
+    /// Records it had not signed, in order.
+    pub(crate) records: Vec<String>,
+    /// Statements that were started and have no end.
+    pub(crate) open: Vec<StatementId>,
+}
+
+impl Rebuilder {
+    /// Takes the entry of journal frame `number`.
+    pub(crate) fn push(&mut self, number: u64, entry: &Entry<'_>) -> Rebuilt {
+        match entry {
+            Entry::Record { key, role, core } => {
+                let pending = self.keys.entry(*key).or_default();
+                pending.records.push_back((number, (*core).to_owned()));
+                match role {
+                    Role::Start(id) => _ = pending.open.insert(*id, number),
+                    Role::End(id) => {
+                        if pending.open.remove(id).is_none() {
+                            pending.ended.insert(*id);
+                        }
+                    }
+                    Role::Other => {}
+                }
+                Rebuilt::Nothing
+            }
+            Entry::Seal { key, count, signature, header } => self.seal(*key, *count, *signature, header),
+            Entry::Envelope(text) => Rebuilt::Envelope((*text).to_owned()),
+            Entry::Open { key, id } => {
+                if !self.repeated.remove(&number) {
+                    let pending = self.keys.entry(*key).or_default();
+                    if !pending.ended.remove(id) {
+                        pending.open.insert(*id, number);
+                    }
+                }
+                Rebuilt::Nothing
+            }
+            Entry::Adopted { key } => {
+                self.keys.remove(key);
+                Rebuilt::Nothing
+            }
+        }
+    }
+
+    fn seal(&mut self, key: PublicKey, count: u32, signature: [u8; 64], header: &str) -> Rebuilt {
+        let pending = self.keys.entry(key).or_default();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut records = Vec::new();
+        for (index, (_, record)) in pending.records.iter().take(count).enumerate() {
+            if index > 0 {
+                records.push(b',');
+            }
+            records.extend_from_slice(record.as_bytes());
+        }
+        let payload = seal::payload(header.as_bytes(), &records);
+        let envelope = Envelope { payload_type: RECORDS_TYPE, payload, key, signature };
+        if let Err(why) = envelope.verify(key) {
+            return Rebuilt::Broken { key, why };
+        }
+        pending.records.drain(..count.min(pending.records.len()));
+        if pending.is_empty() {
+            self.keys.remove(&key);
+        }
+        Rebuilt::Envelope(envelope.write())
+    }
+
+    /// The oldest journal frame that is still needed here; `None` when none is.
+    pub(crate) fn oldest_needed(&self) -> Option<u64> {
+        self.keys.values().filter_map(|pending| pending.records.front().map(|(number, _)| *number)).min()
+    }
+
+    /// Statements without an end whose start stands before frame `number`: what must be said again before those
+    /// frames go.
+    pub(crate) fn open_before(&self, number: u64) -> Vec<(PublicKey, StatementId)> {
+        let of_key = |(key, pending): (&PublicKey, &Pending)| {
+            let key = *key;
+            let old = pending.open.iter().filter(move |(_, at)| **at < number);
+            old.map(move |(id, _)| (key, *id)).collect::<Vec<_>>()
+        };
+        self.keys.iter().flat_map(of_key).collect()
+    }
+
+    /// That a statement is open has been said again in frame `number`.
+    pub(crate) fn said_again(&mut self, key: PublicKey, id: StatementId, number: u64) {
+        if let Some(at) = self.keys.get_mut(&key).and_then(|pending| pending.open.get_mut(&id)) {
+            *at = number;
+        }
+        self.repeated.insert(number);
+    }
+
+    /// What every key has left, for a process that knows that none of them signs any more.
+    pub(crate) fn leftovers(&self) -> Vec<Leftover> {
+        let leftover = |(key, pending): (&PublicKey, &Pending)| Leftover {
+            key: *key,
+            records: pending.records.iter().map(|(_, record)| record.clone()).collect(),
+            open: pending.open.keys().copied().collect(),
+        };
+        let something = |leftover: &Leftover| !leftover.records.is_empty() || !leftover.open.is_empty();
+        self.keys.iter().map(leftover).filter(something).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seal::{Chain, Signer, payload};
+    use super::*;
+    use crate::domain::{Digest, Secret, Side};
+
+    const RECORDS: [&str; 3] = ["{\"n\":0}", "{\"n\":1}", "{\"n\":2}"];
+
+    fn id(number: u64) -> StatementId {
+        StatementId { stream: 1, number }
+    }
+
+    fn record(role: Role, index: usize) -> Entry<'static> {
+        Entry::Record { key: signer().public(), role, core: RECORDS[index] }
+    }
+
+    fn signer() -> Signer {
+        Signer::new(Secret::new([1; 32])).unwrap()
+    }
+
+    /// The header and the signature over the first records.
+    fn seal(count: usize) -> (String, [u8; 64]) {
+        let chain = Chain { key: signer().public(), side: Side::Client, session: None, previous: Digest([0; 32]) };
+        let header = String::from_utf8(chain.header(0)).unwrap();
+        let payload = payload(header.as_bytes(), RECORDS[..count].join(",").as_bytes());
+        (header, signer().sign(RECORDS_TYPE, &payload).unwrap())
+    }
+
+    #[test]
+    fn a_seal_turns_the_records_before_it_into_an_envelope() {
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.push(1, &record(Role::Start(id(1)), 0));
+        rebuilder.push(2, &record(Role::End(id(1)), 1));
+        rebuilder.push(3, &record(Role::Start(id(2)), 2));
+        assert_eq!(rebuilder.oldest_needed(), Some(1));
+        let (header, signature) = seal(2);
+        let sealed = Entry::Seal { key: signer().public(), count: 2, signature, header: &header };
+        let Rebuilt::Envelope(line) = rebuilder.push(4, &sealed) else { panic!() };
+        assert_eq!(Envelope::read(&line).unwrap().verify(signer().public()), Ok(()));
+        assert_eq!(rebuilder.oldest_needed(), Some(3));
+        let left = Leftover { key: signer().public(), records: vec![RECORDS[2].to_owned()], open: vec![id(2)] };
+        assert_eq!(rebuilder.leftovers(), [left]);
+        rebuilder.push(5, &Entry::Adopted { key: signer().public() });
+        assert_eq!((rebuilder.leftovers(), rebuilder.oldest_needed()), (vec![], None));
+    }
+
+    #[test]
+    fn a_seal_over_other_records_is_broken_and_leaves_them() {
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.push(1, &record(Role::Other, 1));
+        let (header, signature) = seal(1);
+        for count in [0, 1, 2, u32::MAX] {
+            let sealed = Entry::Seal { key: signer().public(), count, signature, header: &header };
+            assert!(matches!(rebuilder.push(2, &sealed), Rebuilt::Broken { .. }), "{count}");
+        }
+        assert_eq!(rebuilder.leftovers()[0].records, [RECORDS[1]]);
+    }
+
+    #[test]
+    fn what_is_said_again_is_open_only_as_long_as_it_has_not_ended() {
+        let key = signer().public();
+        let again = Entry::Open { key, id: id(1) };
+        let open = |rebuilder: &Rebuilder| rebuilder.leftovers().iter().map(|left| left.open.len()).sum::<usize>();
+        // In the process that says it again: before and after the end.
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.push(1, &record(Role::Start(id(1)), 0));
+        assert_eq!(rebuilder.open_before(2), [(key, id(1))]);
+        rebuilder.said_again(key, id(1), 9);
+        assert_eq!(rebuilder.open_before(9), []);
+        rebuilder.push(8, &record(Role::End(id(1)), 1));
+        rebuilder.push(9, &again);
+        assert_eq!(open(&rebuilder), 0);
+        // In the next process, which does not find the start any more.
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.push(8, &record(Role::End(id(1)), 1));
+        rebuilder.push(9, &again);
+        assert_eq!(open(&rebuilder), 0);
+        rebuilder.push(10, &again);
+        assert_eq!(open(&rebuilder), 1);
+    }
+}

@@ -1,0 +1,376 @@
+//! Run SQL in a governed session, for scripts.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::net::UnixStream;
+
+use super::connect::WishArguments;
+use super::exit::Exit;
+use super::output::{self, Output};
+use super::result::{Format, Printer};
+use super::variables::{self, Prepared};
+use super::{Command, parse, run_async};
+use crate::client::gateway::Gateway;
+use crate::client::proxy::{Door, Endpoint};
+use crate::client::session::Keeper;
+use crate::domain::{Duration, Failure, Kind, ResourceName};
+use crate::runtime::database::{self, Answer, Connection, Login, QueryError};
+use crate::runtime::net::Socket;
+use crate::runtime::{files, log, random, shutdown};
+use crate::wire::postgres::Complaint;
+
+/// Longest file or input of SQL. A statement itself may have 1 MiB.
+const INPUT_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long a result may take before its progress is shown.
+const PROGRESS_AFTER: Duration = Duration::from_millis(700);
+
+/// What shells report for a program that Ctrl-C ended: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+pub(super) struct Exec;
+
+#[derive(Args)]
+struct Arguments {
+    /// The database, as `gov ls` names it
+    resource: ResourceName,
+    #[command(flatten)]
+    wish: WishArguments,
+    /// Run this; may be repeated
+    #[arg(short, long = "command", value_name = "SQL", conflicts_with = "file")]
+    command: Vec<String>,
+    /// Run what is in this file; `-` is the input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Set a variable: `:NAME` in the SQL becomes a bound value, `:"NAME"` a quoted identifier
+    #[arg(short = 'v', long = "set", value_name = "NAME=VALUE", value_parser = variables::assignment)]
+    set: Vec<(String, String)>,
+    /// How rows are written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+    /// Run everything in one transaction: all of it, or nothing
+    #[arg(short = '1', long)]
+    single_transaction: bool,
+}
+
+impl Command for Exec {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Run SQL in a governed session"
+    }
+
+    fn define(&self, command: clap::Command) -> clap::Command {
+        Arguments::augment_args(command)
+            .long_about(
+                "Run SQL in a governed session of its own, for scripts and one-off questions. It comes from -c, from a \
+                 file, or from the input; statements run one after the other, and the first that fails ends it. Rows go \
+                 to the output, everything else to the error output.\n\nThe exit code says what happened: 0 all ran, 3 \
+                 the policy said no, 5 somebody must approve first, 9 the database refused. `gov --help` lists all.",
+            )
+            .after_help(
+                "Examples:\n  gov exec prod-db -c 'select count(*) from orders'\n  gov exec prod-db -v id=7 -c 'select * \
+                 from orders where id = :id' --format json\n  gov exec staging-db --write -1 -f migration.sql",
+            )
+    }
+
+    fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
+        let mut arguments: Arguments = parse(arguments)?;
+        log::start("warn");
+        if output.format() == output::Format::Json {
+            arguments.format = Format::Json;
+        }
+        let statements = statements(&arguments)?;
+        if statements.is_empty() {
+            return Err(
+                Failure::new(Kind::Usage, "there is no SQL to run").hint("give it with -c, with -f, or on the input")
+            );
+        }
+        run_async(exec(&arguments, &statements, output))
+    }
+}
+
+/// What is to be run, read and prepared before anything is opened: a mistake on the last line costs nothing.
+fn statements(arguments: &Arguments) -> Result<Vec<Prepared>, Failure> {
+    let texts =
+        if arguments.command.is_empty() { vec![input(arguments.file.as_deref())?] } else { arguments.command.clone() };
+    let variables: BTreeMap<String, String> = arguments.set.iter().cloned().collect();
+    let mut prepared = Vec::new();
+    for text in &texts {
+        for statement in variables::statements(text) {
+            if statement.starts_with('\\') {
+                let word = statement.split_whitespace().next().unwrap_or_default();
+                return Err(Failure::new(Kind::Usage, format!("`{word}` is a command of psql, not SQL"))
+                    .hint(format!("use psql: gov connect {} -- psql", arguments.resource)));
+            }
+            prepared.push(variables::prepare(statement, &variables)?);
+        }
+    }
+    Ok(prepared)
+}
+
+fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
+    let (name, bytes) = match file {
+        Some(path) if path != std::path::Path::new("-") => {
+            let name = format!("`{}`", path.display());
+            let bytes = files::read_limited(path, INPUT_MAX)
+                .and_then(|found| found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it does not exist")));
+            (name, bytes)
+        }
+        Some(_) | None => {
+            let mut bytes = Vec::new();
+            let read = io::stdin().lock().take(INPUT_MAX).read_to_end(&mut bytes);
+            ("the input".to_owned(), read.map(|_| bytes))
+        }
+    };
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::new(Kind::Usage, format!("{name} cannot be read")).detail(format!("{error}."))
+    };
+    String::from_utf8(bytes.map_err(|error| unusable(&error))?).map_err(|_| unusable(&"it is not UTF-8"))
+}
+
+async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Output) -> Result<Exit, Failure> {
+    let wish = arguments.wish.wish(&arguments.resource)?;
+    let keeper = Keeper::open(Gateway::open().await?, wish).await?;
+    let database = keeper.current().await.database.clone();
+    let door = Door::new("gov".to_owned(), &random::password()?, vec![database.clone()], None)?;
+    let endpoint = Endpoint::new(door, keeper)?;
+    let ran = tokio::select! {
+        ran = run(&endpoint, database, arguments, statements, output) => ran.map(|()| Exit::Done),
+        // Ending the session ends what runs in the database.
+        signal = shutdown::signalled() => signal.map(|()| Exit::Wrapped(INTERRUPTED)),
+    };
+    if let Err(failure) = endpoint.dialer().end().await {
+        output.warn(format!("the session could not be ended at the gateway: {}", failure.message));
+    }
+    ran
+}
+
+async fn run(
+    endpoint: &Arc<Endpoint<Keeper>>,
+    database: String,
+    arguments: &Arguments,
+    statements: &[Prepared],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    // The same path as every other client's, without a port: one end of a socket pair is the local caller.
+    let (ours, theirs) = UnixStream::pair()
+        .map_err(|error| Failure::new(Kind::Internal, "no socket could be made").detail(format!("{error}.")))?;
+    let serving = tokio::spawn(Arc::clone(endpoint).serve_own(theirs));
+    let login = Login {
+        user: "gov".to_owned(),
+        database,
+        password: None,
+        parameters: vec![("application_name".to_owned(), "gov exec".to_owned())],
+    };
+    let opened = database::log_in(Socket::Unix(ours), &login).await.map_err(|error| refused(&error))?;
+    let mut connection = Connection::of(opened);
+    let outcome = all(&mut connection, arguments, statements, output).await;
+    drop(connection);
+    // Until the books of this connection are closed.
+    drop(tokio::time::timeout(Duration::from_secs(5), serving).await);
+    outcome
+}
+
+async fn all(
+    connection: &mut Connection,
+    arguments: &Arguments,
+    statements: &[Prepared],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let plain = |text: &str| Prepared { text: text.to_owned(), values: Vec::new() };
+    if arguments.single_transaction {
+        one(connection, &plain("BEGIN"), arguments.format, output).await?;
+    }
+    for statement in statements {
+        let outcome = one(connection, statement, arguments.format, output).await;
+        if output.is_closed() {
+            // Whoever read it has had enough.
+            return Ok(());
+        }
+        outcome?;
+    }
+    if arguments.single_transaction {
+        one(connection, &plain("COMMIT"), arguments.format, output).await?;
+    }
+    Ok(())
+}
+
+/// Runs one statement and writes what it gives.
+async fn one(
+    connection: &mut Connection,
+    statement: &Prepared,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let values: Vec<Option<&str>> = statement.values.iter().map(|value| Some(value.as_str())).collect();
+    connection.ask_with(&statement.text, &values).await.map_err(lost)?;
+    let progress = Progress::new(output);
+    let mut printer = Printer::new(Sink::new(output), format);
+    let (mut in_rows, mut failed) = (false, None);
+    loop {
+        match connection.next().await.map_err(lost)? {
+            Answer::Columns(columns) => {
+                printer.begin(columns).map_err(unwritable)?;
+                in_rows = true;
+            }
+            Answer::Row(cells) => {
+                progress.row();
+                printer.row(cells).map_err(unwritable)?;
+            }
+            Answer::Copied(data) => printer.raw(&data).map_err(unwritable)?,
+            Answer::Complete(tag) => {
+                if std::mem::take(&mut in_rows) {
+                    printer.end().map_err(unwritable)?;
+                } else {
+                    progress.hide();
+                    printer.talk(&tag);
+                }
+            }
+            Answer::Notice(complaint) => {
+                progress.hide();
+                printer.talk(&shown(&complaint));
+            }
+            Answer::CopyWanted => {
+                connection.refuse_copy("gov exec has no data to copy").await.map_err(lost)?;
+            }
+            Answer::Failed(complaint) => failed = failed.or(Some(complaint)),
+            Answer::Ready(_) => {
+                progress.hide();
+                printer.flush().map_err(unwritable)?;
+                return failed.map_or(Ok(()), |complaint| Err(database_failure(&complaint)));
+            }
+        }
+    }
+}
+
+/// Rows counted on a terminal, once a result takes long enough for somebody to wonder.
+struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn new(output: &Output) -> Self {
+        let bar = output.is_watched().then(|| {
+            let bar = ProgressBar::no_length();
+            let style = ProgressStyle::with_template("{spinner} {pos} rows, {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(PROGRESS_AFTER);
+            bar
+        });
+        Self { bar }
+    }
+
+    fn row(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    fn hide(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.hide();
+    }
+}
+
+/// Data on its way to the output, in larger pieces.
+pub(super) struct Sink<'a> {
+    output: &'a mut Output,
+    buffer: Vec<u8>,
+}
+
+/// Bytes gathered before they are written.
+const SINK_SIZE: usize = 64 * 1024;
+
+impl<'a> Sink<'a> {
+    fn new(output: &'a mut Output) -> Self {
+        Self { output, buffer: Vec::new() }
+    }
+
+    /// Something for the person, after the data so far.
+    pub(super) fn talk(&mut self, text: &str) {
+        self.push();
+        self.output.say(text);
+    }
+
+    fn push(&mut self) {
+        self.output.bytes(&self.buffer);
+        self.buffer.clear();
+    }
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= SINK_SIZE {
+            self.push();
+        }
+        // A reader that went away is not an error: what is left is not wanted.
+        if self.output.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.push();
+        Ok(())
+    }
+}
+
+/// What the database, or the gateway in its words, said no to.
+fn database_failure(complaint: &Complaint) -> Failure {
+    let kind = match &complaint.sqlstate() {
+        b"42501" if complaint.message().starts_with("this needs approval") => Kind::Pending,
+        b"42501" => Kind::Denied,
+        b"28000" | b"57P01" => Kind::NotLoggedIn,
+        b"53400" | b"53300" => Kind::Limit,
+        b"08006" | b"08P01" => Kind::Gateway,
+        _ => Kind::Database,
+    };
+    let state = String::from_utf8_lossy(&complaint.sqlstate()).into_owned();
+    let mut failure = Failure::new(kind, complaint.message());
+    let detail = complaint.field(b'D').map_or_else(String::new, |detail| format!("{detail}\n"));
+    failure.detail = Some(format!("{detail}SQLSTATE {state}."));
+    failure.hint = complaint.field(b'H').map(str::to_owned);
+    failure
+}
+
+fn shown(complaint: &Complaint) -> String {
+    let severity = complaint.field(b'S').unwrap_or("NOTICE").to_lowercase();
+    format!("{severity}: {}", output::clean(complaint.message()))
+}
+
+fn lost(error: QueryError) -> Failure {
+    Failure::new(Kind::Gateway, "the connection was lost")
+        .detail(format!("{error}."))
+        .hint("a statement that was running may or may not have taken effect")
+}
+
+fn refused(error: &database::ConnectError) -> Failure {
+    match error {
+        database::ConnectError::Refused(complaint) => database_failure(complaint),
+        database::ConnectError::Unreachable(_)
+        | database::ConnectError::Tls(_)
+        | database::ConnectError::NoTls
+        | database::ConnectError::Slow
+        | database::ConnectError::Login(_) => {
+            Failure::new(Kind::Gateway, "the session gave no connection").detail(format!("{error}."))
+        }
+    }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Failure::new(Kind::Usage, "the output could not be written").detail(format!("{error}."))
+}

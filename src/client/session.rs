@@ -1,0 +1,278 @@
+//! A session, kept: opens it, opens its streams, and replaces it when the gateway has forgotten it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use hyper::Uri;
+use ring::hmac;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use tokio::sync::{Mutex, watch};
+use tracing::debug;
+
+use super::gateway::Gateway;
+use super::proxy::{Dial, Dialled};
+use super::tunnel::{self, Destination, Ticket};
+use crate::audit::{self, Context, Envelope, Signer};
+use crate::domain::{
+    Access, Digest, Failure, Grant, Identity, IdentityKind, Kind, Limits, Method, Purpose, ResourceName, Secret, Side,
+    Timestamp,
+};
+use crate::engine::{Catalog, Engine, Policy};
+use crate::runtime::journal::{Journal, Settings};
+use crate::runtime::recorder::{Recorder, Recorders};
+use crate::runtime::{clock, env, random, tls};
+use crate::wire::api::{Empty, Me, SessionOpened, SessionRequest};
+
+/// Bytes of records that may wait to be taken by the server.
+const SPOOL_MAX: u64 = 256 * 1024 * 1024;
+
+/// What somebody wants to use.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) resource: ResourceName,
+    pub(crate) access: Access,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) ttl_seconds: Option<u64>,
+}
+
+/// An open session, as the client holds it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) database: String,
+    engine: Arc<Engine>,
+    text_key: hmac::Key,
+    key: Ed25519KeyPair,
+    recorder: Recorder,
+    /// Streams opened so far; each has a number of its own.
+    streams: AtomicU32,
+    /// Says why, once the session is over.
+    ended: watch::Sender<Option<Failure>>,
+}
+
+/// Opens sessions by one wish and streams in them.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    gateway: Gateway,
+    destination: Destination,
+    wish: Wish,
+    me: Me,
+    recorders: Recorders,
+    current: Mutex<Arc<Held>>,
+}
+
+impl Keeper {
+    /// Opens a session. Not cancel safe: a session that was opened would wait for its end unused.
+    pub(crate) async fn open(gateway: Gateway, wish: Wish) -> Result<Self, Failure> {
+        let url: Uri = gateway
+            .server
+            .origin()
+            .parse()
+            .map_err(|_| Failure::new(Kind::Usage, "the profile holds no usable server address"))?;
+        let destination = Destination { url, tls: tls::client(&gateway.server.trust, &["http/1.1"])? };
+        let me: Me = gateway.get("/v1/me").await?;
+        let recorders = Recorders::start(&spool()?)?;
+        let held = Arc::new(begin(&gateway, &wish, &me, &recorders).await?);
+        Ok(Self { gateway, destination, wish, me, recorders, current: Mutex::new(held) })
+    }
+
+    /// The session at the moment.
+    pub(crate) async fn current(&self) -> Arc<Held> {
+        Arc::clone(&*self.current.lock().await)
+    }
+
+    /// Waits until the session's time is over, and says so to its connections.
+    pub(crate) async fn expire(&self) {
+        loop {
+            let held = self.current().await;
+            tokio::time::sleep(held.grant.expires_at.since(clock::now())).await;
+            if clock::now() >= held.grant.expires_at {
+                held.ended.send_replace(Some(expired(&held.grant)));
+                return;
+            }
+        }
+    }
+
+    /// Ends the session at the gateway.
+    pub(crate) async fn end(&self) -> Result<(), Failure> {
+        let held = self.current().await;
+        let path = format!("/v1/sessions/{}/end", held.grant.session);
+        let ended: Result<Empty, Failure> = self.gateway.post(&path, &Empty {}).await;
+        // Signs what has not been signed; the spool is uploaded by whoever runs next.
+        held.recorder.close()?;
+        match ended {
+            Ok(_) | Err(Failure { kind: Kind::NotFound, .. }) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// A session in place of one that the gateway no longer knows, for the rest of its time.
+    async fn replace(&self, lost: &Arc<Held>) -> Result<Arc<Held>, Failure> {
+        let mut current = self.current.lock().await;
+        if !Arc::ptr_eq(&current, lost) {
+            // Somebody else was faster.
+            return Ok(Arc::clone(&current));
+        }
+        let left = lost.grant.expires_at.since(clock::now());
+        let wish = Wish { ttl_seconds: Some(left.as_secs().max(1)), ..self.wish.clone() };
+        let held = Arc::new(begin(&self.gateway, &wish, &self.me, &self.recorders).await?);
+        debug!(lost = %lost.grant.session, session = %held.grant.session, "session replaced");
+        *current = Arc::clone(&held);
+        Ok(held)
+    }
+
+    async fn stream(&self, held: &Arc<Held>) -> Result<Dialled, Failure> {
+        let stream = held.streams.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let ticket = Ticket {
+            session: held.grant.session,
+            stream,
+            policy: held.grant.policy,
+            engine: env!("CARGO_PKG_VERSION"),
+            key: &held.key,
+        };
+        let socket = tunnel::open(&self.destination, &ticket).await?;
+        Ok(Dialled {
+            socket,
+            stream,
+            grant: Arc::clone(&held.grant),
+            engine: Arc::clone(&held.engine),
+            text_key: held.text_key.clone(),
+            recorder: held.recorder.clone(),
+            ended: held.ended.subscribe(),
+        })
+    }
+}
+
+impl Dial for Keeper {
+    async fn dial(&self) -> Result<Dialled, Failure> {
+        let held = self.current().await;
+        // The wall clock also counts while the machine sleeps.
+        if clock::now() >= held.grant.expires_at {
+            return Err(expired(&held.grant));
+        }
+        if let Some(failure) = held.ended.borrow().clone() {
+            return Err(failure);
+        }
+        match self.stream(&held).await {
+            // The gateway was started anew, or the session was ended there. Whoever ended it may refuse another one.
+            Err(Failure { kind: Kind::NotFound, .. }) => {
+                let held = self.replace(&held).await?;
+                self.stream(&held).await
+            }
+            other => other,
+        }
+    }
+}
+
+fn expired(grant: &Grant) -> Failure {
+    let minutes = clock::now().since(grant.expires_at).as_secs() / 60;
+    let ago = match minutes {
+        0 => "just now".to_owned(),
+        1 => "a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    };
+    Failure::new(Kind::NotLoggedIn, format!("the session expired {ago}"))
+        .hint(format!("run `gov connect {}` again", grant.resource))
+}
+
+/// The journal of this process's own records. Each process has its own: a journal has one writer.
+fn spool() -> Result<Journal, Failure> {
+    let folder: PathBuf = env::data_dir()?.join("spool").join(random::record_id()?.to_string());
+    let opened = Journal::open(&folder, Settings::new(SPOOL_MAX))?;
+    let (journal, _) = opened.ok_or_else(|| Failure::new(Kind::Internal, "a new spool is in use by somebody else"))?;
+    Ok(journal)
+}
+
+/// Asks for a session and checks what comes back.
+async fn begin(gateway: &Gateway, wish: &Wish, me: &Me, recorders: &Recorders) -> Result<Held, Failure> {
+    let seed = Secret::new(random::bytes::<32>()?);
+    let broken = || Failure::new(Kind::Internal, "no session key could be made");
+    let key = Ed25519KeyPair::from_seed_unchecked(seed.expose()).map_err(|_| broken())?;
+    let request = SessionRequest {
+        resource: wish.resource.to_string(),
+        access: wish.access.word().to_owned(),
+        purpose: wish.purpose.as_ref().map(|purpose| purpose.id.to_string()),
+        reference: wish.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+        ttl_seconds: wish.ttl_seconds,
+        session_key: BASE64URL.encode(key.public_key()),
+        host: env::user_at_host(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let opened: SessionOpened = gateway.post("/v1/sessions", &request).await?;
+    let signer = Signer::new(seed).map_err(|_| broken())?;
+    hold(&opened, wish, me, key, signer, recorders).ok_or_else(|| {
+        Failure::new(Kind::Gateway, "the server's answer was not understood")
+            .hint("install the server's version of gov")
+    })?
+}
+
+fn hold(
+    opened: &SessionOpened,
+    wish: &Wish,
+    me: &Me,
+    key: Ed25519KeyPair,
+    signer: Signer,
+    recorders: &Recorders,
+) -> Option<Result<Held, Failure>> {
+    let policy = Policy::from_canonical(opened.policy.as_bytes())?;
+    let digest = audit::digest(opened.policy.as_bytes());
+    if Some(digest) != Digest::parse(&opened.policy_digest) {
+        return None;
+    }
+    let text_key: [u8; 32] = BASE64URL.decode(&opened.text_key).ok()?.try_into().ok()?;
+    let certificate = Envelope::read(&opened.certificate).ok()?;
+    let grant = Arc::new(Grant {
+        session: opened.session.parse().ok()?,
+        identity: identity(me)?,
+        resource: wish.resource.clone(),
+        labels: opened.labels.clone(),
+        purpose: wish.purpose.clone(),
+        access: match opened.access.as_str() {
+            "read" => Access::Read,
+            "write" => Access::Write,
+            _ => return None,
+        },
+        limits: Limits { connections_max: opened.connections_max, rows_max: None },
+        opened_at: Timestamp::parse(&opened.opened_at)?,
+        expires_at: Timestamp::parse(&opened.expires_at)?,
+        policy: digest,
+    });
+    let context = Context::session(Side::Client, &grant, &opened.pseudonym);
+    let recorder = match recorders.open(signer, &certificate, &context) {
+        Ok(recorder) => recorder,
+        Err(failure) => return Some(Err(failure)),
+    };
+    Some(Ok(Held {
+        grant,
+        database: opened.database.clone(),
+        engine: Arc::new(Engine::new(Arc::new(policy), Arc::new(Catalog::default()), None)),
+        text_key: hmac::Key::new(hmac::HMAC_SHA256, &text_key),
+        key,
+        recorder,
+        streams: AtomicU32::new(0),
+        ended: watch::Sender::new(None),
+    }))
+}
+
+fn identity(me: &Me) -> Option<Identity> {
+    let kind = match me.kind.as_str() {
+        "person" => IdentityKind::Person,
+        "workload" => IdentityKind::Workload,
+        "agent" => IdentityKind::Agent,
+        _ => return None,
+    };
+    Some(Identity {
+        issuer: me.issuer.clone(),
+        subject: me.subject.clone(),
+        name: me.name.clone(),
+        email: me.email.clone(),
+        groups: me.groups.clone(),
+        kind,
+        actors: Vec::new(),
+        method: Method::IdToken,
+        proved_at: Timestamp::parse(&me.proved_at)?,
+    })
+}

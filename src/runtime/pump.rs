@@ -1,0 +1,398 @@
+//! The one loop that moves bytes between two sockets and a [`Session`].
+//!
+//! Both directions are always read, each into a bounded buffer: a client that pipelines without reading, or reads
+//! without ever being done, meets back-pressure instead of a deadlock. What may not leave before it is on record waits
+//! at its barrier while everything else goes on.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use crate::domain::{Event, Failure, Kind};
+use crate::runtime::clock;
+use crate::session::{Closing, Session, Turn};
+
+/// Bytes read at once. Measured: between 16 and 256 KiB the size makes no difference a relay can show.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes waiting to be written in one direction above which the other side is not read.
+const BUFFER_MAX: usize = 256 * 1024;
+
+/// A written-out buffer larger than this is given back, so that idle connections stay small.
+const BUFFER_KEPT: usize = 4 * 1024;
+
+/// How long a closing connection may take to deliver its last words.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A record's place in line. Once durable, everything recorded before it is durable too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(pub(crate) u64);
+
+/// Where events go before their effects happen.
+pub(crate) trait Records {
+    /// Whether anything can be recorded now.
+    fn ready(&self) -> Result<(), Failure>;
+    /// Takes an event. Returns at once; durability is asked for with the place.
+    fn record(&self, event: &Event) -> Result<Place, Failure>;
+    /// Ready once the event at this place is durable, or cannot become so.
+    fn poll_durable(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Result<(), Failure>>;
+}
+
+/// How sure it must be that a record survives before its statement may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The operating system has it: it survives the death of this process, not of the machine.
+    Written,
+    /// The disk has it.
+    Synced,
+}
+
+/// What may be said to a running pump from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The grant ended; the failure is what the client is told.
+    End(Failure),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) why: Closing,
+    pub(crate) statements: u64,
+}
+
+/// A session between its two sockets.
+#[derive(Debug)]
+pub(crate) struct Pump<C, D, R> {
+    session: Session,
+    client: C,
+    database: D,
+    records: R,
+    durability: Durability,
+    commands: mpsc::Receiver<Command>,
+    /// No more commands will come.
+    commands_closed: bool,
+    to_client: Outbox,
+    to_database: Outbox,
+    /// Positions in `to_database` that wait for a place to be durable, in order.
+    barriers: VecDeque<(u64, Place)>,
+    turn: Turn,
+    closing: Option<Closing>,
+    last_words: Pin<Box<Sleep>>,
+    client_gone: bool,
+    database_gone: bool,
+}
+
+/// Bytes on their way out.
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    /// How many of `bytes` have been written: `0 <= written <= bytes.len()`.
+    written: usize,
+    /// Position, counted from the beginning of the connection, of `bytes[0]`.
+    base: u64,
+    /// Something was written that has not been flushed.
+    unflushed: bool,
+}
+
+impl Outbox {
+    fn waiting(&self) -> usize {
+        self.bytes.len().saturating_sub(self.written)
+    }
+
+    /// Position just behind the last byte.
+    fn end(&self) -> u64 {
+        self.base.saturating_add(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Takes all of `more`, leaving it empty. When nothing waits the buffers are swapped, not copied.
+    fn take(&mut self, more: &mut Vec<u8>) {
+        if more.is_empty() {
+            return;
+        }
+        if self.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, more);
+        } else {
+            self.bytes.append(more);
+        }
+    }
+
+    /// Writes up to position `limit`. Ready when that is done.
+    fn poll_write(
+        &mut self,
+        socket: &mut (impl AsyncWrite + Unpin),
+        limit: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let limit = usize::try_from(limit.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.bytes.len());
+        while let Some(bytes) = self.bytes.get(self.written..limit).filter(|bytes| !bytes.is_empty()) {
+            match ready!(Pin::new(&mut *socket).poll_write(cx, bytes))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+            self.unflushed = true;
+        }
+        if self.written == self.bytes.len() && self.written > 0 {
+            self.base = self.end();
+            self.written = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > BUFFER_KEPT {
+                self.bytes = Vec::new();
+            }
+        }
+        if self.unflushed {
+            ready!(Pin::new(socket).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C, D, R> Pump<C, D, R>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    D: AsyncRead + AsyncWrite + Unpin,
+    R: Records,
+{
+    /// `greeting` goes to the client first.
+    pub(crate) fn new(
+        session: Session,
+        client: C,
+        database: D,
+        (records, durability): (R, Durability),
+        commands: mpsc::Receiver<Command>,
+        greeting: Vec<u8>,
+    ) -> Self {
+        Self {
+            session,
+            client,
+            database,
+            records,
+            durability,
+            commands,
+            commands_closed: false,
+            to_client: Outbox { bytes: greeting, ..Outbox::default() },
+            to_database: Outbox::default(),
+            barriers: VecDeque::new(),
+            turn: Turn::default(),
+            closing: None,
+            last_words: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            client_gone: false,
+            database_gone: false,
+        }
+    }
+
+    /// Runs until the connection ends. Not cancel safe: dropping it cuts both sockets, and statements on their way get
+    /// no end record.
+    pub(crate) async fn run(mut self) -> Ended {
+        let why = poll_fn(|cx| self.poll(cx)).await;
+        // Best effort: the peers see the end either way.
+        drop(tokio::time::timeout(LAST_WORDS, shut(&mut self.client)).await);
+        drop(tokio::time::timeout(LAST_WORDS, shut(&mut self.database)).await);
+        Ended { why, statements: self.session.statements() }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closing> {
+        // For this turn only: an idle connection holds no read buffer.
+        let mut scratch: Option<Scratch> = None;
+        loop {
+            let mut progress = false;
+            progress |= self.poll_commands(cx);
+            progress |= self.poll_writes(cx);
+            if let Some(why) = self.closing {
+                if self.is_drained() || self.last_words.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(why);
+                }
+            } else {
+                progress |= self.poll_reads(cx, scratch.get_or_insert_with(|| Box::new_uninit_slice(READ_SIZE)));
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let client = self.client_gone || (self.to_client.waiting() == 0 && !self.to_client.unflushed);
+        let database = self.database_gone || (self.to_database.waiting() == 0 && !self.to_database.unflushed);
+        client && database
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.commands_closed || self.closing.is_some() {
+            return false;
+        }
+        match self.commands.poll_recv(cx) {
+            Poll::Pending => false,
+            Poll::Ready(None) => {
+                self.commands_closed = true;
+                false
+            }
+            Poll::Ready(Some(Command::End(failure))) => {
+                self.session.grant_ended(clock::now(), &failure, &mut self.turn);
+                self.settle();
+                true
+            }
+        }
+    }
+
+    fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while let Some((_, place)) = self.barriers.front() {
+            match self.records.poll_durable(cx, *place) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => {
+                    self.barriers.pop_front();
+                    progress = true;
+                }
+                Poll::Ready(Err(failure)) => {
+                    self.unrecorded(&failure);
+                    return true;
+                }
+            }
+        }
+        let limit = self.barriers.front().map_or(u64::MAX, |(position, _)| *position);
+        let before = (self.to_client.waiting(), self.to_database.waiting());
+        if !self.client_gone
+            && let Poll::Ready(Err(_)) = self.to_client.poll_write(&mut self.client, u64::MAX, cx)
+        {
+            self.client_is_gone();
+            progress = true;
+        }
+        if !self.database_gone
+            && let Poll::Ready(Err(error)) = self.to_database.poll_write(&mut self.database, limit, cx)
+        {
+            self.database_is_gone(&error.to_string());
+            progress = true;
+        }
+        // Room was made: what was not read because of it can be read now.
+        let full = |count: usize| count >= BUFFER_MAX;
+        progress
+            || (full(before.0) && !full(self.to_client.waiting()))
+            || (full(before.1) && !full(self.to_database.waiting()))
+    }
+
+    fn poll_reads(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+        let mut progress = false;
+        if self.to_client.waiting() < BUFFER_MAX {
+            let mut target = ReadBuf::uninit(scratch);
+            match Pin::new(&mut self.database).poll_read(cx, &mut target) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if target.filled().is_empty() => {
+                    self.database_is_gone("the connection was closed");
+                    progress = true;
+                }
+                Poll::Ready(Ok(())) => {
+                    self.session.from_database(clock::now(), target.filled(), &mut self.turn);
+                    self.settle();
+                    progress = true;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.database_is_gone(&error.to_string());
+                    progress = true;
+                }
+            }
+        }
+        if self.to_database.waiting() < BUFFER_MAX && self.closing.is_none() {
+            let mut target = ReadBuf::uninit(scratch);
+            match Pin::new(&mut self.client).poll_read(cx, &mut target) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if !target.filled().is_empty() => {
+                    self.session.recording(self.records.ready());
+                    self.session.from_client(clock::now(), target.filled(), &mut self.turn);
+                    self.settle();
+                    progress = true;
+                }
+                Poll::Ready(Ok(()) | Err(_)) => {
+                    self.client_is_gone();
+                    progress = true;
+                }
+            }
+        }
+        progress
+    }
+
+    /// Moves a turn's results to where they go: events to the records first, then bytes, with their barriers.
+    fn settle(&mut self) {
+        let mut places = Vec::new();
+        let mut failed = None;
+        for event in self.turn.events.drain(..) {
+            match self.records.record(&event) {
+                Ok(place) => places.push(place),
+                Err(failure) => {
+                    failed = Some(failure);
+                    break;
+                }
+            }
+        }
+        if let Some(failure) = failed {
+            self.unrecorded(&failure);
+            return;
+        }
+        let base = self.to_database.end();
+        for barrier in self.turn.barriers.drain(..) {
+            if self.durability == Durability::Written {
+                // `record` has returned, which is all that was asked for.
+                continue;
+            }
+            if let Some(place) = barrier.events.checked_sub(1).and_then(|index| places.get(index)) {
+                let position = base.saturating_add(u64::try_from(barrier.from).unwrap_or(u64::MAX));
+                self.barriers.push_back((position, *place));
+            }
+        }
+        self.to_client.take(&mut self.turn.to_client);
+        self.to_database.take(&mut self.turn.to_database);
+        if let Some(why) = self.turn.close.take()
+            && self.closing.is_none()
+        {
+            self.closing = Some(why);
+            self.last_words = Box::pin(tokio::time::sleep(LAST_WORDS));
+        }
+    }
+
+    /// Something that had to be on record is not: nothing more goes to the database.
+    fn unrecorded(&mut self, failure: &Failure) {
+        self.turn = Turn::default();
+        self.barriers.clear();
+        self.to_database = Outbox::default();
+        self.session.grant_ended(clock::now(), failure, &mut self.turn);
+        // The end records of what was running cannot be written either; after a restart they become `unknown`.
+        self.turn.events.clear();
+        self.turn.barriers.clear();
+        self.settle();
+        self.closing.get_or_insert(Closing::GrantEnded);
+    }
+
+    fn client_is_gone(&mut self) {
+        if !std::mem::replace(&mut self.client_gone, true) {
+            self.session.client_lost(clock::now(), &mut self.turn);
+            self.settle();
+        }
+    }
+
+    fn database_is_gone(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.database_gone, true) {
+            let failure = Failure::new(Kind::Gateway, "the connection to the database was lost")
+                .detail(format!("The far side said: {why}."))
+                .hint("connect again; a statement that was running may or may not have taken effect");
+            self.session.database_lost(clock::now(), &failure, &mut self.turn);
+            self.settle();
+        }
+    }
+}
+
+/// A read buffer that costs nothing to set up: it is lent uninitialised, and only what was filled is ever seen.
+type Scratch = Box<[MaybeUninit<u8>]>;
+
+async fn shut(socket: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    socket.shutdown().await
+}

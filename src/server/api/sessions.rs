@@ -1,0 +1,178 @@
+//! Sessions: open one, see those that are open, end one, and the streams of one.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tracing::warn;
+
+use super::{Call, Caller, Contents, Handler, Method, Route, json};
+use crate::domain::{Failure, Kind, SessionId};
+use crate::runtime::net::Socket;
+use crate::server::live::Live;
+use crate::server::{sessions, tunnel};
+use crate::wire::api::{Empty, SessionEntry, SessionList, SessionOpened, SessionRequest};
+use crate::wire::tunnel as wire;
+
+pub(super) const OPEN: Route = Route {
+    method: Method::Post,
+    path: "/v1/sessions",
+    summary: "Open a session",
+    request: Contents::Json(|schemas| schemas.subschema_for::<SessionRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<SessionOpened>()),
+    handler: Handler::User(|mut call, caller| {
+        Box::pin(async move {
+            let request = call.json::<SessionRequest>().await?;
+            let address = call.connection.peer.ip().to_string();
+            // A caller that goes away half way must not leave a credential behind.
+            let opened = tokio::spawn(sessions::open(call.server, caller, address, request)).await;
+            json(&opened.map_err(|_| Failure::new(Kind::Internal, "the session could not be opened"))??)
+        })
+    }),
+};
+
+pub(super) const LIST: Route = Route {
+    method: Method::Get,
+    path: "/v1/sessions",
+    summary: "List the open sessions of the caller, or all of them for those who may end them",
+    request: Contents::Nothing,
+    response: Contents::Json(|schemas| schemas.subschema_for::<SessionList>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let all = call.server.live.all();
+            let mut sessions: Vec<_> =
+                all.iter().filter(|live| may_touch(&call, &caller, live)).map(|live| entry(live)).collect();
+            sessions.sort_by(|a, b| a.session.cmp(&b.session));
+            json(&SessionList { sessions })
+        })
+    }),
+};
+
+pub(super) const END: Route = Route {
+    method: Method::Post,
+    path: "/v1/sessions/{session}/end",
+    summary: "End a session: its connections, its credential, everything",
+    request: Contents::Nothing,
+    response: Contents::Json(|schemas| schemas.subschema_for::<Empty>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let id = session_id(&call)?;
+            let live = call.server.live.get(id).filter(|live| may_touch(&call, &caller, live));
+            let live = live.ok_or_else(|| unknown(id))?;
+            let own = live.grant.identity.issuer == caller.identity.issuer
+                && live.grant.identity.subject == caller.identity.subject;
+            let (why, said) = if own {
+                ("ended_by_owner", Failure::new(Kind::NotLoggedIn, "this session was ended"))
+            } else {
+                let who = &caller.identity.name;
+                ("killed", Failure::new(Kind::NotLoggedIn, format!("this session was ended by {who}")))
+            };
+            let said = said.hint("run `gov connect` again if you may");
+            let live_sessions = std::sync::Arc::clone(&call.server.live);
+            let ended = tokio::spawn(async move { live_sessions.end(id, &said, why).await }).await;
+            ended.map_err(|_| Failure::new(Kind::Internal, "the session could not be ended"))?;
+            json(&Empty {})
+        })
+    }),
+};
+
+pub(super) const TUNNEL: Route = Route {
+    method: Method::Get,
+    path: "/v1/sessions/{session}/tunnel",
+    summary: "Open a stream of a session: an upgrade to gov-tunnel/1",
+    request: Contents::Nothing,
+    response: Contents::Nothing,
+    handler: Handler::SessionKey(|call| Box::pin(open_stream(call))),
+};
+
+/// Step 3 of `wire/tunnel.rs`.
+async fn open_stream(mut call: Call) -> Result<Response, Failure> {
+    let id = session_id(&call)?;
+    let sessions = &call.server.live;
+    let live = sessions.get(id).ok_or_else(|| sessions.epitaph(id).unwrap_or_else(|| unknown(id)))?;
+    let stream = prove(&call, &live)?;
+    let upgrade = call
+        .parts
+        .extensions
+        .remove::<OnUpgrade>()
+        .filter(|_| call.header(header::UPGRADE.as_str()) == Some(wire::UPGRADE))
+        .ok_or_else(|| Failure::new(Kind::Usage, format!("this address is for upgrades to {}", wire::UPGRADE)))?;
+    tokio::spawn(async move {
+        match upgrade.await.map(whole) {
+            Ok(Some(socket)) => tunnel::serve(live, stream, socket).await,
+            Ok(None) => warn!(session = %id, stream, "a stream's client spoke before it was asked"),
+            Err(error) => warn!(session = %id, stream, error = %error, "a stream was not upgraded"),
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(wire::UPGRADE));
+    Ok(response)
+}
+
+/// Checks that the request comes from whoever has the session's key, over this very connection, with the policy this
+/// end decides by. Returns the stream's number.
+fn prove(call: &Call, live: &Live) -> Result<u32, Failure> {
+    let missing = || Failure::new(Kind::NotLoggedIn, "the proof for this stream is missing or malformed");
+    let stream: u32 = call.header(wire::STREAM_HEADER).and_then(|text| text.parse().ok()).ok_or_else(missing)?;
+    let policy = call.header(wire::POLICY_HEADER).unwrap_or_default();
+    let engine = call.header(wire::ENGINE_HEADER).unwrap_or_default();
+    let proof = call.header(wire::PROOF_HEADER).and_then(|text| BASE64URL.decode(text).ok()).ok_or_else(missing)?;
+    let exporter = call.connection.exporter.ok_or_else(missing)?;
+    let grant = &live.grant;
+    let message = wire::proof_message(&exporter, grant.session, stream, grant.policy, engine);
+    UnparsedPublicKey::new(&ED25519, &live.client_key.0)
+        .verify(&message, &proof)
+        .map_err(|_| Failure::new(Kind::NotLoggedIn, "the proof for this stream does not fit its session"))?;
+    if policy != grant.policy.to_string() || engine != env!("CARGO_PKG_VERSION") {
+        return Err(Failure::new(Kind::Denied, "client and gateway do not decide alike")
+            .detail(format!("The gateway runs version {}, the client {engine}.", env!("CARGO_PKG_VERSION")))
+            .hint("install the gateway's version of gov, then connect again"));
+    }
+    Ok(stream)
+}
+
+/// The connection itself, if nothing has been read beyond the request.
+fn whole(upgraded: Upgraded) -> Option<Socket> {
+    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+    parts.read_buf.is_empty().then(|| Socket::Accepted(Box::new(parts.io.into_inner())))
+}
+
+fn session_id(call: &Call) -> Result<SessionId, Failure> {
+    call.parameter("session")?.parse().map_err(|_| Failure::new(Kind::NotFound, "there is no such session"))
+}
+
+fn unknown(id: SessionId) -> Failure {
+    Failure::new(Kind::NotFound, format!("there is no open session `{id}`")).hint("see what is open: gov session ls")
+}
+
+/// One's own sessions, and everybody's for operators.
+fn may_touch(call: &Call, caller: &Caller, live: &Live) -> bool {
+    let owner = &live.grant.identity;
+    let own = owner.issuer == caller.identity.issuer && owner.subject == caller.identity.subject;
+    own || call.server.config.is_operator(&caller.identity)
+}
+
+fn entry(live: &Live) -> SessionEntry {
+    let grant = &live.grant;
+    SessionEntry {
+        session: grant.session.to_string(),
+        resource: grant.resource.to_string(),
+        who: grant.identity.name.clone(),
+        access: grant.access.word().to_owned(),
+        purpose: grant.purpose.as_ref().map(|purpose| purpose.id.to_string()),
+        reference: grant.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+        opened_at: grant.opened_at.to_string(),
+        expires_at: grant.expires_at.to_string(),
+        connections: u32::try_from(live.connections()).unwrap_or(u32::MAX),
+        role: live.lease.role.clone(),
+        host: live.host.clone(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The sessions that are open on this gateway: their grant, their credential, their connections, and their end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::hmac;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp};
+use crate::engine::Engine;
+use crate::runtime::clock;
+use crate::runtime::pump::{Command, Durability};
+use crate::runtime::recorder::Recorder;
+use crate::server::credential::Lease;
+use crate::server::resource::Resource;
+
+/// One open session.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) lease: Lease,
+    pub(crate) text_key: hmac::Key,
+    text_key_bytes: Secret<[u8; 32]>,
+    /// Whoever opens a stream signs with the other half.
+    pub(crate) client_key: PublicKey,
+    /// `user@host`, as the client states it.
+    pub(crate) host: String,
+    recorder: Recorder,
+    durability: Durability,
+    streams: Mutex<Streams>,
+    /// Turns true when the session has ended and its credential is gone.
+    ended: watch::Sender<bool>,
+}
+
+/// The database connections of a session.
+#[derive(Debug, Default)]
+struct Streams {
+    open: HashMap<u32, Stream>,
+    /// The highest number used: a number is used once.
+    last: u32,
+    /// Why no further stream may open.
+    closed: Option<Failure>,
+    /// Totals of the streams that have ended.
+    statements: u64,
+}
+
+#[derive(Debug)]
+struct Stream {
+    commands: mpsc::Sender<Command>,
+    /// Our key for cancelling what runs there, and the database's own.
+    cancel: Option<CancelKeys>,
+}
+
+/// How a running statement is cancelled: whoever shows `ours` may use `process` and `theirs`.
+#[derive(Clone, Debug)]
+pub(crate) struct CancelKeys {
+    pub(crate) ours: Vec<u8>,
+    pub(crate) process: u32,
+    pub(crate) theirs: Vec<u8>,
+}
+
+/// Everything a session is made of.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) lease: Lease,
+    pub(crate) text_key: [u8; 32],
+    pub(crate) client_key: PublicKey,
+    pub(crate) host: String,
+    pub(crate) recorder: Recorder,
+    /// How sure a record must be before its statement is sent.
+    pub(crate) durability: Durability,
+}
+
+impl Live {
+    /// Where one connection's events go.
+    pub(crate) fn records(&self) -> (Recorder, Durability) {
+        (self.recorder.clone(), self.durability)
+    }
+
+    /// The key behind [`Self::text_key`], for the other end.
+    pub(crate) fn text_key_bytes(&self) -> &[u8; 32] {
+        self.text_key_bytes.expose()
+    }
+
+    /// Takes a number for a new stream and the ear on which it is told to end.
+    pub(crate) fn admit(&self, stream: u32) -> Result<mpsc::Receiver<Command>, Failure> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = &streams.closed {
+            return Err(failure.clone());
+        }
+        let limit = self.grant.limits.connections_max;
+        if streams.open.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(Failure::new(Kind::Limit, format!("this session has {limit} connections open already"))
+                .hint("close one, or open another session"));
+        }
+        if streams.open.contains_key(&stream) || stream <= streams.last.saturating_sub(REORDER_MAX) {
+            return Err(Failure::new(Kind::Usage, "this stream number was used before"));
+        }
+        streams.last = streams.last.max(stream);
+        let (commands, receiver) = mpsc::channel(4);
+        streams.open.insert(stream, Stream { commands, cancel: None });
+        Ok(receiver)
+    }
+
+    /// Makes what runs on a stream cancellable.
+    pub(crate) fn cancellable(&self, stream: u32, keys: CancelKeys) {
+        if let Some(stream) = self.streams.lock().unwrap_or_else(PoisonError::into_inner).open.get_mut(&stream) {
+            stream.cancel = Some(keys);
+        }
+    }
+
+    /// The keys for a cancel request, if it shows the right one. The comparison takes the same time for every wrong
+    /// key of the right length.
+    pub(crate) fn cancel_keys(&self, stream: u32, shown: &[u8]) -> Option<CancelKeys> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = streams.open.get(&stream)?.cancel.as_ref()?;
+        let same = keys.ours.len() == shown.len()
+            && keys.ours.iter().zip(shown).fold(0, |sum, (ours, theirs)| sum | (ours ^ theirs)) == 0;
+        same.then(|| keys.clone())
+    }
+
+    /// A stream has ended.
+    pub(crate) fn release(&self, stream: u32, statements: u64) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.open.remove(&stream);
+        streams.statements += statements;
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).open.len()
+    }
+
+    /// Records something that happened in this session outside its statements.
+    pub(crate) fn happened(&self, happening: Happening) {
+        let event = Event { at: clock::now(), session: Some(self.grant.session), happening };
+        if let Err(failure) = self.recorder.record(&event) {
+            warn!(session = %self.grant.session, error = %failure, "an event could not be recorded");
+        }
+    }
+
+    /// Admits no more streams and tells those that are open to end.
+    fn shut(&self, failure: &Failure) -> u64 {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.closed.get_or_insert_with(|| failure.clone());
+        for stream in streams.open.values() {
+            // A full channel means that it has been told already; a closed one, that it has ended.
+            drop(stream.commands.try_send(Command::End(failure.clone())));
+        }
+        streams.statements
+    }
+}
+
+/// Streams are opened at the same time and may arrive in another order than they were numbered.
+const REORDER_MAX: u32 = 10_000;
+
+/// Open sessions by id.
+#[derive(Debug, Default)]
+pub(crate) struct LiveSessions {
+    open: Mutex<HashMap<SessionId, Arc<Live>>>,
+    /// What to tell clients of sessions that were ended, until the time they would have had is over: a client replaces
+    /// a session that nobody knows, and must not replace one that somebody ended.
+    ended: Mutex<HashMap<SessionId, (Failure, Timestamp)>>,
+}
+
+impl LiveSessions {
+    /// Adds a session and sees to it that it ends in time.
+    pub(crate) fn add(self: &Arc<Self>, opening: Opening) -> Arc<Live> {
+        let live = Arc::new(Live {
+            grant: opening.grant,
+            resource: opening.resource,
+            engine: opening.engine,
+            lease: opening.lease,
+            text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
+            text_key_bytes: Secret::new(opening.text_key),
+            client_key: opening.client_key,
+            host: opening.host,
+            recorder: opening.recorder,
+            durability: opening.durability,
+            streams: Mutex::default(),
+            ended: watch::Sender::new(false),
+        });
+        let id = live.grant.session;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&live));
+        let (sessions, left) = (Arc::clone(self), live.grant.expires_at.since(clock::now()));
+        let mut ended = live.ended.subscribe();
+        tokio::spawn(async move {
+            let over = async { drop(ended.wait_for(|ended| *ended).await) };
+            let timed_out = tokio::time::timeout(left, over).await.is_err();
+            if timed_out {
+                sessions.end(id, &expired(), "expired").await;
+            }
+        });
+        live
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Live>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Why a session is over, if it is known here.
+    pub(crate) fn epitaph(&self, id: SessionId) -> Option<Failure> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(failure, _)| failure.clone())
+    }
+
+    fn bury(&self, live: &Live, failure: &Failure, now: Timestamp) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|_, (_, until)| *until > now);
+        ended.insert(live.grant.session, (failure.clone(), live.grant.expires_at));
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends all sessions, all at once: the server stops.
+    pub(crate) async fn end_all(self: &Arc<Self>) {
+        let stopping = Failure::new(Kind::Gateway, "the gateway is stopping").hint("connect again in a moment");
+        let mut endings = tokio::task::JoinSet::new();
+        for live in self.all() {
+            let (sessions, stopping) = (Arc::clone(self), stopping.clone());
+            endings.spawn(async move { sessions.end(live.grant.session, &stopping, "server_stopped").await });
+        }
+        while endings.join_next().await.is_some() {}
+    }
+
+    /// Ends a session for real: sockets told to close, backends terminated on every node, credential revoked, books
+    /// closed. `failure` is what its clients are told; `why` is for the record. Ending it twice is harmless.
+    ///
+    /// Not cancel safe: spawn it where the caller may go away.
+    pub(crate) async fn end(&self, id: SessionId, failure: &Failure, why: &'static str) {
+        let Some(live) = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) else { return };
+        self.bury(&live, failure, clock::now());
+        live.shut(failure);
+        // Time for the last words and the end records; the backends are terminated below in any case.
+        let drained = async {
+            while live.connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let slow = tokio::time::timeout(DRAIN_MAX, drained).await.is_err();
+        let resource = &live.resource;
+        match resource.source.revoke(resource, &live.lease.role).await {
+            Ok(revoked) => {
+                info!(session = %id, why, ended = revoked.ended, dropped = revoked.dropped, slow, "session ended");
+                live.happened(Happening::CredentialRevoked {
+                    source: resource.source.name(),
+                    role: live.lease.role.clone(),
+                    ended: revoked.ended,
+                    dropped: revoked.dropped,
+                });
+            }
+            // The sweeper goes on trying; the role cannot outlive its VALID UNTIL for new logins.
+            Err(failure) => warn!(session = %id, why, error = %failure, "session ended, credential not yet revoked"),
+        }
+        let statements = live.shut(failure);
+        live.happened(Happening::SessionClosed { why, statements, rows: 0, bytes: 0 });
+        live.ended.send_replace(true);
+    }
+}
+
+/// How long the connections of an ending session may take to say goodbye.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+fn expired() -> Failure {
+    Failure::new(Kind::NotLoggedIn, "this session has expired").hint("run `gov connect` again")
+}

@@ -1,0 +1,298 @@
+//! The log: every envelope, in one order, under one Merkle tree.
+//!
+//! Envelopes come from the gateway's own journal and from clients. One thread takes them in: it checks what each proves,
+//! gives it the next leaf, and commits many at a time together with the tree. What has been committed is let go from
+//! the journal; what a client uploaded is answered with a proof that it is in. Everything can be done again at any
+//! point: an envelope that is there already is known by its key and place, byte by byte.
+
+mod admit;
+mod tables;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::audit::{
+    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
+    TileKind, bundle, prove_consistency,
+};
+use crate::domain::{
+    Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side, Timestamp,
+};
+use crate::runtime::drain::{self, Recovery};
+use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
+use crate::runtime::recorder::{Recorder, Recorders};
+use crate::runtime::{clock, random};
+use crate::server::store;
+use writer::{Job, Upload, Writer};
+
+/// Most bytes of the gateway's journal: some minutes of a busy gateway whose database stands still.
+const JOURNAL_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Most envelopes of one upload.
+pub(crate) const UPLOAD_MAX: usize = 64;
+
+/// How long after a session's end its keys may still sign: closing takes time, and clocks differ.
+const KEY_GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// How long a server's own key may sign. A server is restarted more often.
+const SERVER_KEY_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What a log is made of.
+#[derive(Debug)]
+pub(crate) struct Opening<'a> {
+    /// A folder of its own.
+    pub(crate) folder: &'a Path,
+    /// The server's key, which certifies all others.
+    pub(crate) server: Signer,
+    /// The key that signs checkpoints.
+    pub(crate) log: Signer,
+    /// The log's name in checkpoints: a URL without its scheme.
+    pub(crate) origin: &'a str,
+    pub(crate) pseudonyms: Pseudonyms,
+}
+
+/// The open log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    recorders: Recorders,
+    /// Records what the server itself does.
+    control: Recorder,
+    server: Signer,
+    key: NoteKey,
+    jobs: mpsc::Sender<Job>,
+    thread: Option<JoinHandle<()>>,
+    /// For reading beside the thread that writes.
+    reader: Arc<Mutex<Connection>>,
+    recovery: Recovery,
+}
+
+/// What a session records with.
+#[derive(Debug)]
+pub(crate) struct SessionBooks {
+    /// The gateway's account.
+    pub(crate) gateway: Recorder,
+    /// What lets the client sign its own.
+    pub(crate) client_certificate: Envelope,
+    /// When this is durable, the session's opening is on record.
+    pub(crate) opened: Ticket,
+}
+
+impl Log {
+    /// Opens the log, and has what a crash left signed. Blocks.
+    pub(crate) fn open(opening: Opening<'_>) -> Result<Self, Failure> {
+        let folder = opening.folder;
+        let Some((journal, _)) = Journal::open(&folder.join("journal"), Settings::new(JOURNAL_MAX))? else {
+            return Err(Failure::new(Kind::Usage, "another server uses this log")
+                .detail(format!("Its folder is {}.", folder.display())));
+        };
+        let database = folder.join("log.db");
+        let db = store::open_database(&database, &[tables::MIGRATIONS])?;
+        let reader = store::open_database(&database, &[tables::MIGRATIONS])?;
+        let note = NoteSigner::new(opening.origin, Algorithm::Ed25519, opening.log)
+            .map_err(|error| Failure::new(Kind::Usage, "the log cannot have this name").detail(format!("{error}.")))?;
+        let key = note.key().clone();
+
+        let recorders = Recorders::start(&journal)?;
+        let server = opening.server;
+        let control = open_control(&recorders, &server, opening.pseudonyms)?;
+        let recovery = drain::recover(&journal, &control)?;
+        let (jobs, inbox) = mpsc::channel();
+        let writer = Writer::new(writer::Parts {
+            db,
+            journal,
+            server: server.public(),
+            note,
+            control: control.clone(),
+            memory: folder.join("checkpoint"),
+        })?;
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || writer.run(&inbox))
+            .map_err(|error| Failure::new(Kind::Internal, "no thread can be started").detail(format!("{error}.")))?;
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { recorders, control, server, key, jobs, thread: Some(thread), reader, recovery })
+    }
+
+    /// What opening found.
+    pub(crate) fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// The key that checkpoints are signed with, for whoever verifies them.
+    pub(crate) fn key(&self) -> &NoteKey {
+        &self.key
+    }
+
+    /// Records something the server itself does.
+    pub(crate) fn record(&self, session: Option<SessionId>, happening: Happening) -> Result<Ticket, Failure> {
+        self.control.record(&Event { at: clock::now(), session, happening })
+    }
+
+    /// Waits until a record is durable. Cancel safe.
+    pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Failure> {
+        self.control.durable(ticket).await
+    }
+
+    /// Certifies both sides of a session and records that it is open.
+    pub(crate) fn open_session(
+        &self,
+        grant: &Arc<Grant>,
+        subject: &str,
+        client_key: PublicKey,
+        client: Peer,
+    ) -> Result<SessionBooks, Failure> {
+        let signer = random::signer()?;
+        let gateway_key = signer.public();
+        let certificate = |key, side| self.certify(key, side, grant, subject);
+        let context = Context::session(Side::Gateway, grant, subject);
+        let gateway = self.recorders.open(signer, &certificate(gateway_key, Side::Gateway)?, &context)?;
+        let client_certificate = certificate(client_key, Side::Client)?;
+        let mut body = Vec::new();
+        let kind = Entry::Envelope(&client_certificate.write()).write(&mut body);
+        self.recorders.journal().append(Importance::Ordinary, kind, &[&body])?;
+        let keys = vec![(Side::Client, client_key), (Side::Gateway, gateway_key)];
+        let (session, grant, subject) = (Some(grant.session), Arc::clone(grant), subject.to_owned());
+        let opened = self.record(session, Happening::SessionOpened { grant, subject, client, keys })?;
+        Ok(SessionBooks { gateway, client_certificate, opened })
+    }
+
+    fn certify(&self, key: PublicKey, side: Side, grant: &Grant, subject: &str) -> Result<Envelope, Failure> {
+        let certificate = Certificate {
+            key,
+            side,
+            session: Some(grant.session),
+            subject: Some(subject.to_owned()),
+            from: grant.opened_at.before(KEY_GRACE),
+            until: grant.expires_at.after(KEY_GRACE),
+        };
+        certificate.sign(&self.server).map_err(|_| unusable_key())
+    }
+
+    /// Takes in what a client recorded. The receipt proves that it is in the log, and that the log begins with the
+    /// `remembered` leaves the client knows. Cancel safe; whether it was taken in is not known then, and doing it again
+    /// is harmless.
+    pub(crate) async fn upload(
+        &self,
+        subject: &str,
+        envelopes: Vec<String>,
+        remembered: u64,
+    ) -> Result<Receipt, Failure> {
+        if envelopes.len() > UPLOAD_MAX {
+            return Err(Failure::new(Kind::Limit, format!("an upload has {UPLOAD_MAX} envelopes at most")));
+        }
+        let (reply, answer) = oneshot::channel();
+        let upload = Upload { subject: subject.to_owned(), envelopes, remembered };
+        self.jobs.send(Job::Upload(upload, reply)).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// The file at a path of the log, as C2SP's tlog-tiles describes them: `checkpoint` or a tile. Cancel safe.
+    pub(crate) async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let path = path.to_owned();
+        self.read(move |db| file(db, &path)).await
+    }
+
+    /// The last checkpoint, and the proof that it begins with a tree of `old` leaves. Cancel safe.
+    pub(crate) async fn consistency(&self, old: u64) -> Result<Option<(String, Vec<Digest>)>, Failure> {
+        self.read(move |db| {
+            let Some((head, note)) = tables::checkpoint(db)? else { return Ok(None) };
+            Ok(prove_consistency(old, head.size, &tables::Kept(db)).ok().map(|proof| (note, proof)))
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let reader = Arc::clone(&self.reader);
+        let task = move || work(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let result = tokio::task::spawn_blocking(task).await.map_err(|_| stopped())?;
+        result.map_err(|error| writer::broken(&error))
+    }
+}
+
+impl Drop for Log {
+    /// Takes in everything recorded so far and signs the last checkpoint.
+    fn drop(&mut self) {
+        let stopped = Event { at: clock::now(), session: None, happening: Happening::ServerStopped };
+        // What cannot be recorded now shows as a server that did not say goodbye.
+        drop(self.control.record(&stopped));
+        drop(self.control.close().and_then(|last| self.recorders.journal().wait_durable(last)));
+        drop(self.jobs.send(Job::Stop));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn open_control(recorders: &Recorders, server: &Signer, pseudonyms: Pseudonyms) -> Result<Recorder, Failure> {
+    let signer = random::signer()?;
+    let now = clock::now();
+    let (key, side) = (signer.public(), Side::Server);
+    let (from, until) = (now.before(KEY_GRACE), now.after(SERVER_KEY_LIFE));
+    let certificate = Certificate { key, side, session: None, subject: None, from, until };
+    let certificate = certificate.sign(server).map_err(|_| unusable_key())?;
+    recorders.open(signer, &certificate, &Context::server(Some(pseudonyms)))
+}
+
+fn unusable_key() -> Failure {
+    Failure::new(Kind::Internal, "the server's key cannot be used")
+}
+
+fn stopped() -> Failure {
+    Failure::new(Kind::Internal, "the log has stopped")
+}
+
+/// A file of the log; `None` when the last checkpoint does not call for it.
+fn file(db: &Connection, path: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let Some((head, note)) = tables::checkpoint(db)? else { return Ok(None) };
+    if path == "checkpoint" {
+        return Ok(Some(note.into_bytes()));
+    }
+    let Some(tile) = Tile::parse(path) else { return Ok(None) };
+    let range = tile.range();
+    match tile.kind {
+        TileKind::Entries if range.end <= head.size => {
+            let bodies = tables::bodies(db, range.start, range.end)?;
+            Ok(bundle(bodies.iter().map(String::as_bytes)))
+        }
+        TileKind::Hashes { height } if height < 8 && range.end <= head.size >> (8 * u32::from(height)) => {
+            let hashes = tables::hashes(db, height * 8, range.start, range.end)?;
+            Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
+        }
+        TileKind::Entries | TileKind::Hashes { .. } => Ok(None),
+    }
+}
+
+/// Writes the log as files into a folder: what the API serves, for keeping elsewhere and verifying offline.
+pub(crate) fn export(log: &Log, folder: &Path) -> Result<Head, Failure> {
+    use crate::runtime::files;
+    let db = log.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let broken = |error: rusqlite::Error| writer::broken(&error);
+    let Some((head, note)) = tables::checkpoint(&db).map_err(broken)? else {
+        return Err(Failure::new(Kind::NotFound, "the log is empty"));
+    };
+    let write = |path: &str, bytes: &[u8]| {
+        let path: PathBuf = folder.join(path);
+        files::write_private(&path, bytes).map_err(|error| {
+            Failure::new(Kind::Usage, format!("`{}` cannot be written", path.display())).detail(format!("{error}."))
+        })
+    };
+    for tile in Tile::all(0, head.size) {
+        let path = tile.path();
+        let bytes = file(&db, &path).map_err(broken)?;
+        let bytes = bytes.ok_or_else(|| Failure::new(Kind::Internal, format!("the log has no `{path}`")))?;
+        write(&path, &bytes)?;
+    }
+    write("checkpoint", note.as_bytes())?;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests;

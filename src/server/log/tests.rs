@@ -1,0 +1,377 @@
+//! The log: exactly once, one order, proofs, and what happens when things fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::audit::{self, Checkpoint, Context, Note, Report, Verifier, verify_consistency};
+use crate::domain::{
+    Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Statement, StatementEnd,
+    StatementId, StatementStart, Verdict,
+};
+use crate::runtime::drain::Drain;
+
+const ALICE: &str = "u-alice";
+
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("gov-log-{}-{name}", std::process::id()));
+    drop(std::fs::remove_dir_all(&path));
+    path
+}
+
+fn signer(seed: u8) -> Signer {
+    Signer::new(Secret::new([seed; 32])).unwrap()
+}
+
+fn open(folder: &Path) -> Result<Log, Failure> {
+    let (server, log) = (signer(1), signer(2));
+    let pseudonyms = Pseudonyms::new(Secret::new([3; 32]));
+    Log::open(Opening { folder, server, log, origin: "gov.example/log", pseudonyms })
+}
+
+fn grant() -> Arc<Grant> {
+    let now = clock::now();
+    Arc::new(Grant {
+        session: random::session_id().unwrap(),
+        identity: Identity {
+            issuer: "https://idp.example".to_owned(),
+            subject: "alice".to_owned(),
+            name: "Alice".to_owned(),
+            email: None,
+            groups: Vec::new(),
+            kind: IdentityKind::Person,
+            actors: Vec::new(),
+            method: Method::IdToken,
+            proved_at: now,
+        },
+        resource: "prod-db".parse().unwrap(),
+        labels: BTreeMap::new(),
+        purpose: None,
+        access: Access::Read,
+        limits: Limits { connections_max: 1, rows_max: None },
+        opened_at: now,
+        expires_at: now.after(Duration::from_secs(3600)),
+        policy: Digest([4; 32]),
+    })
+}
+
+fn event(grant: &Grant, happening: Happening) -> Event {
+    Event { at: clock::now(), session: Some(grant.session), happening }
+}
+
+/// What both sides record of a session with so many statements.
+fn statements(grant: &Grant, count: u64) -> Vec<Event> {
+    let statement = Arc::new(Statement {
+        parse: Parse::Understood,
+        normalized: "SELECT $1".into(),
+        operations: [Operation::Read].into(),
+        relations: [].into(),
+        length: 8,
+    });
+    let start = |id| {
+        let (statement, rules) = (Arc::clone(&statement), Arc::from([]));
+        let (raw_hmac, verdict) = (Digest([5; 32]), Verdict::Allow);
+        Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules })
+    };
+    let end = |id| {
+        let (rows, bytes, masked_columns, masked_cells, took) = (1, 2, 0, 0, Duration::ZERO);
+        let outcome = Outcome::Ok;
+        Happening::StatementEnded(StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, took })
+    };
+    let closed = Happening::SessionClosed { why: "client", statements: count, rows: count, bytes: 2 * count };
+    let ids = (1..=count).map(|number| StatementId { stream: 1, number });
+    ids.flat_map(|id| [start(id), end(id)]).chain([closed]).map(|happening| event(grant, happening)).collect()
+}
+
+/// A client with a journal of its own.
+struct Client {
+    grant: Arc<Grant>,
+    journal: Journal,
+    recorder: Recorder,
+    gateway: Recorder,
+    _recorders: Recorders,
+}
+
+impl Client {
+    fn new(log: &Log, name: &str) -> Self {
+        let grant = grant();
+        let journal = Journal::open(&folder(name), Settings::new(1 << 30)).unwrap().unwrap().0;
+        let recorders = Recorders::start(&journal).unwrap();
+        let key = random::signer().unwrap();
+        let books = log.open_session(&grant, ALICE, key.public(), Peer::default()).unwrap();
+        let context = Context::session(Side::Client, &grant, ALICE);
+        let recorder = recorders.open(key, &books.client_certificate, &context).unwrap();
+        Self { grant, journal, recorder, gateway: books.gateway, _recorders: recorders }
+    }
+
+    /// Records on both sides and closes both.
+    fn run(&self, count: u64) {
+        for event in statements(&self.grant, count) {
+            self.recorder.record(&event).unwrap();
+            self.gateway.record(&event).unwrap();
+        }
+        let last = self.recorder.close().unwrap();
+        self.journal.wait_durable(last).unwrap();
+        self.gateway.close().unwrap();
+    }
+
+    fn envelopes(&self) -> Vec<String> {
+        let mut drain = Drain::new(&self.journal);
+        let mut envelopes = Vec::new();
+        while let Some(drained) = drain.next().unwrap() {
+            envelopes.extend(drained.envelopes);
+        }
+        envelopes
+    }
+}
+
+/// The envelopes of an exported log, whose tree is recomputed on the way.
+fn read_export(folder: &Path, log: &NoteKey) -> (Head, Vec<String>) {
+    let note = std::fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let head = Checkpoint::open(&Note::read(&note).unwrap(), log).unwrap().head;
+    let mut frontier = audit::Frontier::default();
+    let mut lines = Vec::new();
+    for tile in Tile::all(0, head.size).into_iter().filter(|tile| tile.kind == TileKind::Entries) {
+        let bytes = std::fs::read(folder.join(tile.path())).unwrap();
+        for entry in audit::bundle_entries(&bytes).unwrap() {
+            frontier.append(audit::leaf(entry));
+            lines.push(String::from_utf8(entry.to_vec()).unwrap());
+        }
+    }
+    assert_eq!((frontier.size(), frontier.root()), (head.size, head.root));
+    (head, lines)
+}
+
+fn verified(lines: &[String]) -> Report {
+    let mut verifier = Verifier::new(signer(1).public());
+    lines.iter().for_each(|line| verifier.envelope(line));
+    verifier.finish()
+}
+
+fn export_of(log: &Log, name: &str) -> (PathBuf, Head, Vec<String>) {
+    let target = folder(name);
+    let head = export(log, &target).unwrap();
+    let (read, lines) = read_export(&target, log.key());
+    assert_eq!(read, head);
+    (target, head, lines)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_accounts_of_a_session_end_up_in_one_proved_log() {
+    let place = folder("flow");
+    let log = open(&place).unwrap();
+    let client = Client::new(&log, "flow-client");
+    log.durable(log.record(None, Happening::LoginFailed { why: "expired" }).unwrap()).await.unwrap();
+    client.run(500);
+    let envelopes = client.envelopes();
+    assert!(envelopes.len() > 5);
+    let receipt = log.upload(ALICE, envelopes.clone(), 0).await.unwrap();
+    let head = receipt.check(&envelopes, log.key(), Head::empty()).unwrap();
+    let again = log.upload(ALICE, envelopes.clone(), 0).await.unwrap();
+    let leaves = |receipt: &Receipt| receipt.inclusions.iter().map(|inclusion| inclusion.leaf).collect::<Vec<_>>();
+    assert_eq!(leaves(&again), leaves(&receipt));
+
+    drop(client.gateway);
+    let key = log.key().clone();
+    drop(log);
+    let log = open(&place).unwrap();
+    assert_eq!((log.key(), log.recovery()), (&key, Recovery::default()));
+    let (_, grown, lines) = export_of(&log, "flow-export");
+    let (note, proof) = log.consistency(head.size).await.unwrap().unwrap();
+    assert_eq!(Checkpoint::open(&Note::read(&note).unwrap(), &key).unwrap().head, grown);
+    assert_eq!(verify_consistency(head, grown, &proof), Ok(()));
+    let report = verified(&lines);
+    assert_eq!(report.faults, []);
+    assert_eq!((report.statements.matched, report.keys_closed, report.repeated), (500, 3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_prove_itself_or_belongs_to_others_stays_out() {
+    let log = open(&folder("refuse")).unwrap();
+    let client = Client::new(&log, "refuse-client");
+    client.run(2);
+    let envelopes = client.envelopes();
+    let batch = envelopes.iter().find(|line| line.contains(audit::RECORDS_TYPE)).unwrap().clone();
+    // The journal's certificate comes in with the log's own thread.
+    while log.upload(ALICE, vec![envelopes[0].clone()], 0).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let refused = async |subject: &str, line: String, why: &str| {
+        let failure = log.upload(subject, vec![line], 0).await.unwrap_err();
+        assert_eq!((failure.kind, failure.message.as_str()), (Kind::Denied, "the log does not take this record"));
+        assert!(failure.detail.as_ref().unwrap().contains(why), "{failure:?}");
+    };
+    refused("u-bob", batch.clone(), "may not be used by this caller").await;
+    let at = batch.find("\"payload\":\"").unwrap() + 60;
+    let mut changed = batch.clone().into_bytes();
+    changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+    refused(ALICE, String::from_utf8(changed).unwrap(), "signature is not by").await;
+    refused(ALICE, "nonsense".to_owned(), "not an envelope").await;
+
+    // The same key signs something else for the same place.
+    let key = random::signer().unwrap();
+    let grant = grant();
+    let books = log.open_session(&grant, ALICE, key.public(), Peer::default()).unwrap();
+    let mut forks = Vec::new();
+    for name in ["fork-one", "fork-two"] {
+        let journal = Journal::open(&folder(name), Settings::new(1 << 30)).unwrap().unwrap().0;
+        let recorders = Recorders::start(&journal).unwrap();
+        let context = Context::session(Side::Client, &grant, ALICE);
+        let recorder = recorders.open(key.clone(), &books.client_certificate, &context).unwrap();
+        for event in statements(&grant, 3) {
+            recorder.record(&event).unwrap();
+        }
+        journal.wait_durable(recorder.close().unwrap()).unwrap();
+        let mut drain = Drain::new(&journal);
+        let drained = drain.next().unwrap().unwrap();
+        forks.push(drained.envelopes.into_iter().find(|line| line.contains(audit::RECORDS_TYPE)).unwrap());
+    }
+    while log.upload(ALICE, vec![forks[0].clone()], 0).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    refused(ALICE, forks[1].clone(), "has signed something else for record 0").await;
+    let many = vec![batch; UPLOAD_MAX + 1];
+    assert_eq!(log.upload(ALICE, many, 0).await.unwrap_err().kind, Kind::Limit);
+}
+
+#[test]
+fn a_log_put_back_to_an_earlier_state_is_not_opened() {
+    let place = folder("rollback");
+    drop(open(&place).unwrap());
+    let copy = std::fs::read(place.join("log.db")).unwrap();
+    let log = open(&place).unwrap();
+    Client::new(&log, "rollback-client").run(1);
+    drop(log);
+    crate::runtime::files::write_private(&place.join("log.db"), &copy).unwrap();
+    drop(std::fs::remove_file(place.join("log.db-wal")));
+    let failure = open(&place).unwrap_err();
+    assert_eq!(failure.message, "the log is not what it was");
+    assert!(failure.detail.unwrap().contains("the checkpoint remembered beside it says"));
+}
+
+#[test]
+fn a_log_whose_hashes_were_changed_is_not_opened() {
+    let place = folder("changed");
+    let log = open(&place).unwrap();
+    Client::new(&log, "changed-client").run(1);
+    drop(log);
+    let db = Connection::open(place.join("log.db")).unwrap();
+    db.execute("UPDATE envelopes SET hash = zeroblob(32) WHERE leaf = 1", []).unwrap();
+    drop(db);
+    assert_eq!(open(&place).unwrap_err().message, "the log is not what it was");
+}
+
+/// Uploads that are lost on the way there or back, doubled, and out of order: each envelope is in the log once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_uploads_arrive_each_envelope_is_in_the_log_once() {
+    let place = folder("uploads");
+    let log = open(&place).unwrap();
+    let client = Client::new(&log, "uploads-client");
+    for (index, event) in statements(&client.grant, 1500).iter().enumerate() {
+        client.recorder.record(event).unwrap();
+        if index % 3 == 0 {
+            client.recorder.sign_now().unwrap();
+        }
+    }
+    client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
+    let mut waiting: Vec<Vec<String>> = client.envelopes().chunks(7).map(<[String]>::to_vec).collect();
+    let envelopes: usize = waiting.iter().map(Vec::len).sum();
+    let mut state = 9u64;
+    let mut random = move |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(limit).unwrap()).unwrap()
+    };
+    let (mut attempts, mut leaves) = (0, BTreeSet::new());
+    while !waiting.is_empty() {
+        attempts += 1;
+        let at = random(waiting.len());
+        let fate = random(100);
+        if fate < 5 {
+            continue; // Lost on the way there.
+        }
+        let Ok(receipt) = log.upload(ALICE, waiting[at].clone(), 0).await else { continue };
+        leaves.extend(receipt.inclusions.iter().map(|inclusion| inclusion.leaf));
+        // Lost on the way back, or sent twice: it comes again.
+        if fate >= 15 {
+            waiting.swap_remove(at);
+        }
+    }
+    drop(client.gateway);
+    drop(log);
+    let (_, _, lines) = export_of(&open(&place).unwrap(), "uploads-export");
+    let report = verified(&lines);
+    println!(
+        "uploads: {attempts} attempts, {envelopes} envelopes, {} leaves, {} doubled",
+        leaves.len(),
+        report.repeated
+    );
+    assert_eq!((leaves.len(), report.repeated), (envelopes, 0));
+    let faults: Vec<_> =
+        report.faults.iter().filter(|fault| !matches!(fault.what, audit::Wrong::ClientOnly { .. })).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// The exported files as Cloudflare's `tlog_tiles` and `signed_note` read them.
+#[test]
+fn tools_that_are_not_ours_read_the_log() {
+    use tlog_tiles::{Checkpoint as TheirCheckpoint, HashReader, Tile as TheirTile, TileHashReader, TileReader};
+
+    #[derive(Debug)]
+    struct Files(PathBuf);
+
+    impl TileReader for Files {
+        fn height(&self) -> u8 {
+            8
+        }
+
+        fn read_tiles(&self, tiles: &[TheirTile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+            let name = |tile: &TheirTile| {
+                Tile {
+                    kind: TileKind::Hashes { height: tile.level() },
+                    index: tile.level_index(),
+                    width: u64::from(tile.width()),
+                }
+                .path()
+            };
+            Ok(tiles.iter().map(|tile| std::fs::read(self.0.join(name(tile))).unwrap()).collect())
+        }
+
+        fn save_tiles(&self, _: &[TheirTile], _: &[Vec<u8>]) {}
+    }
+
+    let place = folder("theirs");
+    let log = open(&place).unwrap();
+    let client = Client::new(&log, "theirs-client");
+    for event in statements(&client.grant, 700) {
+        client.gateway.record(&event).unwrap();
+        if matches!(event.happening, Happening::StatementEnded(_)) {
+            client.gateway.sign_now().unwrap();
+        }
+    }
+    client.gateway.close().unwrap();
+    drop((client, log));
+    let log = open(&place).unwrap();
+    let (target, head, lines) = export_of(&log, "theirs-export");
+    assert!(lines.len() > 700);
+    let note = signed_note::Note::from_bytes(&std::fs::read(target.join("checkpoint")).unwrap()).unwrap();
+    let verifier = signed_note::StandardVerifier::new(&log.key().text()).unwrap();
+    let (verified, _) = note.verify(&signed_note::VerifierList::new(vec![Box::new(verifier)])).unwrap();
+    assert_eq!(verified.len(), 1);
+    let theirs = TheirCheckpoint::from_bytes(note.text()).unwrap();
+    assert_eq!((theirs.origin(), theirs.size(), theirs.hash().0), ("gov.example/log", head.size, head.root.0));
+    let files = Files(target);
+    let reader = TileHashReader::new(theirs.size(), *theirs.hash(), &files);
+    for (leaf, line) in lines.iter().enumerate().step_by(97) {
+        let leaf = u64::try_from(leaf).unwrap();
+        let hash = tlog_tiles::record_hash(line.as_bytes());
+        let found = reader.read_hashes(&[tlog_tiles::stored_hash_index(0, leaf)]).unwrap();
+        assert_eq!(found, [hash]);
+        let ours = {
+            let db = log.reader.lock().unwrap();
+            audit::prove_inclusion(leaf, head.size, &tables::Kept(&db)).unwrap()
+        };
+        let proof: Vec<_> = ours.iter().map(|hash| tlog_tiles::Hash(hash.0)).collect();
+        tlog_tiles::check_record(&proof, theirs.size(), *theirs.hash(), leaf, hash).unwrap();
+    }
+}

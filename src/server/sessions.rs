@@ -1,0 +1,221 @@
+//! Opens sessions: who, what, why, until when; then a credential, two certified keys, and a first record.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use tracing::info;
+
+use super::access::{self, Allowed};
+use super::api::Caller;
+use super::credential;
+use super::live::{Live, Opening};
+use super::{Server, resource};
+use crate::audit::{Certificate, Context};
+use crate::domain::{
+    Access, Digest, Duration, Environment, Failure, Grant, Happening, Kind, Limits, Peer, PublicKey, Purpose,
+    ResourceName, Side,
+};
+use crate::engine::{Catalog, Engine, MaskKey, Policy};
+use crate::runtime::{clock, random};
+use crate::wire::api::{SessionOpened, SessionRequest};
+
+/// Database connections of one session at the same time. A GUI opens one per editor tab, a pool some ten; a benchmark
+/// with a thousand idle ones should work too.
+const CONNECTIONS_MAX: u32 = 2000;
+
+/// Shortest session: less cannot be used.
+const TTL_MIN: Duration = Duration::from_secs(1);
+
+/// After a session's end its key may still have signed its last records.
+const CERTIFICATE_SLACK: Duration = Duration::from_secs(300);
+
+/// Longest text a client states about itself.
+const STATED_MAX: usize = 128;
+
+/// Opens a session for a caller. Not cancel safe: a minted credential would wait for the sweeper; spawn it.
+pub(super) async fn open(
+    server: Arc<Server>,
+    caller: Caller,
+    address: String,
+    request: SessionRequest,
+) -> Result<SessionOpened, Failure> {
+    let wish = Wish::read(&request)?;
+    let allowed = access::decide(&server.config, &caller.identity, wish.as_request()).inspect_err(|failure| {
+        server.happened(Happening::SessionRefused {
+            subject: caller.pseudonym.clone(),
+            resource: wish.resource.to_string(),
+            why: refusal_word(failure.kind),
+        });
+    })?;
+    let resource = server.resource(&wish.resource)?;
+    let now = clock::now();
+    let session = random::session_id()?;
+    let policy = Arc::new(Policy::built_in(Environment::of(&resource.labels)));
+    let canonical = policy.canonical();
+    let grant = Arc::new(Grant {
+        session,
+        identity: caller.identity.clone(),
+        resource: wish.resource.clone(),
+        labels: resource.labels.clone(),
+        purpose: wish.purpose.clone(),
+        access: allowed.access,
+        limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: None },
+        opened_at: now,
+        expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
+        policy: digest(&canonical),
+    });
+    let lease_request = credential::Request {
+        session,
+        access: grant.access,
+        expires_at: grant.expires_at,
+        connections_max: CONNECTIONS_MAX,
+    };
+    let lease = resource.source.mint(&resource, lease_request).await?;
+    let live =
+        match begin(&server, &caller, &grant, &resource, policy, lease.clone(), (wish.key, stated(&request.host))) {
+            Ok(live) => live,
+            Err(failure) => {
+                // Nothing may stay behind of a session that nobody has.
+                drop(resource.source.revoke(&resource, &lease.role).await);
+                return Err(failure);
+            }
+        };
+    let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
+    live.happened(Happening::SessionOpened {
+        grant: Arc::clone(&grant),
+        subject: caller.pseudonym.clone(),
+        client: peer,
+        keys: vec![(Side::Client, wish.key), (Side::Gateway, live.records().0.key())],
+    });
+    live.happened(Happening::CredentialMinted { source: resource.source.name(), role: lease.role.clone() });
+    info!(session = %session, resource = %grant.resource, subject = %caller.pseudonym, "session opened");
+    Ok(SessionOpened {
+        session: session.to_string(),
+        resource: grant.resource.to_string(),
+        protocol: "postgres".to_owned(),
+        database: resource.database.clone(),
+        labels: grant.labels.clone(),
+        access: grant.access.word().to_owned(),
+        opened_at: grant.opened_at.to_string(),
+        expires_at: grant.expires_at.to_string(),
+        connections_max: CONNECTIONS_MAX,
+        pseudonym: caller.pseudonym.clone(),
+        policy: String::from_utf8(canonical).map_err(|_| Failure::new(Kind::Internal, "the policy is not text"))?,
+        policy_digest: grant.policy.to_string(),
+        text_key: BASE64URL.encode(live.text_key_bytes()),
+        certificate: certificate(&server, &grant, &caller.pseudonym, wish.key, Side::Client)?.write(),
+    })
+}
+
+/// Everything that can fail after the credential exists.
+fn begin(
+    server: &Arc<Server>,
+    caller: &Caller,
+    grant: &Arc<Grant>,
+    resource: &Arc<resource::Resource>,
+    policy: Arc<Policy>,
+    lease: credential::Lease,
+    (client_key, host): (PublicKey, String),
+) -> Result<Arc<Live>, Failure> {
+    let signer = random::signer()?;
+    let certificate = certificate(server, grant, &caller.pseudonym, signer.public(), Side::Gateway)?;
+    let context = Context::session(Side::Gateway, grant, &caller.pseudonym);
+    let recorder = server.recorders.open(signer, &certificate, &context)?;
+    let mask_key = MaskKey(server.keys.mask_key(grant.resource.as_str()));
+    let engine = Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(mask_key)));
+    Ok(server.live.add(Opening {
+        grant: Arc::clone(grant),
+        resource: Arc::clone(resource),
+        engine,
+        lease,
+        text_key: random::bytes()?,
+        client_key,
+        host,
+        recorder,
+        durability: server.config.durability,
+    }))
+}
+
+fn certificate(
+    server: &Server,
+    grant: &Grant,
+    subject: &str,
+    key: PublicKey,
+    side: Side,
+) -> Result<crate::audit::Envelope, Failure> {
+    Certificate {
+        key,
+        side,
+        session: Some(grant.session),
+        subject: Some(subject.to_owned()),
+        from: grant.opened_at,
+        until: grant.expires_at.after(CERTIFICATE_SLACK),
+    }
+    .sign(&server.keys.records)
+    .map_err(|error| Failure::new(Kind::Internal, "a key could not be certified").detail(format!("{error}.")))
+}
+
+fn lifetime(allowed: &Allowed<'_>, wished_seconds: Option<u64>) -> Duration {
+    let wished = wished_seconds.map_or(allowed.ttl, Duration::from_secs);
+    wished.clamp(TTL_MIN, allowed.ttl.max(TTL_MIN))
+}
+
+fn refusal_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NotFound => "not_found",
+        Kind::Pending => "pending",
+        Kind::Usage
+        | Kind::NotLoggedIn
+        | Kind::Denied
+        | Kind::Limit
+        | Kind::Gateway
+        | Kind::Database
+        | Kind::Internal => "denied",
+    }
+}
+
+fn stated(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(STATED_MAX).collect()
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    crate::audit::digest(bytes)
+}
+
+/// A request, checked.
+struct Wish {
+    resource: ResourceName,
+    access: Access,
+    purpose: Option<Purpose>,
+    key: PublicKey,
+}
+
+impl Wish {
+    fn read(request: &SessionRequest) -> Result<Self, Failure> {
+        let bad = |error: &dyn std::fmt::Display| Failure::new(Kind::Usage, error.to_string());
+        let access = match request.access.as_str() {
+            "read" => Access::Read,
+            "write" => Access::Write,
+            other => return Err(bad(&format!("`{other}` is not an access; there are `read` and `write`"))),
+        };
+        let purpose = match &request.purpose {
+            Some(id) => Some(Purpose {
+                id: id.parse().map_err(|error| bad(&error))?,
+                reference: request.reference.as_deref().map(stated),
+            }),
+            None => None,
+        };
+        let key = BASE64URL.decode(&request.session_key).ok().and_then(|bytes| bytes.try_into().ok());
+        Ok(Self {
+            resource: request.resource.parse().map_err(|error| bad(&error))?,
+            access,
+            purpose,
+            key: PublicKey(key.ok_or_else(|| bad(&"the session key is not an Ed25519 public key"))?),
+        })
+    }
+
+    fn as_request(&self) -> access::Request<'_> {
+        access::Request { resource: &self.resource, access: self.access, purpose: self.purpose.as_ref() }
+    }
+}

@@ -1,0 +1,119 @@
+//! Serves one stream of a session: what arrives is PostgreSQL's protocol from a client that has proved itself.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tracing::{info, warn};
+
+use crate::domain::{Duration, Failure, Happening, Kind};
+use crate::engine::Scope;
+use crate::runtime::net::Socket;
+use crate::runtime::pump::Pump;
+use crate::runtime::{database, random};
+use crate::server::live::{CancelKeys, Live};
+use crate::server::upstream;
+use crate::session::{Duty, Session, Setup};
+use crate::wire::postgres::{self, FirstPacket, Severity, Startup, Version};
+
+/// How long a client that has its stream may take to say what for.
+const FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs a stream to its end. Not cancel safe: spawn it.
+pub(crate) async fn serve(live: Arc<Live>, stream: u32, mut socket: Socket) {
+    match tokio::time::timeout(FIRST_PACKET_TIMEOUT, first_packet(&mut socket)).await {
+        Ok(Some(FirstPacket::Startup(startup))) => connect(&live, stream, socket, &startup).await,
+        Ok(Some(FirstPacket::Cancel { process, key })) => cancel(&live, process, &key).await,
+        // The client is gov itself: it asks for no TLS inside TLS, and it does not stay silent.
+        Ok(Some(FirstPacket::DirectTls | FirstPacket::Ssl | FirstPacket::Gss) | None) | Err(_) => {
+            warn!(session = %live.grant.session, stream, "a stream began with something else than a startup packet");
+        }
+    }
+}
+
+async fn first_packet(socket: &mut Socket) -> Option<FirstPacket> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some((packet, length)) = postgres::first_packet(&bytes).ok()? {
+            // Nothing may follow before the answer.
+            return (length == bytes.len()).then_some(packet);
+        }
+        // `first_packet` refuses a length above the limit, so this ends.
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &Startup) {
+    let commands = match live.admit(stream) {
+        Ok(commands) => commands,
+        Err(failure) => return refuse(&mut socket, &failure).await,
+    };
+    let opened = match upstream::parameters(startup) {
+        Ok(parameters) => upstream::open(&live.resource, &live.lease, parameters).await.map_err(|error| {
+            warn!(session = %live.grant.session, stream, error = %error, "the database connection failed");
+            database::unreachable(live.resource.name.as_str(), &error)
+        }),
+        Err(failure) => Err(failure),
+    };
+    let (opened, ours) = match (opened, random::bytes::<32>()) {
+        (Ok(opened), Ok(ours)) => (opened, ours),
+        (Err(failure), _) | (Ok(_), Err(failure)) => {
+            live.release(stream, 0);
+            return refuse(&mut socket, &failure).await;
+        }
+    };
+    live.cancellable(
+        stream,
+        CancelKeys {
+            ours: ours.to_vec(),
+            process: opened.logged_in.process,
+            theirs: opened.logged_in.key.expose().clone(),
+        },
+    );
+    let application = startup.parameter("application_name").unwrap_or_default().chars().take(64).collect();
+    info!(session = %live.grant.session, stream, "stream opened");
+    live.happened(Happening::StreamOpened { stream, application });
+
+    let mut greeting = Vec::new();
+    postgres::login_done(&opened.logged_in.parameters, stream, &ours, Version::V3_2, &mut greeting);
+    let setup = Setup {
+        duty: Duty::Enforce,
+        engine: Arc::clone(&live.engine),
+        grant: Arc::clone(&live.grant),
+        stream,
+        text_key: live.text_key.clone(),
+    };
+    let session = Session::new(setup, Scope::default());
+    let pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting);
+    let ended = pump.run().await;
+    info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
+    live.happened(Happening::StreamClosed { stream, why: ended.why.word() });
+    live.release(stream, ended.statements);
+}
+
+/// Cancels what runs on the stream `process`, if the key is the one we gave out for it.
+async fn cancel(live: &Arc<Live>, process: u32, key: &[u8]) {
+    let Some(keys) = live.cancel_keys(process, key) else {
+        warn!(session = %live.grant.session, stream = process, "a cancel request showed a wrong key");
+        return;
+    };
+    live.happened(Happening::Cancelled { stream: process });
+    if let Err(error) = database::cancel(live.resource.broker().address(), keys.process, &keys.theirs).await {
+        warn!(session = %live.grant.session, stream = process, error = %error, "a cancel request was not delivered");
+    }
+}
+
+/// Says why there is no connection, in PostgreSQL's words.
+async fn refuse(socket: &mut Socket, failure: &Failure) {
+    let sqlstate = match failure.kind {
+        // too_many_connections
+        Kind::Limit => "53300",
+        kind => postgres::failure_sqlstate(kind),
+    };
+    let mut bytes = Vec::new();
+    postgres::error(postgres::complaint(Severity::Fatal, sqlstate, failure, None), &mut bytes);
+    // The client may be gone; then nobody needs to know.
+    drop(socket.write_all(&bytes).await);
+    drop(socket.shutdown().await);
+}

@@ -1,0 +1,121 @@
+//! Opens the real database connection of a stream: whom it logs in as is the session's, never the client's, choice.
+
+use crate::domain::{Failure, Kind};
+use crate::runtime::database::{self, ConnectError, Login, Opened};
+use crate::server::credential::Lease;
+use crate::server::resource::Resource;
+use crate::wire::postgres::Startup;
+
+/// Opens a connection to the session's database with the session's credential and the client's parameters.
+pub(crate) async fn open(
+    resource: &Resource,
+    lease: &Lease,
+    parameters: Vec<(String, String)>,
+) -> Result<Opened, ConnectError> {
+    let login = Login {
+        user: lease.role.clone(),
+        database: resource.database.clone(),
+        password: lease.password.clone(),
+        parameters,
+    };
+    database::open(resource.broker().address(), &login).await
+}
+
+/// The client's startup parameters as they go to the database.
+///
+/// `user` and `database` are the session's. Text is UTF-8, because statements are read as UTF-8. `options` is taken
+/// apart, because what it sets is judged like everything else that is set. `replication` is refused: it is another
+/// protocol behind the same login.
+pub(crate) fn parameters(startup: &Startup) -> Result<Vec<(String, String)>, Failure> {
+    let mut out = vec![("client_encoding".to_owned(), "UTF8".to_owned())];
+    for (name, value) in &startup.parameters {
+        match name.as_str() {
+            "user" | "database" | "client_encoding" => {}
+            "replication" if matches!(value.as_str(), "false" | "off" | "no" | "0") => {}
+            "replication" => {
+                return Err(Failure::new(Kind::Denied, "replication connections are not allowed here"));
+            }
+            "options" => out.extend(options(value)?),
+            _ => out.push((name.to_ascii_lowercase(), value.clone())),
+        }
+    }
+    Ok(out)
+}
+
+/// Takes `-c name=value` and `--name=value` apart (manual, section "Server Configuration", `postgres` options; a
+/// backslash keeps the character behind it).
+fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word = None::<String>;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            character if character.is_ascii_whitespace() => words.extend(word.take()),
+            character => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word);
+
+    let refused = |word: &str| {
+        Failure::new(Kind::Denied, format!("the startup option `{word}` is not allowed here"))
+            .detail("Only `-c name=value` and `--name=value` are.")
+    };
+    let mut out = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let setting = match word.strip_prefix("-c") {
+            Some("") => words.next().ok_or_else(|| refused(&word))?,
+            Some(setting) => setting.to_owned(),
+            None => word.strip_prefix("--").ok_or_else(|| refused(&word))?.replace('-', "_"),
+        };
+        let (name, value) = setting.split_once('=').ok_or_else(|| refused(&setting))?;
+        out.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::postgres::Version;
+
+    fn check(given: &[(&str, &str)], expected: Result<&[(&str, &str)], &str>) {
+        let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+            list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let startup = Startup { version: Version::V3_0, negotiate: None, parameters: pairs(given) };
+        match (parameters(&startup), expected) {
+            (Ok(got), Ok(expected)) => {
+                assert_eq!(got.split_first().unwrap().1, pairs(expected), "{given:?}");
+                assert_eq!(got[0], ("client_encoding".to_owned(), "UTF8".to_owned()));
+            }
+            (Err(failure), Err(part)) => assert!(failure.message.contains(part), "{failure:?}"),
+            (got, _) => panic!("{given:?} gave {got:?}"),
+        }
+    }
+
+    #[test]
+    fn who_and_where_are_not_the_clients_choice() {
+        check(&[("user", "postgres"), ("database", "other"), ("client_encoding", "SJIS")], Ok(&[]));
+        check(
+            &[("application_name", "psql"), ("DateStyle", "ISO")],
+            Ok(&[("application_name", "psql"), ("datestyle", "ISO")]),
+        );
+        check(&[("replication", "database")], Err("replication"));
+        check(&[("replication", "off")], Ok(&[]));
+    }
+
+    #[test]
+    fn options_are_taken_apart() {
+        check(
+            &[("options", "-c geqo=off  --statement-timeout=5min")],
+            Ok(&[("geqo", "off"), ("statement_timeout", "5min")]),
+        );
+        check(&[("options", r"-csearch_path=a\ b,c")], Ok(&[("search_path", "a b,c")]));
+        check(&[("options", "-c=")], Ok(&[("", "")]));
+        for bad in ["-c", "-d 5", "geqo=off", "-c geqo"] {
+            check(&[("options", bad)], Err("not allowed"));
+        }
+    }
+}

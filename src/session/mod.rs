@@ -1,0 +1,330 @@
+//! One governed connection: the state machine that client and gateway both run.
+//!
+//! Bytes and time in; bytes, events and barriers out. No sockets, no clock. The peer that is nearer to the person is
+//! "the client", the one nearer to the data is "the database", whatever stands in between:
+//!
+//! ```text
+//!            requests: read, understood, decided, written anew (takes a Permit)
+//!  client ───────────────────────────────────────────────────────────────────▶ database
+//!         ◀───────────────────────────────────────────────────────────────────
+//!            responses: split, rows masked (takes a Masked), passed on
+//! ```
+//!
+//! Both directions go on independently. What ties them together is the queue of what the database still owes: one
+//! entry for each request sent, in order, because PostgreSQL answers in order.
+
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use ring::hmac;
+
+use crate::domain::{Digest, Event, Failure, Grant, Happening, Kind, Outcome, StatementEnd, StatementId, Timestamp};
+use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
+use crate::wire::buffer::{Frames, WireError};
+use crate::wire::postgres::{self, Severity, Target, Transaction};
+
+/// Which end of the tunnel this is. Both decide; only one is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// This end's decisions and masks count: the gateway.
+    Enforce,
+    /// The other end enforces. This one refuses early, keeps its own books, and passes rows on: the client.
+    Watch,
+}
+
+/// What a session is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) duty: Duty,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) grant: Arc<Grant>,
+    /// Which connection of the grant's session this is.
+    pub(crate) stream: u32,
+    /// Key of [`crate::domain::StatementStart::raw_hmac`].
+    pub(crate) text_key: hmac::Key,
+}
+
+/// What a step hands to the outside.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) to_client: Vec<u8>,
+    pub(crate) to_database: Vec<u8>,
+    /// To be recorded in this order.
+    pub(crate) events: Vec<Event>,
+    /// Parts of `to_database` that may leave only when events are on record.
+    pub(crate) barriers: Vec<Barrier>,
+    /// The connection ends once `to_client` has been delivered.
+    pub(crate) close: Option<Closing>,
+}
+
+/// Bytes of `to_database` from `from` on may be sent only when the first `events` events of the turn are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Barrier {
+    pub(crate) from: usize,
+    pub(crate) events: usize,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The client said goodbye.
+    Terminated,
+    /// The client broke the protocol.
+    ClientFault,
+    /// The database broke the protocol, or went away.
+    DatabaseFault,
+    /// The grant ended.
+    GrantEnded,
+}
+
+impl Closing {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Terminated => "terminated",
+            Self::ClientFault => "client_fault",
+            Self::DatabaseFault => "database_fault",
+            Self::GrantEnded => "grant_ended",
+        }
+    }
+}
+
+/// Prepared statements and portals one connection may hold. A driver's statement cache holds a few hundred.
+const NAMES_MAX: usize = 10_000;
+
+/// Requests a client may send ahead of their answers. Pipelining drivers stay under a few thousand; the number bounds
+/// memory, not speed.
+const PENDING_MAX: usize = 100_000;
+
+/// One governed connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    setup: Setup,
+    from_client: Frames,
+    from_database: Frames,
+    scope: Scope,
+    status: Transaction,
+    prepared: HashMap<String, Prepared>,
+    portals: HashMap<String, Arc<Portal>>,
+    /// What the database still owes, in order.
+    pending: VecDeque<Pending>,
+    /// A request of an extended-query batch was refused or failed on our side: everything up to Sync is dropped.
+    skipping: bool,
+    /// An Execute was sent since the last Sync, outside a transaction block: the batch is a transaction of its own.
+    batch_executed: bool,
+    /// The database is reading COPY data from the client.
+    copying_in: bool,
+    /// Statements numbered so far.
+    statements: u64,
+    /// Why nothing can be put on record at the moment, and therefore nothing may run.
+    unrecordable: Option<Failure>,
+    /// The database has said itself why it closes the connection.
+    farewell: bool,
+    closed: bool,
+}
+
+/// A prepared statement.
+#[derive(Clone, Debug)]
+struct Prepared {
+    text: Arc<[u8]>,
+    what: Arc<Understood>,
+}
+
+/// A portal: a prepared statement with values bound to it.
+#[derive(Debug)]
+struct Portal {
+    statement: Prepared,
+    /// HMAC over text and values.
+    raw_hmac: Digest,
+    /// What the database says its rows look like, once it has said so.
+    columns: OnceLock<Vec<ResultColumn>>,
+    /// A Describe for this portal has been sent.
+    described: std::sync::atomic::AtomicBool,
+}
+
+/// A statement that runs: from the request to its last answer.
+#[derive(Debug)]
+struct Run {
+    id: StatementId,
+    what: Arc<Understood>,
+    /// Which command of the text is running.
+    command: usize,
+    masker: Option<Masker>,
+    started: Timestamp,
+    rows: u64,
+    bytes: u64,
+    masked_columns: u32,
+    masked_cells: u64,
+    error: Option<[u8; 5]>,
+}
+
+impl Run {
+    /// Takes the masker's counts before it is dropped or replaced.
+    fn settle(&mut self) {
+        if let Some(masker) = self.masker.take() {
+            self.masked_columns = self.masked_columns.saturating_add(masker.columns_masked());
+            self.masked_cells = self.masked_cells.saturating_add(masker.cells_masked());
+        }
+    }
+}
+
+/// What the database owes for one request.
+#[derive(Debug)]
+enum Pending {
+    /// A simple query: any number of results, then ReadyForQuery.
+    Query(Box<Run>),
+    /// ParseComplete. `before` is what the name stood for until now.
+    Parse { name: String, before: Option<Prepared> },
+    /// BindComplete.
+    Bind { portal: String, before: Option<Arc<Portal>> },
+    /// ParameterDescription (statements only), then RowDescription or NoData. `shown`: the client asked for it.
+    Describe { portal: Option<Arc<Portal>>, shown: bool },
+    /// Rows, then CommandComplete, EmptyQueryResponse or PortalSuspended.
+    Execute { run: Box<Run>, portal: Arc<Portal> },
+    /// CloseComplete.
+    Close { target: Target, name: String, before: Closed },
+    /// ReadyForQuery.
+    Sync,
+    /// The end of COPY data from the client was sent here; nothing is owed for it.
+    CopyEnd,
+    /// Nothing is owed: these bytes are ours and go to the client when it is their turn.
+    Local { bytes: Vec<u8>, ready: bool },
+    /// A request of ours that must fail, so that the database undoes the batch a refused request belongs to. Its error
+    /// is replaced by these bytes.
+    Poison { bytes: Vec<u8> },
+}
+
+/// What a closed name stood for.
+#[derive(Debug)]
+enum Closed {
+    Statement(Option<Prepared>),
+    Portal(Option<Arc<Portal>>),
+}
+
+impl Session {
+    /// A connection that has just logged in.
+    pub(crate) fn new(setup: Setup, scope: Scope) -> Self {
+        Self {
+            setup,
+            from_client: Frames::new(postgres::REQUEST_MAX),
+            from_database: Frames::new(postgres::REPLY_MAX),
+            scope,
+            status: Transaction::Idle,
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
+            pending: VecDeque::new(),
+            skipping: false,
+            batch_executed: false,
+            copying_in: false,
+            statements: 0,
+            unrecordable: None,
+            farewell: false,
+            closed: false,
+        }
+    }
+
+    /// Statements numbered so far.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    /// Says whether records can be written. While they cannot, statements are refused one by one, and the connection
+    /// stays.
+    pub(crate) fn recording(&mut self, state: Result<(), Failure>) {
+        self.unrecordable = state.err();
+    }
+
+    /// No request is being answered: a cut now loses nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.from_client.at_boundary() && self.from_database.at_boundary()
+    }
+
+    /// The grant ended while the connection was open: says so to the client and closes.
+    pub(crate) fn grant_ended(&mut self, now: Timestamp, failure: &Failure, turn: &mut Turn) {
+        self.close(now, Closing::GrantEnded, Some(("57P01", failure)), turn);
+    }
+
+    /// The database side is gone, or the way to it: `failure` says which.
+    pub(crate) fn database_lost(&mut self, now: Timestamp, failure: &Failure, turn: &mut Turn) {
+        let say = Some(("08006", failure)).filter(|_| !self.farewell);
+        self.close(now, Closing::DatabaseFault, say, turn);
+    }
+
+    /// The client side is gone without a word.
+    pub(crate) fn client_lost(&mut self, now: Timestamp, turn: &mut Turn) {
+        self.close(now, Closing::Terminated, None, turn);
+    }
+
+    fn violated(&mut self, now: Timestamp, who: Closing, error: &WireError, turn: &mut Turn) {
+        let (message, hint) = match who {
+            Closing::ClientFault => (
+                "what this client sent is not PostgreSQL's protocol",
+                "if it is a current PostgreSQL driver, please report it with its version",
+            ),
+            _ => (
+                "what the database sent is not PostgreSQL's protocol",
+                "connect without a pooler or proxy between the gateway and the database",
+            ),
+        };
+        let failure = Failure::new(Kind::Gateway, message).detail(format!("{error}.")).hint(hint);
+        self.close(now, who, Some(("08P01", &failure)), turn);
+    }
+
+    /// Ends the connection: open statements become `unknown`, because nobody saw them end.
+    fn close(&mut self, now: Timestamp, why: Closing, say: Option<(&str, &Failure)>, turn: &mut Turn) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        // In the middle of a message that is being passed through there is no place for another one.
+        if let Some((sqlstate, failure)) = say
+            && self.from_database.at_message_start()
+        {
+            postgres::error(postgres::complaint(Severity::Fatal, sqlstate, failure, None), &mut turn.to_client);
+        }
+        for entry in std::mem::take(&mut self.pending) {
+            if let Pending::Query(run) | Pending::Execute { run, .. } = entry {
+                self.ended(now, *run, Outcome::Unknown, turn);
+            }
+        }
+        turn.close = Some(why);
+    }
+
+    /// Records the end of a statement.
+    fn ended(&self, now: Timestamp, mut run: Run, outcome: Outcome, turn: &mut Turn) {
+        run.settle();
+        self.happened(
+            now,
+            Happening::StatementEnded(StatementEnd {
+                id: run.id,
+                outcome,
+                rows: run.rows,
+                bytes: run.bytes,
+                masked_columns: run.masked_columns,
+                masked_cells: run.masked_cells,
+                took: now.since(run.started),
+            }),
+            turn,
+        );
+    }
+
+    fn happened(&self, now: Timestamp, happening: Happening, turn: &mut Turn) {
+        turn.events.push(Event { at: now, session: Some(self.setup.grant.session), happening });
+    }
+
+    /// HMAC over the parts, each followed by its length, so that no two lists of parts give the same input.
+    fn hmac<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> Digest {
+        let mut context = hmac::Context::with_key(&self.setup.text_key);
+        for part in parts {
+            context.update(part);
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        }
+        let mut out = [0u8; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        Digest(out)
+    }
+}

@@ -1,0 +1,366 @@
+//! Client → database: read, understand, decide, write anew. The only place that writes a statement towards a
+//! database, and it takes a [`Permit`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Barrier, Closed, Closing, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn};
+use crate::domain::{Digest, Failure, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
+use crate::engine::{Decision, Permit, Refusal, Understood};
+use crate::wire::buffer::{Frame, Piece, WireError};
+use crate::wire::postgres::{self, Bind, Request, Severity, Target, Transaction};
+
+/// A statement name no client can have prepared through us, used to make a batch fail.
+const POISON: &str = "gov: refused";
+
+/// `io_error`: the statement could not be put on record.
+const UNRECORDABLE: &str = "58030";
+
+impl Session {
+    /// Takes bytes from the client.
+    pub(crate) fn from_client(&mut self, now: Timestamp, bytes: &[u8], turn: &mut Turn) {
+        let mut frames = std::mem::take(&mut self.from_client);
+        let mut chunk = frames.chunk(bytes);
+        let outcome = loop {
+            if self.closed {
+                break Ok(());
+            }
+            match chunk.next() {
+                Err(error) => break Err(error),
+                Ok(None) => break Ok(()),
+                Ok(Some(Piece::Frame(frame))) => {
+                    if let Err(error) = self.request(now, frame, turn) {
+                        break Err(error);
+                    }
+                    continue;
+                }
+                // A request is judged whole, however long it is.
+                Ok(Some(Piece::Long { .. } | Piece::Part(_))) => {}
+            }
+            chunk.gather();
+        };
+        chunk.end();
+        self.from_client = frames;
+        if let Err(error) = outcome {
+            self.violated(now, Closing::ClientFault, &error, turn);
+        }
+    }
+
+    fn request(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let request = Request::read(frame)?;
+        if self.pending.len() >= PENDING_MAX {
+            return Err(WireError::Violation("more requests were sent ahead than can be remembered"));
+        }
+        if self.skipping && !matches!(request, Request::Sync | Request::Terminate) {
+            return Ok(());
+        }
+        match request {
+            Request::Query { text } => self.query(now, text, turn),
+            Request::Parse { name, text, types } => self.parse(now, name, text, types, turn),
+            Request::Bind(bind) => self.bind(bind, turn),
+            Request::Describe { target, name } => self.describe(target, name, turn),
+            Request::Execute { portal, rows_max } => self.execute(now, portal, rows_max, turn),
+            Request::Close { target, name } => self.close_name(target, name, turn),
+            Request::Sync => self.sync(turn),
+            Request::Flush => self.pass(&Request::Flush, turn),
+            Request::CopyData(data) => {
+                if self.expects_copy_data() {
+                    self.pass(&Request::CopyData(data), turn);
+                }
+            }
+            Request::CopyDone => self.copy_end(&Request::CopyDone, turn),
+            Request::CopyFail { reason } => self.copy_end(&Request::CopyFail { reason }, turn),
+            Request::FunctionCall { .. } => {
+                let failure = Failure::new(Kind::Denied, "function calls outside SQL are not allowed here")
+                    .detail("The client used the fast-path protocol, which names a function by number only.")
+                    .hint("call the function in a SELECT");
+                self.refuse_query("42501", &failure, None, turn);
+            }
+            Request::Terminate => {
+                self.pass(&Request::Terminate, turn);
+                self.close(now, Closing::Terminated, None, turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, now: Timestamp, text: &[u8], turn: &mut Turn) {
+        if let Some(failure) = self.unrecordable.clone() {
+            return self.refuse_query(UNRECORDABLE, &failure, None, turn);
+        }
+        let what = self.setup.engine.understand(text);
+        let raw_hmac = self.hmac(std::iter::once(text));
+        match self.decide(now, &what) {
+            Decision::Allow(permit) => {
+                let run = self.start(now, &what, raw_hmac, &permit, turn);
+                self.pending.push_back(Pending::Query(Box::new(run)));
+                self.forward(&Request::Query { text }, &permit, turn);
+            }
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                self.refused(now, &what, raw_hmac, &refusal, turn);
+                self.refuse_query("42501", &failure(&refusal), position(text, &refusal), turn);
+            }
+        }
+    }
+
+    fn parse(&mut self, now: Timestamp, name: &str, text: &[u8], types: Vec<u32>, turn: &mut Turn) {
+        if self.prepared.len() >= NAMES_MAX {
+            return self.refuse_batch("53400", &too_many("prepared statements"), None, turn);
+        }
+        let what = self.setup.engine.understand(text);
+        match self.decide(now, &what) {
+            Decision::Allow(permit) => {
+                let prepared = Prepared { text: text.into(), what };
+                let before = self.prepared.insert(name.to_owned(), prepared);
+                self.pending.push_back(Pending::Parse { name: name.to_owned(), before });
+                self.forward(&Request::Parse { name, text, types }, &permit, turn);
+            }
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                let raw_hmac = self.hmac(std::iter::once(text));
+                self.refused(now, &what, raw_hmac, &refusal, turn);
+                self.refuse_batch("42501", &failure(&refusal), position(text, &refusal), turn);
+            }
+        }
+    }
+
+    fn bind(&mut self, bind: Bind<'_>, turn: &mut Turn) {
+        let Some(statement) = self.prepared.get(bind.statement).cloned() else {
+            let failure =
+                Failure::new(Kind::Usage, format!("prepared statement \"{}\" does not exist", bind.statement));
+            return self.refuse_batch("26000", &failure, None, turn);
+        };
+        if self.portals.len() >= NAMES_MAX {
+            return self.refuse_batch("53400", &too_many("portals"), None, turn);
+        }
+        let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
+        let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        let portal = Arc::new(Portal {
+            statement,
+            raw_hmac,
+            columns: std::sync::OnceLock::new(),
+            described: AtomicBool::new(false),
+        });
+        let name = bind.portal.to_owned();
+        let before = self.portals.insert(name.clone(), portal);
+        self.pending.push_back(Pending::Bind { portal: name, before });
+        self.pass(&Request::Bind(bind), turn);
+    }
+
+    fn describe(&mut self, target: Target, name: &str, turn: &mut Turn) {
+        let portal = match target {
+            Target::Statement => None,
+            Target::Portal => self.portals.get(name).cloned(),
+        };
+        if let Some(portal) = &portal {
+            portal.described.store(true, Ordering::Relaxed);
+        }
+        self.pending.push_back(Pending::Describe { portal, shown: true });
+        self.pass(&Request::Describe { target, name }, turn);
+    }
+
+    fn execute(&mut self, now: Timestamp, name: &str, rows_max: u32, turn: &mut Turn) {
+        if let Some(failure) = self.unrecordable.clone() {
+            return self.refuse_batch(UNRECORDABLE, &failure, None, turn);
+        }
+        let Some(portal) = self.portals.get(name).cloned() else {
+            let failure = Failure::new(Kind::Usage, format!("portal \"{name}\" does not exist"));
+            return self.refuse_batch("34000", &failure, None, turn);
+        };
+        let what = Arc::clone(&portal.statement.what);
+        match self.decide(now, &what) {
+            Decision::Allow(permit) => {
+                // Rows are masked by what the database says of them. A client that did not ask is not the reason not to.
+                if self.describes() && !portal.described.swap(true, Ordering::Relaxed) {
+                    self.pending.push_back(Pending::Describe { portal: Some(Arc::clone(&portal)), shown: false });
+                    self.pass(&Request::Describe { target: Target::Portal, name }, turn);
+                }
+                let run = Box::new(self.start(now, &what, portal.raw_hmac, &permit, turn));
+                self.pending.push_back(Pending::Execute { run, portal });
+                self.batch_executed |= self.status == Transaction::Idle;
+                self.forward(&Request::Execute { portal: name, rows_max }, &permit, turn);
+            }
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                self.refused(now, &what, portal.raw_hmac, &refusal, turn);
+                let text = Arc::clone(&portal.statement.text);
+                self.refuse_batch("42501", &failure(&refusal), position(&text, &refusal), turn);
+            }
+        }
+    }
+
+    fn close_name(&mut self, target: Target, name: &str, turn: &mut Turn) {
+        let before = match target {
+            Target::Statement => Closed::Statement(self.prepared.remove(name)),
+            Target::Portal => Closed::Portal(self.portals.remove(name)),
+        };
+        self.pending.push_back(Pending::Close { target, name: name.to_owned(), before });
+        self.pass(&Request::Close { target, name }, turn);
+    }
+
+    fn sync(&mut self, turn: &mut Turn) {
+        self.skipping = false;
+        if self.copying_in {
+            // The server ignores a Sync while it reads COPY data (manual, section "COPY Operations").
+            return;
+        }
+        self.batch_executed = false;
+        self.pending.push_back(Pending::Sync);
+        self.pass(&Request::Sync, turn);
+    }
+
+    fn copy_end(&mut self, request: &Request<'_>, turn: &mut Turn) {
+        if self.expects_copy_data() {
+            self.copying_in = false;
+            self.pending.push_back(Pending::CopyEnd);
+            self.pass(request, turn);
+        }
+    }
+
+    /// COPY data has a meaning only while the database reads it, or may be about to.
+    fn expects_copy_data(&self) -> bool {
+        self.copying_in
+            || self.pending.iter().any(|entry| match entry {
+                Pending::Query(run) | Pending::Execute { run, .. } => run.what.copies_in(),
+                Pending::Parse { .. }
+                | Pending::Bind { .. }
+                | Pending::Describe { .. }
+                | Pending::Close { .. }
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Poison { .. } => false,
+            })
+    }
+
+    fn decide(&self, now: Timestamp, what: &Understood) -> Decision {
+        self.setup.engine.decide(now, &self.setup.grant, what, &self.scope)
+    }
+
+    /// Numbers a statement and records that it is about to be sent. What is written to the database from here on waits
+    /// until that record is durable.
+    fn start(
+        &mut self,
+        now: Timestamp,
+        what: &Arc<Understood>,
+        raw_hmac: Digest,
+        permit: &Permit,
+        turn: &mut Turn,
+    ) -> Run {
+        self.statements += 1;
+        let id = StatementId { stream: self.setup.stream, number: self.statements };
+        self.happened(
+            now,
+            Happening::StatementStarted(StatementStart {
+                id,
+                statement: Arc::clone(&what.statement),
+                raw_hmac,
+                verdict: Verdict::Allow,
+                rules: Arc::clone(permit.rules()),
+            }),
+            turn,
+        );
+        turn.barriers.push(Barrier { from: turn.to_database.len(), events: turn.events.len() });
+        Run {
+            id,
+            what: Arc::clone(what),
+            command: 0,
+            masker: None,
+            started: now,
+            rows: 0,
+            bytes: 0,
+            masked_columns: 0,
+            masked_cells: 0,
+            error: None,
+        }
+    }
+
+    /// Records that a statement was not sent. It has no number: the other side never sees it.
+    fn refused(&self, now: Timestamp, what: &Understood, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+        self.happened(
+            now,
+            Happening::StatementStarted(StatementStart {
+                id: StatementId { stream: self.setup.stream, number: 0 },
+                statement: Arc::clone(&what.statement),
+                raw_hmac,
+                verdict: refusal.verdict,
+                rules: Arc::clone(&refusal.rules),
+            }),
+            turn,
+        );
+    }
+
+    /// Answers a simple query or function call ourselves: an error, then readiness, when it is its turn.
+    fn refuse_query(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+        let mut bytes = Vec::new();
+        postgres::error(postgres::complaint(Severity::Error, sqlstate, failure, position), &mut bytes);
+        self.pending.push_back(Pending::Local { bytes, ready: true });
+        self.settle_local(turn);
+    }
+
+    /// Answers a message of an extended-query batch ourselves: an error, and everything up to Sync is dropped.
+    ///
+    /// Outside a transaction block the batch is one transaction. Had the database refused, what ran before in the batch
+    /// would be undone; so it is made to fail there too. Inside a block the block goes on: that is the point of refusing
+    /// one statement instead of the connection.
+    fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+        let mut bytes = Vec::new();
+        postgres::error(postgres::complaint(Severity::Error, sqlstate, failure, position), &mut bytes);
+        self.skipping = true;
+        if self.batch_executed {
+            self.pending.push_back(Pending::Poison { bytes });
+            self.pass(&Request::Describe { target: Target::Statement, name: POISON }, turn);
+        } else {
+            if !self.pending.is_empty() {
+                // What was sent before is answered before; the database keeps its answers back until asked.
+                self.pass(&Request::Flush, turn);
+            }
+            self.pending.push_back(Pending::Local { bytes, ready: false });
+            self.settle_local(turn);
+        }
+    }
+
+    /// Sends a statement. Only a permit opens this way.
+    fn forward(&self, request: &Request<'_>, _permit: &Permit, turn: &mut Turn) {
+        request.write(&mut turn.to_database);
+    }
+
+    /// Sends a message that starts nothing by itself. A statement does not pass here.
+    fn pass(&self, request: &Request<'_>, turn: &mut Turn) {
+        match request {
+            Request::Query { .. } | Request::Parse { .. } | Request::Execute { .. } | Request::FunctionCall { .. } => {}
+            Request::Bind(_)
+            | Request::Describe { .. }
+            | Request::Close { .. }
+            | Request::Sync
+            | Request::Flush
+            | Request::CopyData(_)
+            | Request::CopyDone
+            | Request::CopyFail { .. }
+            | Request::Terminate => request.write(&mut turn.to_database),
+        }
+    }
+}
+
+fn too_many(what: &str) -> Failure {
+    Failure::new(Kind::Limit, format!("this connection holds too many {what}"))
+        .detail(format!("The limit is {NAMES_MAX}."))
+        .hint("close those that are no longer used, or reconnect")
+}
+
+/// What the person is told when the policy says no.
+fn failure(refusal: &Refusal) -> Failure {
+    let reason = &refusal.reason;
+    let (kind, message) = match refusal.verdict {
+        Verdict::Hold => (Kind::Pending, format!("this needs approval: {}", reason.message)),
+        Verdict::Allow | Verdict::Deny => (Kind::Denied, reason.message.clone()),
+    };
+    let detail = reason.detail.as_ref().map_or_else(String::new, |detail| format!("{detail} "));
+    let mut failure = Failure::new(kind, message).detail(format!("{detail}Rule: {}.", reason.rule));
+    failure.hint.clone_from(&reason.hint);
+    failure
+}
+
+/// The position field counts characters from 1.
+fn position(text: &[u8], refusal: &Refusal) -> Option<usize> {
+    let before = text.get(..refusal.reason.position?)?;
+    Some(String::from_utf8_lossy(before).chars().count() + 1)
+}

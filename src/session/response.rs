@@ -1,0 +1,482 @@
+//! Database → client: split, mask, pass on. The only place that writes rows towards a client, and it takes a
+//! [`Masked`].
+
+use std::sync::Arc;
+
+use super::{Closed, Closing, Duty, Pending, Portal, Run, Session, Turn};
+use crate::domain::{Outcome, Timestamp};
+use crate::engine::{Masked, ResultColumn};
+use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
+use crate::wire::postgres::{self, Cells, Format, Target, Transaction, tag};
+
+impl Session {
+    /// Takes bytes from the database.
+    pub(crate) fn from_database(&mut self, now: Timestamp, bytes: &[u8], turn: &mut Turn) {
+        let mut frames = std::mem::take(&mut self.from_database);
+        let mut chunk = frames.chunk(bytes);
+        let outcome = loop {
+            if self.closed {
+                break Ok(());
+            }
+            let long = match chunk.next() {
+                Err(error) => break Err(error),
+                Ok(None) => break Ok(()),
+                Ok(Some(Piece::Frame(frame))) => {
+                    if let Err(error) = self.response(now, frame, turn) {
+                        break Err(error);
+                    }
+                    continue;
+                }
+                Ok(Some(Piece::Part(part))) => {
+                    turn.to_client.extend_from_slice(part);
+                    continue;
+                }
+                Ok(Some(Piece::Long { tag, length })) => (tag, length),
+            };
+            // A long row that needs no look goes through in parts; anything else is gathered first.
+            match long {
+                (tag::DATA_ROW, length) if self.row_is_clear() => {
+                    self.count_row(length);
+                    chunk.stream(length);
+                }
+                (_, length) if length > postgres::REQUEST_MAX => {
+                    break Err(WireError::Violation("a row is too long to be masked"));
+                }
+                _ => chunk.gather(),
+            }
+        };
+        chunk.end();
+        self.from_database = frames;
+        if let Err(error) = outcome {
+            self.violated(now, Closing::DatabaseFault, &error, turn);
+        }
+    }
+
+    /// Whether rows are masked here, for which the database must have described them.
+    pub(super) fn describes(&self) -> bool {
+        self.setup.duty == Duty::Enforce
+    }
+
+    fn response(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        match frame.tag {
+            tag::DATA_ROW => return self.row(frame, turn),
+            // These three may come at any time.
+            tag::NOTICE => return self.notice(frame, turn),
+            tag::NOTIFICATION => return self.notification(frame, turn),
+            tag::PARAMETER_STATUS => return self.parameter(frame, turn),
+            tag::ERROR => return self.failed(now, frame, turn),
+            tag::READY => return self.ready(now, frame, turn),
+            _ => {}
+        }
+        let head = self.pending.front_mut().ok_or(WireError::Unexpected(frame.tag))?;
+        let mut done = true;
+        match (frame.tag, head) {
+            (tag::PARSE_COMPLETE, Pending::Parse { .. })
+            | (tag::BIND_COMPLETE, Pending::Bind { .. })
+            | (tag::CLOSE_COMPLETE, Pending::Close { .. }) => turn.to_client.extend_from_slice(frame.raw),
+            (tag::PARAMETER_DESCRIPTION, Pending::Describe { shown: true, .. }) => {
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::ROW_DESCRIPTION, Pending::Describe { portal, shown }) => {
+                if let Some(portal) = portal {
+                    describe(portal, frame.body)?;
+                }
+                if *shown {
+                    turn.to_client.extend_from_slice(frame.raw);
+                }
+            }
+            (tag::NO_DATA, Pending::Describe { portal, shown }) => {
+                if let Some(portal) = portal {
+                    portal.columns.get_or_init(Vec::new);
+                }
+                if *shown {
+                    turn.to_client.extend_from_slice(frame.raw);
+                }
+            }
+            (tag::ROW_DESCRIPTION, Pending::Query(_)) => {
+                self.begin_rows(frame.body)?;
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::COMMAND_COMPLETE, Pending::Query(run)) => {
+                completed(run, frame.body);
+                run.command += 1;
+                self.copying_in = false;
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::EMPTY_QUERY, Pending::Query(_)) => {
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED, Pending::Execute { .. }) => {
+                self.execution_done(now, frame, turn);
+                return Ok(());
+            }
+            (tag::COPY_IN, Pending::Query(_) | Pending::Execute { .. }) => {
+                self.copy_in_begins();
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::COPY_OUT, Pending::Query(_) | Pending::Execute { .. }) => {
+                postgres::copy_columns(frame.body)?;
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (tag::COPY_DATA | tag::COPY_DONE, Pending::Query(run) | Pending::Execute { run, .. }) => {
+                run.bytes = run.bytes.saturating_add(u64::try_from(frame.body.len()).unwrap_or(0));
+                turn.to_client.extend_from_slice(frame.raw);
+                done = false;
+            }
+            (other, _) => return Err(WireError::Unexpected(other)),
+        }
+        if done {
+            self.pending.pop_front();
+            self.settle_local(turn);
+        }
+        Ok(())
+    }
+
+    /// A row of the statement at the head.
+    fn row(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        self.begin_portal_rows()?;
+        let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else {
+            return Err(WireError::Unexpected(frame.tag));
+        };
+        run.rows += 1;
+        let before = turn.to_client.len();
+        match &mut run.masker {
+            Some(masker) => match masker.clear() {
+                Some(proof) => deliver(frame, &proof, turn)?,
+                None => {
+                    masker.begin();
+                    let mut cells = Cells::of(frame.body)?;
+                    let mut index = 0;
+                    while let Some(cell) = cells.next()? {
+                        masker.cell(index, cell);
+                        index += 1;
+                    }
+                    cells.finish()?;
+                    deliver(frame, &masker.finish(), turn)?;
+                }
+            },
+            None => return Err(WireError::Violation("a row arrived without a description")),
+        }
+        run.bytes = run.bytes.saturating_add(u64::try_from(turn.to_client.len() - before).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Before the first row of a portal: plan its masks from its description.
+    fn begin_portal_rows(&mut self) -> Result<(), WireError> {
+        let Some(Pending::Execute { run, portal }) = self.pending.front_mut() else { return Ok(()) };
+        if run.masker.is_some() {
+            return Ok(());
+        }
+        let empty = Vec::new();
+        let columns = match (self.setup.duty, portal.columns.get()) {
+            (_, Some(columns)) => columns,
+            (Duty::Watch, None) => &empty,
+            (Duty::Enforce, None) => return Err(WireError::Violation("a row arrived without a description")),
+        };
+        plan(&self.setup, &self.scope, run, columns);
+        Ok(())
+    }
+
+    /// The description of the rows of a simple query.
+    fn begin_rows(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let columns = result_columns(body)?;
+        if let Some(Pending::Query(run)) = self.pending.front_mut() {
+            run.settle();
+            plan(&self.setup, &self.scope, run, &columns);
+        }
+        Ok(())
+    }
+
+    /// No cell of the rows at hand needs a look.
+    fn row_is_clear(&mut self) -> bool {
+        // An error here shows again, and is dealt with, when the row is read.
+        if self.begin_portal_rows().is_err() {
+            return false;
+        }
+        match self.pending.front() {
+            Some(Pending::Query(run) | Pending::Execute { run, .. }) => {
+                run.masker.as_ref().is_some_and(|masker| masker.clear().is_some())
+            }
+            _ => false,
+        }
+    }
+
+    fn count_row(&mut self, length: usize) {
+        if let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() {
+            run.rows += 1;
+            run.bytes = run.bytes.saturating_add(u64::try_from(length).unwrap_or(0));
+        }
+    }
+
+    fn execution_done(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) {
+        self.copying_in = false;
+        turn.to_client.extend_from_slice(frame.raw);
+        if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
+            completed(&mut run, frame.body);
+            self.ended(now, *run, Outcome::Ok, turn);
+        }
+        self.settle_local(turn);
+    }
+
+    /// The database begins to read COPY data. A Sync that was sent behind the command and before the end of the data
+    /// will be ignored by the server, and is not owed an answer.
+    fn copy_in_begins(&mut self) {
+        let end = self.pending.iter().position(|entry| matches!(entry, Pending::CopyEnd));
+        self.copying_in = end.is_none();
+        let end = end.unwrap_or(self.pending.len());
+        let mut index = 0;
+        self.pending.retain(|entry| {
+            let keep = index >= end || !matches!(entry, Pending::Sync);
+            index += 1;
+            keep
+        });
+    }
+
+    fn failed(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let mut complaint = postgres::diagnosis(frame.body)?;
+        let sqlstate = complaint.sqlstate();
+        self.farewell = complaint.field(b'V').or_else(|| complaint.field(b'S')) == Some("FATAL");
+        self.copying_in = false;
+        match self.pending.front_mut() {
+            Some(Pending::Query(run)) => {
+                run.error = Some(sqlstate);
+                let what = Arc::clone(&run.what);
+                self.redact(Some(&what), &mut complaint.fields);
+            }
+            Some(Pending::Poison { bytes }) => {
+                turn.to_client.append(bytes);
+                self.drop_batch(now, None, turn);
+                return Ok(());
+            }
+            // Nobody asked: the server is about to end the connection (shutdown, terminated, idle timeout).
+            None | Some(Pending::Sync) => self.redact(None, &mut complaint.fields),
+            Some(Pending::Execute { run, .. }) => {
+                let what = Arc::clone(&run.what);
+                self.redact(Some(&what), &mut complaint.fields);
+                self.drop_batch(now, Some(sqlstate), turn);
+            }
+            Some(
+                Pending::Parse { .. }
+                | Pending::Bind { .. }
+                | Pending::Describe { .. }
+                | Pending::Close { .. }
+                | Pending::CopyEnd
+                | Pending::Local { .. },
+            ) => {
+                self.redact(None, &mut complaint.fields);
+                self.drop_batch(now, Some(sqlstate), turn);
+            }
+        }
+        postgres::error(complaint, &mut turn.to_client);
+        Ok(())
+    }
+
+    /// After an error in an extended-query batch the server ignores everything up to Sync: what was sent is not owed
+    /// an answer, and the names it would have changed stand as before.
+    fn drop_batch(&mut self, now: Timestamp, sqlstate: Option<[u8; 5]>, turn: &mut Turn) {
+        let end = self.pending.iter().position(|entry| matches!(entry, Pending::Sync)).unwrap_or(self.pending.len());
+        if end == self.pending.len() {
+            // The Sync has not been sent yet: what comes before it would be ignored over there.
+            self.skipping = true;
+        }
+        let dropped: Vec<Pending> = self.pending.drain(..end).collect();
+        let mut first = true;
+        let mut runs = Vec::new();
+        for entry in dropped.into_iter().rev() {
+            match entry {
+                Pending::Parse { name, before } => restore(&mut self.prepared, name, before),
+                Pending::Bind { portal, before } => restore(&mut self.portals, portal, before),
+                Pending::Close { target: Target::Statement, name, before: Closed::Statement(Some(before)) } => {
+                    self.prepared.insert(name, before);
+                }
+                Pending::Close { target: Target::Portal, name, before: Closed::Portal(Some(before)) } => {
+                    self.portals.insert(name, before);
+                }
+                Pending::Execute { run, .. } | Pending::Query(run) => runs.push(run),
+                Pending::Close { .. }
+                | Pending::Describe { .. }
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Local { .. }
+                | Pending::Poison { .. } => {}
+            }
+        }
+        // The one at the head failed with the error at hand; those behind it never ran, which is the server's 25P02
+        // in all but name.
+        for run in runs.into_iter().rev() {
+            let sqlstate = if std::mem::take(&mut first) { sqlstate.unwrap_or(*b"57014") } else { *b"57014" };
+            self.ended(now, *run, Outcome::Error { sqlstate }, turn);
+        }
+    }
+
+    fn ready(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let status = Transaction::parse(frame.body).ok_or(WireError::Violation("an unknown transaction status"))?;
+        while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
+            self.pending.pop_front();
+        }
+        match self.pending.pop_front() {
+            Some(Pending::Query(run)) => {
+                let outcome = run.error.map_or(Outcome::Ok, |sqlstate| Outcome::Error { sqlstate });
+                self.ended(now, *run, outcome, turn);
+            }
+            Some(Pending::Sync) => {}
+            _ => return Err(WireError::Unexpected(frame.tag)),
+        }
+        self.status = status;
+        self.copying_in = false;
+        if status == Transaction::Idle {
+            // Portals live no longer than their transaction (manual, section "Extended Query").
+            self.forget_portals();
+        }
+        turn.to_client.extend_from_slice(frame.raw);
+        self.settle_local(turn);
+        Ok(())
+    }
+
+    /// Portals that no request on its way mentions are gone with the transaction.
+    fn forget_portals(&mut self) {
+        if self.pending.is_empty() {
+            self.portals.clear();
+        }
+    }
+
+    /// Sends answers of ours whose turn has come.
+    pub(super) fn settle_local(&mut self, turn: &mut Turn) {
+        loop {
+            match self.pending.front_mut() {
+                Some(Pending::CopyEnd) => {
+                    self.pending.pop_front();
+                }
+                Some(Pending::Local { bytes, ready }) => {
+                    turn.to_client.append(bytes);
+                    if *ready {
+                        postgres::ready_for_query(self.status, &mut turn.to_client);
+                    }
+                    self.pending.pop_front();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn notice(&self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        if self.setup.duty == Duty::Watch {
+            turn.to_client.extend_from_slice(frame.raw);
+            return Ok(());
+        }
+        let mut complaint = postgres::diagnosis(frame.body)?;
+        let what = match self.pending.front() {
+            Some(Pending::Query(run) | Pending::Execute { run, .. }) => Some(Arc::clone(&run.what)),
+            _ => None,
+        };
+        self.redact(what.as_deref(), &mut complaint.fields);
+        postgres::notice(complaint, &mut turn.to_client);
+        Ok(())
+    }
+
+    /// A notification carries text from another session: its payload is treated like a message.
+    fn notification(&self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let mut body = Reader::new(frame.body);
+        let process = body.u32("process")?;
+        let channel = body.text()?;
+        let payload = body.text()?;
+        body.finish()?;
+        let mut fields = vec![(b'M', payload.to_owned())];
+        self.redact(None, &mut fields);
+        let payload = fields.first().map(|(_, text)| text.as_str()).unwrap_or_default();
+        Writer::message(&mut turn.to_client, tag::NOTIFICATION).u32(process).text(channel).text(payload);
+        Ok(())
+    }
+
+    /// A changed parameter. Two of them change what a text means; the engine reads texts as if they were never
+    /// changed, so a session in which they are must not go on.
+    fn parameter(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let mut body = Reader::new(frame.body);
+        let (name, value) = (body.text()?, body.text()?);
+        body.finish()?;
+        match (name, value) {
+            ("standard_conforming_strings", value) if value != "on" => {
+                Err(WireError::Violation("standard_conforming_strings was switched off"))
+            }
+            ("client_encoding", value) if !value.eq_ignore_ascii_case("utf8") => {
+                Err(WireError::Violation("client_encoding was changed"))
+            }
+            _ => {
+                turn.to_client.extend_from_slice(frame.raw);
+                Ok(())
+            }
+        }
+    }
+
+    fn redact(&self, what: Option<&crate::engine::Understood>, fields: &mut Vec<(u8, String)>) {
+        match self.setup.duty {
+            Duty::Enforce => self.setup.engine.redact(what, fields),
+            Duty::Watch => {}
+        }
+    }
+}
+
+/// Writes a row. Only the engine's proof opens this way.
+fn deliver(frame: Frame<'_>, proof: &Masked<'_>, turn: &mut Turn) -> Result<(), WireError> {
+    if proof.is_unchanged() {
+        turn.to_client.extend_from_slice(frame.raw);
+        return Ok(());
+    }
+    let mut cells = Cells::of(frame.body)?;
+    let mut message = Writer::message(&mut turn.to_client, tag::DATA_ROW);
+    message.count(cells.count());
+    let mut index = 0;
+    while let Some(cell) = cells.next()? {
+        message.value(proof.change(index).unwrap_or(cell));
+        index += 1;
+    }
+    Ok(())
+}
+
+fn plan(setup: &super::Setup, scope: &crate::engine::Scope, run: &mut Run, columns: &[ResultColumn]) {
+    run.masker = Some(match setup.duty {
+        Duty::Enforce => setup.engine.masker(&setup.grant, &run.what, run.command, scope, columns),
+        Duty::Watch => setup.engine.watcher(),
+    });
+}
+
+fn describe(portal: &Portal, body: &[u8]) -> Result<(), WireError> {
+    let columns = result_columns(body)?;
+    // A second Describe of the same portal says the same.
+    portal.columns.get_or_init(|| columns);
+    Ok(())
+}
+
+fn result_columns(body: &[u8]) -> Result<Vec<ResultColumn>, WireError> {
+    Ok(postgres::columns(body)?
+        .into_iter()
+        .map(|column| ResultColumn {
+            name: column.name,
+            table: column.table,
+            attribute: column.attribute,
+            kind: column.kind,
+            binary: column.format == Format::Binary,
+        })
+        .collect())
+}
+
+fn completed(run: &mut Run, body: &[u8]) {
+    run.settle();
+    // Rows that were seen count as seen; the tag counts those that were only changed.
+    if run.rows == 0 {
+        run.rows = postgres::rows_of_tag(body).unwrap_or(0);
+    }
+}
+
+fn restore<V>(map: &mut std::collections::HashMap<String, V>, name: String, before: Option<V>) {
+    match before {
+        Some(before) => map.insert(name, before),
+        None => map.remove(&name),
+    };
+}

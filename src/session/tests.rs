@@ -1,0 +1,547 @@
+//! A session between a client and a database that are scripts: what each says, and what each must then have heard.
+//! Numbers in names are those of the pitfalls list (PostgreSQL part) that the project works from.
+
+use std::sync::Arc;
+
+use ring::hmac;
+
+use super::*;
+use crate::domain::{Access, Environment, Identity, IdentityKind, Labels, Limits, Method, Secret, SessionId, Verdict};
+use crate::engine::{Catalog, MaskKey, Policy};
+use crate::wire::buffer::{Piece, Writer};
+use crate::wire::postgres::{Column, Format, Request};
+
+fn grant() -> Arc<Grant> {
+    let at = Timestamp::from_seconds(1_000);
+    Arc::new(Grant {
+        session: SessionId::new(at, [1; 10]),
+        identity: Identity {
+            issuer: "https://issuer".into(),
+            subject: "alice".into(),
+            name: "Alice".into(),
+            email: None,
+            groups: vec![],
+            kind: IdentityKind::Person,
+            actors: vec![],
+            method: Method::IdToken,
+            proved_at: at,
+        },
+        resource: "prod-db".parse().unwrap(),
+        labels: Labels::from([("env".to_owned(), "prod".to_owned())]),
+        purpose: None,
+        access: Access::Write,
+        limits: Limits { connections_max: 4, rows_max: None },
+        opened_at: at,
+        expires_at: Timestamp::from_seconds(2_000),
+        policy: Digest([0; 32]),
+    })
+}
+
+/// A session at work.
+struct Bench {
+    session: Session,
+    now: u64,
+    /// What has reached the database, as message types and texts.
+    database: Vec<String>,
+    /// What has reached the client.
+    client: Vec<String>,
+    events: Vec<Happening>,
+    barriers: usize,
+    closed: Option<Closing>,
+}
+
+/// Message types a script shows with their first text.
+fn shown(bytes: &[u8], from_client: bool) -> Vec<String> {
+    let mut frames = Frames::new(usize::MAX >> 1);
+    let mut chunk = frames.chunk(bytes);
+    let mut out = Vec::new();
+    while let Some(Piece::Frame(frame)) = chunk.next().unwrap() {
+        let text = match (frame.tag, from_client) {
+            (b'E', false) => {
+                let complaint = postgres::diagnosis(frame.body).unwrap();
+                format!(" {} {}", String::from_utf8_lossy(&complaint.sqlstate()), complaint.message())
+            }
+            (b'Q' | b'P' | b'B' | b'D' | b'E' | b'C', true) | (b'Z' | b'D' | b'd' | b'A', false) => {
+                format!(" {}", String::from_utf8_lossy(frame.body).replace('\0', "."))
+            }
+            _ => String::new(),
+        };
+        out.push(format!("{}{text}", char::from(frame.tag)));
+    }
+    chunk.end();
+    assert!(frames.at_boundary(), "half a message was sent");
+    out
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Duty::Enforce)
+    }
+
+    fn with(duty: Duty) -> Self {
+        let policy = Arc::new(Policy::built_in(Environment::Production));
+        let key = MaskKey(Secret::new([7; 32]));
+        let setup = Setup {
+            duty,
+            engine: Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(key))),
+            grant: grant(),
+            stream: 1,
+            text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
+        };
+        Self {
+            session: Session::new(setup, Scope::default()),
+            now: 1_000_000,
+            database: vec![],
+            client: vec![],
+            events: vec![],
+            barriers: 0,
+            closed: None,
+        }
+    }
+
+    fn settle(&mut self, turn: Turn) {
+        self.database.extend(shown(&turn.to_database, true));
+        self.client.extend(shown(&turn.to_client, false));
+        self.barriers += turn.barriers.len();
+        self.events.extend(turn.events.into_iter().map(|event| event.happening));
+        self.closed = self.closed.or(turn.close);
+    }
+
+    fn says_raw(&mut self, bytes: &[u8]) -> &mut Self {
+        let mut turn = Turn::default();
+        self.now += 1;
+        self.session.from_client(Timestamp::from_millis(self.now), bytes, &mut turn);
+        self.settle(turn);
+        self
+    }
+
+    fn says(&mut self, requests: &[Request<'_>]) -> &mut Self {
+        let mut bytes = Vec::new();
+        for request in requests {
+            request.write(&mut bytes);
+        }
+        self.says_raw(&bytes)
+    }
+
+    fn query(&mut self, text: &str) -> &mut Self {
+        self.says(&[Request::Query { text: text.as_bytes() }])
+    }
+
+    fn answers(&mut self, messages: &[Vec<u8>]) -> &mut Self {
+        let mut turn = Turn::default();
+        self.now += 1;
+        self.session.from_database(Timestamp::from_millis(self.now), &messages.concat(), &mut turn);
+        self.settle(turn);
+        self
+    }
+
+    /// What the database heard since the last look.
+    #[track_caller]
+    fn heard(&mut self, expected: &[&str]) -> &mut Self {
+        assert_eq!(std::mem::take(&mut self.database), expected, "to the database");
+        self
+    }
+
+    /// What the client heard since the last look.
+    #[track_caller]
+    fn told(&mut self, expected: &[&str]) -> &mut Self {
+        assert_eq!(std::mem::take(&mut self.client), expected, "to the client");
+        self
+    }
+
+    fn ends(&self) -> Vec<(u64, Outcome, u64)> {
+        let ends = self.events.iter().filter_map(|event| match event {
+            Happening::StatementEnded(end) => Some((end.id.number, end.outcome.clone(), end.rows)),
+            _ => None,
+        });
+        ends.collect()
+    }
+
+    fn verdicts(&self) -> Vec<(u64, Verdict)> {
+        let starts = self.events.iter().filter_map(|event| match event {
+            Happening::StatementStarted(start) => Some((start.id.number, start.verdict)),
+            _ => None,
+        });
+        starts.collect()
+    }
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Writer::message(&mut out, tag).raw(body);
+    out
+}
+
+fn ready(status: &str) -> Vec<u8> {
+    message(b'Z', status.as_bytes())
+}
+
+fn complete(tag: &str) -> Vec<u8> {
+    message(b'C', format!("{tag}\0").as_bytes())
+}
+
+fn failed(sqlstate: &str, text: &str) -> Vec<u8> {
+    message(b'E', format!("SERROR\0C{sqlstate}\0M{text}\0\0").as_bytes())
+}
+
+fn described(names: &[&str]) -> Vec<u8> {
+    let columns: Vec<Column> = names
+        .iter()
+        .map(|name| Column {
+            name: (*name).to_owned(),
+            table: 0,
+            attribute: 0,
+            kind: 25,
+            size: -1,
+            modifier: -1,
+            format: Format::Text,
+        })
+        .collect();
+    let mut out = Vec::new();
+    postgres::write_columns(&columns, &mut out);
+    out
+}
+
+fn row(cells: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut message = Writer::message(&mut out, b'D');
+    message.count(cells.len());
+    for cell in cells {
+        message.value(Some(cell.as_bytes()));
+    }
+    drop(message);
+    out
+}
+
+fn parse<'a>(name: &'a str, text: &'a str) -> Request<'a> {
+    Request::Parse { name, text: text.as_bytes(), types: vec![] }
+}
+
+/// Bind and Execute of an unnamed portal.
+fn run(statement: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    Writer::message(&mut out, b'B').text("").text(statement).count(0).count(0).count(0);
+    Request::Execute { portal: "", rows_max: 0 }.write(&mut out);
+    out
+}
+
+fn batch(requests: &[Request<'_>], rest: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for request in requests {
+        request.write(&mut out);
+    }
+    out.extend(rest.concat());
+    out
+}
+
+fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
+
+#[test]
+fn a_query_is_recorded_before_it_is_sent_and_after_it_ended() {
+    let mut bench = Bench::new();
+    bench.query("select 1").heard(&["Q select 1."]);
+    assert_eq!((bench.barriers, bench.verdicts()), (1, vec![(1, Verdict::Allow)]));
+    bench
+        .answers(&[described(&["a"]), row(&["x"]), row(&["y"]), complete("SELECT 2"), ready("I")])
+        .told(&["T", "D .\u{1}...\u{1}x", "D .\u{1}...\u{1}y", "C", "Z I"])
+        .heard(&[]);
+    assert_eq!(bench.ends(), [(1, Outcome::Ok, 2)]);
+}
+
+#[test]
+fn pg_05_a_refused_query_costs_one_error_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.query("drop table t").heard(&[]);
+    assert!(bench.client[0].starts_with("E 42501"), "{:?}", bench.client);
+    assert_eq!(bench.client[1], "Z I");
+    assert_eq!(bench.verdicts(), [(0, Verdict::Deny)], "a refusal has no number");
+    bench.client.clear();
+
+    // Inside a transaction the status stays what it is: the transaction goes on.
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.client.clear();
+    bench.query("drop table t");
+    assert_eq!(bench.client[1], "Z T");
+}
+
+#[test]
+fn pg_05_a_refusal_waits_for_the_answers_before_it() {
+    let mut bench = Bench::new();
+    bench.query("select 1").query("drop table t").query("select 2").heard(&["Q select 1.", "Q select 2."]).told(&[]);
+    bench.answers(&[complete("SELECT 0"), ready("T")]);
+    assert_eq!(bench.client.len(), 4);
+    assert_eq!(bench.client[..2], ["C", "Z T"]);
+    assert!(bench.client[2].starts_with("E 42501") && bench.client[3] == "Z T", "{:?}", bench.client);
+    bench.client.clear();
+    bench.answers(&[complete("SELECT 0"), ready("I")]).told(&["C", "Z I"]);
+}
+
+#[test]
+fn pg_05_in_a_batch_everything_up_to_sync_is_dropped_and_sync_is_answered_by_the_database() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", "drop table t")], &[run(""), sync()])).heard(&["S"]);
+    assert!(bench.client.len() == 1 && bench.client[0].starts_with("E 42501"), "{:?}", bench.client);
+    bench.client.clear();
+    bench.answers(&[ready("I")]).told(&["Z I"]);
+    // The next batch is served.
+    bench.says_raw(&batch(&[parse("", "select 1")], &[run(""), sync()]));
+    bench.heard(&["P .select 1...", "B ........", "D P.", "E .....", "S"]);
+}
+
+#[test]
+fn pg_05_what_ran_before_a_refusal_in_the_same_batch_is_undone() {
+    let mut bench = Bench::new();
+    let mut insert = batch(&[parse("", "insert into t values (1)")], &[run("")]);
+    insert.extend(batch(&[parse("", "drop table t")], &[run(""), sync()]));
+    bench.says_raw(&insert);
+    let heard = std::mem::take(&mut bench.database);
+    // Instead of the DROP the database gets a request that must fail.
+    assert_eq!(heard[heard.len() - 2..], ["D Sgov: refused.", "S"], "{heard:?}");
+    bench.answers(&[
+        message(b'1', b""),
+        message(b'2', b""),
+        message(b'n', b""),
+        complete("INSERT 0 1"),
+        failed("26000", "prepared statement \"gov: refused\" does not exist"),
+        ready("I"),
+    ]);
+    let told = std::mem::take(&mut bench.client);
+    assert_eq!(told[..3], ["1", "2", "C"], "{told:?}");
+    assert!(told[3].starts_with("E 42501") && told[4] == "Z I" && told.len() == 5, "{told:?}");
+}
+
+#[test]
+fn pg_05_in_a_transaction_block_the_block_goes_on() {
+    let mut bench = Bench::new();
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.database.clear();
+    bench.says_raw(&batch(&[parse("", "select 1")], &[run("")]));
+    bench.says_raw(&batch(&[parse("", "drop table t")], &[sync()]));
+    let heard = std::mem::take(&mut bench.database);
+    assert!(!heard.iter().any(|sent| sent.contains("gov: refused")), "{heard:?}");
+    assert_eq!(heard[heard.len() - 2..], ["H", "S"], "earlier answers are asked for: {heard:?}");
+}
+
+#[test]
+fn pg_06_both_directions_go_on_while_the_other_waits() {
+    let mut bench = Bench::new();
+    for _ in 0..1000 {
+        bench.query("select 1");
+    }
+    assert_eq!(bench.database.len(), 1000);
+    for _ in 0..1000 {
+        bench.answers(&[complete("SELECT 0"), ready("I")]);
+    }
+    assert_eq!((bench.ends().len(), bench.closed), (1000, None));
+}
+
+#[test]
+fn pg_07_copy_data_is_passed_only_while_it_is_wanted() {
+    let mut bench = Bench::new();
+    // Stray data is ignored, as the server would.
+    bench.says(&[Request::CopyData(b"stray"), Request::CopyDone]).heard(&[]);
+    bench.query("copy t from stdin").answers(&[message(b'G', &[0, 0, 1, 0, 0])]);
+    bench.database.clear();
+    bench
+        .says(&[Request::CopyData(b"1\n"), Request::Sync, Request::Flush, Request::CopyData(b"2\n"), Request::CopyDone])
+        .heard(&["d", "H", "d", "c"]);
+    bench.client.clear();
+    bench.answers(&[complete("COPY 2"), ready("I")]).told(&["C", "Z I"]);
+    assert_eq!(bench.ends(), [(1, Outcome::Ok, 2)]);
+    bench.says(&[Request::CopyData(b"late")]).heard(&[]);
+}
+
+#[test]
+fn pg_07_a_sync_behind_copy_in_is_ignored_and_the_one_behind_its_end_is_not() {
+    // libpq sends Sync with the Execute, and once more after CopyDone.
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", "copy t from stdin")], &[run(""), sync()]));
+    bench.answers(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 1, 0, 0])]);
+    bench.says(&[Request::CopyData(b"1\n"), Request::CopyDone, Request::Sync]);
+    bench.client.clear();
+    bench.answers(&[complete("COPY 1"), ready("I")]).told(&["C", "Z I"]);
+    assert!(bench.session.is_idle(), "{:?}", bench.session.pending);
+
+    // A client that does not wait for the server to want the data.
+    bench.says_raw(&batch(&[parse("", "copy t from stdin")], &[run("")]));
+    bench.says(&[Request::CopyData(b"1\n"), Request::CopyDone, Request::Sync]);
+    bench.answers(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 1, 0, 0])]);
+    bench.client.clear();
+    bench.answers(&[complete("COPY 1"), ready("I")]).told(&["C", "Z I"]);
+    assert!(bench.session.is_idle(), "{:?}", bench.session.pending);
+}
+
+#[test]
+fn pg_08_a_function_call_is_refused_in_step() {
+    let mut bench = Bench::new();
+    bench.says_raw(&message(b'F', b"\0\0\x03\xe9\0\0\0\0\0\0"));
+    assert!(bench.client[0].starts_with("E 42501") && bench.client[1] == "Z I", "{:?}", bench.client);
+    bench.client.clear();
+    bench.query("select 1").heard(&["Q select 1."]);
+    assert_eq!(bench.closed, None);
+}
+
+#[test]
+fn pg_09_a_name_stands_for_what_the_database_holds() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("s", "select 1")], &[sync()]));
+    bench.answers(&[message(b'1', b""), ready("I")]);
+    // The name is taken: the server refuses, and it still stands for the first text.
+    bench.says_raw(&batch(&[parse("s", "select 2")], &[sync()]));
+    bench.answers(&[failed("42P05", "prepared statement \"s\" already exists"), ready("I")]);
+    assert_eq!(&*bench.session.prepared["s"].text, b"select 1");
+
+    // An error drops the whole batch, a Close in it included.
+    bench.says_raw(&batch(
+        &[parse("bad", "select 1/0"), Request::Close { target: Target::Statement, name: "s" }],
+        &[sync()],
+    ));
+    bench.answers(&[failed("42601", "syntax error"), ready("I")]);
+    assert!(bench.session.prepared.contains_key("s") && !bench.session.prepared.contains_key("bad"));
+
+    bench.says(&[Request::Close { target: Target::Statement, name: "s" }, Request::Sync]);
+    bench.answers(&[message(b'3', b""), ready("I")]);
+    assert!(!bench.session.prepared.contains_key("s"));
+}
+
+#[test]
+fn pg_09_a_name_nobody_prepared_is_refused_here() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[], &[run("ghost"), sync()])).heard(&["S"]);
+    assert!(bench.client[0].starts_with("E 26000"), "{:?}", bench.client);
+}
+
+#[test]
+fn pg_10_a_change_of_what_text_means_ends_the_session() {
+    for (name, value) in [("standard_conforming_strings", "off"), ("client_encoding", "SJIS")] {
+        let mut bench = Bench::new();
+        bench.answers(&[message(b'S', format!("{name}\0{value}\0").as_bytes())]);
+        assert_eq!(bench.closed, Some(Closing::DatabaseFault), "{name}");
+    }
+    let mut bench = Bench::new();
+    bench.answers(&[message(b'S', b"TimeZone\0UTC\0"), message(b'S', b"client_encoding\0UTF8\0")]).told(&["S", "S"]);
+    assert_eq!(bench.closed, None);
+}
+
+#[test]
+fn pg_11_rows_without_a_description_are_described_first() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", "select mail from t")], &[run(""), sync()]));
+    assert_eq!(bench.database[2], "D P.", "a Describe of ours: {:?}", bench.database);
+    bench.answers(&[
+        message(b'1', b""),
+        message(b'2', b""),
+        described(&["mail"]),
+        row(&["zoe@corp.example.com"]),
+        complete("SELECT 1"),
+        ready("I"),
+    ]);
+    let told = std::mem::take(&mut bench.client);
+    assert_eq!(told.len(), 5, "its answer is not the client's: {told:?}");
+    assert!(told[2].starts_with('D') && !told[2].contains("zoe"), "{told:?}");
+
+    // A client that asks itself is not answered twice.
+    let describe = Request::Describe { target: Target::Portal, name: "" };
+    let mut bytes = Vec::new();
+    parse("", "select mail from t").write(&mut bytes);
+    Writer::message(&mut bytes, b'B').text("").text("").count(0).count(0).count(0);
+    describe.write(&mut bytes);
+    Request::Execute { portal: "", rows_max: 0 }.write(&mut bytes);
+    bytes.extend(sync());
+    bench.database.clear();
+    bench.says_raw(&bytes);
+    assert_eq!(bench.database.iter().filter(|sent| sent.starts_with('D')).count(), 1);
+}
+
+#[test]
+fn pg_11_the_end_that_watches_describes_nothing() {
+    let mut bench = Bench::with(Duty::Watch);
+    bench.says_raw(&batch(&[parse("", "select 1")], &[run(""), sync()]));
+    assert!(!bench.database.iter().any(|sent| sent.starts_with('D')), "{:?}", bench.database);
+    bench.answers(&[message(b'1', b""), message(b'2', b""), row(&["x"]), complete("SELECT 1"), ready("I")]);
+    assert_eq!((bench.ends(), bench.closed), (vec![(1, Outcome::Ok, 1)], None));
+}
+
+#[test]
+fn pg_11_a_row_nobody_described_ends_the_connection_where_rows_are_masked() {
+    let mut bench = Bench::new();
+    bench.query("select 1").answers(&[row(&["x"])]);
+    assert_eq!(bench.closed, Some(Closing::DatabaseFault));
+    assert!(!bench.client.iter().any(|told| told.starts_with('D')), "{:?}", bench.client);
+}
+
+#[test]
+fn pg_12_notifications_are_treated_like_messages() {
+    let mut bench = Bench::new();
+    bench.answers(&[message(b'A', b"\0\0\0\x07ch\0mail me at zoe@corp.example.com\0")]);
+    assert_eq!(bench.client.len(), 1);
+    assert!(bench.client[0].contains("ch."), "{:?}", bench.client);
+}
+
+#[test]
+fn pg_15_limits_are_said_and_the_session_goes_on() {
+    let mut bench = Bench::new();
+    let long = format!("select '{}'", "x".repeat(2 * 1024 * 1024));
+    bench.query(&long).heard(&[]);
+    assert!(bench.client[0].starts_with("E 42501") && bench.client[1] == "Z I", "{:?}", bench.client);
+    bench.client.clear();
+    bench.query("select 1").heard(&["Q select 1."]);
+
+    let mut bytes = vec![b'Q'];
+    bytes.extend((postgres::REQUEST_MAX as u32 + 1).to_be_bytes());
+    bench.says_raw(&bytes);
+    assert_eq!(bench.closed, Some(Closing::ClientFault));
+    assert!(bench.client[0].starts_with("E 08P01"), "{:?}", bench.client);
+}
+
+#[test]
+fn what_is_not_on_record_does_not_run() {
+    let mut bench = Bench::new();
+    bench.session.recording(Err(Failure::new(Kind::Internal, "the disk is full")));
+    bench.query("select 1").heard(&[]);
+    assert_eq!(bench.client, ["E 58030 the disk is full", "Z I"]);
+    bench.client.clear();
+    bench.session.recording(Ok(()));
+    bench.query("select 1").heard(&["Q select 1."]);
+}
+
+#[test]
+fn a_statement_nobody_saw_end_is_unknown() {
+    let mut bench = Bench::new();
+    bench.query("select 1");
+    let mut turn = Turn::default();
+    bench.session.database_lost(
+        Timestamp::from_millis(1_000_100),
+        &Failure::new(Kind::Gateway, "the connection to the database was lost"),
+        &mut turn,
+    );
+    bench.settle(turn);
+    assert_eq!(bench.ends(), [(1, Outcome::Unknown, 0)]);
+    assert!(bench.client[0].starts_with("E 08006"), "{:?}", bench.client);
+}
+
+#[test]
+fn attack_02_a_query_hidden_in_a_failed_batch_is_dropped() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", "drop table t")], &[])).heard(&[]);
+    bench.query("select 'smuggled'").heard(&[]);
+    assert_eq!(bench.verdicts(), [(0, Verdict::Deny)]);
+    bench.says_raw(&sync()).heard(&["S"]);
+}
+
+#[test]
+fn attack_02_messages_out_of_place_end_the_connection() {
+    for bytes in [message(b'p', b"secret\0"), message(b'Z', b"I"), message(0, b""), message(b'Q', b"no end")] {
+        let mut bench = Bench::new();
+        bench.says_raw(&bytes).heard(&[]);
+        assert_eq!(bench.closed, Some(Closing::ClientFault), "{bytes:?}");
+    }
+    // A database that answers what nobody asked.
+    for bytes in [message(b'C', b"SELECT 1\0"), message(b'G', &[0, 0, 0]), message(b'W', &[0, 0, 0]), ready("X")] {
+        let mut bench = Bench::new();
+        bench.answers(std::slice::from_ref(&bytes));
+        assert_eq!(bench.closed, Some(Closing::DatabaseFault), "{bytes:?}");
+    }
+}
