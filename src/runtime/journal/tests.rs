@@ -1,3 +1,5 @@
+//! The journal: what survives crashes, full disks and bad luck.
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
