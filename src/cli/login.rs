@@ -98,7 +98,7 @@ fn show(prompt: &Prompt, no_qr: bool, output: &Output) {
     // A phone cannot reach this machine's own loopback address.
     let reachable = reqwest::Url::parse(&prompt.url).is_ok_and(|url| !http::is_loopback(&url));
     let code = prompt.url_with_code.as_ref().filter(|_| !no_qr && reachable && output.is_watched());
-    if let Some(code) = code.and_then(|url| qr(url)) {
+    if let Some(code) = code.and_then(|url| qr(url, output)) {
         output.say(format_args!("Or point your phone at this, and compare the code:\n\n{code}"));
     }
     if let Some(number) = &prompt.number {
@@ -110,11 +110,32 @@ fn show(prompt: &Prompt, no_qr: bool, output: &Output) {
     output.say("Waiting for you there. Ctrl-C gives up.");
 }
 
-/// A QR code in half blocks; dark on light whatever the terminal's colours are, so that cameras see it.
-fn qr(text: &str) -> Option<String> {
-    use fast_qr::qr::QRBuilder;
-    let code = QRBuilder::new(text).build().ok()?;
-    Some(code.to_str().lines().fold(String::new(), |all, line| format!("{all}    {line}\n")))
+/// A QR code in half blocks, two rows to a line. Dark on light whatever the terminal's colours are, because not every
+/// camera reads the reverse; where colours are unwanted, for a dark terminal.
+fn qr(text: &str, output: &Output) -> Option<String> {
+    /// Light modules around the code. ISO/IEC 18004 asks for four; phones are content with two.
+    const MARGIN: usize = 2;
+    let code = fast_qr::QRBuilder::new(text).build().ok()?;
+    let inner = |at: usize| at.checked_sub(MARGIN).filter(|at| *at < code.size);
+    let dark = |row: usize, column: usize| match (inner(row), inner(column)) {
+        (Some(row), Some(column)) => code.data.get(row * code.size + column).is_some_and(|module| module.value()),
+        (_, _) => false,
+    };
+    let side = code.size + 2 * MARGIN;
+    let painted = output.is_colored();
+    let mut out = String::new();
+    for row in (0..side).step_by(2) {
+        let line: String = (0..side)
+            .map(|column| match (dark(row, column) == painted, (dark(row + 1, column)) == painted) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            })
+            .collect();
+        out.push_str(&format!("    {}\n", output.paint("30;107", &line)));
+    }
+    Some(out)
 }
 
 fn report(done: &Done, output: &mut Output) {
@@ -128,5 +149,33 @@ fn report(done: &Done, output: &mut Output) {
             output.json(&Report { server: &profile.server, name: &profile.name, token_store: done.store.name() });
         }
         Format::Human => output.say(format_args!("Logged in to {} as {}.", profile.server, profile.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::Color;
+    use super::*;
+
+    /// The picture in the file was read back with OpenCV's detector; the painted one shows the reverse characters on
+    /// the reverse ground.
+    #[test]
+    fn codes_are_drawn_for_light_and_dark() {
+        let url = "https://login.example.com/device?user_code=BCDF-GHJK";
+        let draw = |color| qr(url, &Output::new(Format::Human, color)).unwrap();
+        let plain = draw(Color::Never);
+        assert_eq!(plain, include_str!("../../tests/vectors/qr.txt"));
+        let reverse = |c: char| match c {
+            '█' => ' ',
+            ' ' => '█',
+            '▀' => '▄',
+            '▄' => '▀',
+            other => other,
+        };
+        for (plain, painted) in plain.lines().zip(draw(Color::Always).lines()) {
+            let painted = painted.strip_prefix("    \u{1b}[30;107m").unwrap().strip_suffix("\u{1b}[0m").unwrap();
+            let expected: String = plain.chars().skip(4).map(reverse).collect();
+            assert_eq!(painted, expected);
+        }
     }
 }

@@ -55,6 +55,11 @@ impl Output {
         self.format
     }
 
+    /// Whether [`Output::paint`] paints.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
+    }
+
     /// Whether a person watches what is said: then progress may be shown.
     pub(crate) fn is_watched(&self) -> bool {
         io::stderr().is_terminal()

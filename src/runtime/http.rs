@@ -11,9 +11,13 @@ use thiserror::Error;
 use crate::domain::{Failure, Kind};
 use crate::runtime::tls::{self, Trust};
 
-/// How long a whole exchange may take. `DESIGN.md` section 14: when the identity provider is down, logins fail within
-/// five seconds.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting may take, and a whole exchange with a server of others. `DESIGN.md` section 14: when the identity
+/// provider is down, logins fail within five seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long our own server may take for an answer: opening a session makes it wait for a database, for ten seconds at
+/// most.
+const TIMEOUT_OURS: Duration = Duration::from_secs(30);
 
 /// Longest body read, in bytes. The largest bodies are key sets and lists of resources, some tens of kilobytes.
 const BODY_MAX: usize = 1024 * 1024;
@@ -34,7 +38,7 @@ pub(crate) enum HttpError {
     /// Somebody answered who could not prove to be the one we asked for.
     #[error("its TLS certificate is not trusted: {0}")]
     NotTrusted(String),
-    #[error("it did not answer within {} seconds", TIMEOUT.as_secs())]
+    #[error("it did not answer in time")]
     TooSlow,
     #[error("its answer is longer than {BODY_MAX} bytes")]
     TooLong,
@@ -44,20 +48,21 @@ pub(crate) enum HttpError {
 
 /// A client for a server of ours. Connections are kept and used again.
 pub(crate) fn client(trust: &Trust, server: &Url) -> Result<Client, Failure> {
-    build(&*tls::client(trust, &["http/1.1"])?, server)
+    build(&*tls::client(trust, &["http/1.1"])?, server, TIMEOUT_OURS)
 }
 
 /// A client for somebody else's server: as above, but TLS 1.2 is good enough.
 pub(crate) fn foreign_client(trust: &Trust, server: &Url) -> Result<Client, Failure> {
-    build(&*tls::foreign_client(trust)?, server)
+    build(&*tls::foreign_client(trust)?, server, TIMEOUT)
 }
 
-fn build(tls: &rustls::ClientConfig, server: &Url) -> Result<Client, Failure> {
+fn build(tls: &rustls::ClientConfig, server: &Url, patience: Duration) -> Result<Client, Failure> {
     // rustls is handed over as it is, so that there is one TLS configuration in the program.
     let builder = Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .redirect(Policy::none())
-        .timeout(TIMEOUT)
+        .connect_timeout(TIMEOUT)
+        .timeout(patience)
         .user_agent(concat!("gov/", env!("CARGO_PKG_VERSION")))
         .http1_only();
     // A proxy would look for our loopback addresses on its own machine.

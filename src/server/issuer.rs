@@ -24,6 +24,10 @@ const KEYS_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// provider.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long the provider may take for both documents together: less than clients wait for an answer of ours, so that
+/// they learn whose fault it is.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// An identity provider.
 #[derive(Debug)]
 pub(crate) struct Issuer {
@@ -123,7 +127,9 @@ impl Issuer {
         let lately = last.is_some_and(|at| now.since(at) < ATTEMPT_INTERVAL);
         if wanted && !lately {
             *last = Some(now);
-            match fetch(client, &self.rules.issuer).await {
+            let issuer = &self.rules.issuer;
+            let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch(client, issuer)).await;
+            match fetched.unwrap_or_else(|_| Err(unreachable(issuer, "It did not answer in time."))) {
                 Ok(set) => {
                     keys.set = Arc::new(set);
                     keys.fetched_at = Some(now);

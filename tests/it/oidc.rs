@@ -207,3 +207,36 @@ async fn other_endings() {
     let ran = sandbox.gov(["login"]);
     assert_eq!((ran.code, ran.stderr.lines().next()), (8, Some(expected.as_str())), "{ran:?}");
 }
+
+/// A provider that takes connections and says nothing: both ends say so within five seconds, and whose fault it is.
+#[tokio::test]
+async fn a_silent_provider_is_named_in_time() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}", silent.local_addr().unwrap());
+    let mut sandbox = Sandbox::new();
+    let config =
+        format!("server: {{ listen: '127.0.0.1:0', data: data }}\nidentity: {{ issuer: '{issuer}', client_id: x }}\n");
+    sandbox.write("gov.yaml", &config);
+    sandbox.start_server(&["--config", "gov.yaml"]);
+    let start = Instant::now();
+    let mut command = sandbox.command(["login", sandbox.url()]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+
+    let url = format!("{}/v1/token", sandbox.url());
+    let device = Device::new(3);
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange".to_owned()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token".to_owned()),
+        ("subject_token", device.token("JWT", "k", &serde_json::json!({"iss": issuer}))),
+    ];
+    let request = client(&sandbox).post(&url).header("dpop", device.proof("POST", &url, None, |_| ())).form(&form);
+    let (status, answer) = ask(request).await;
+    assert_eq!((status, &answer["error"]), (502, &"temporarily_unavailable".into()), "{answer}");
+    assert!(answer["error_description"].as_str().unwrap().contains(&issuer), "{answer}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+
+    let ran = collect(child);
+    let expected = format!("error: cannot reach the identity provider `{issuer}`\n  It did not answer in time.");
+    assert!(ran.code == 8 && ran.stderr.starts_with(&expected), "{ran:?}");
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}

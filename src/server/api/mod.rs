@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::listener::Connection;
 use crate::domain::{Failure, Identity, Kind, Timestamp};
-use crate::identity::dpop::{self, DpopError};
+use crate::identity::dpop::{self, DpopError, Proof};
 use crate::identity::jwt::Thumbprint;
 use crate::identity::token::{AccessToken, TokenError};
 use crate::runtime::clock;
@@ -306,27 +306,27 @@ impl Call {
         format!("{}{}", self.server.url, self.parts.uri.path())
     }
 
-    /// Checks the proof of possession and remembers it; gives the key that made it.
-    pub(crate) async fn proved_key(&self, token: Option<&str>) -> Result<Thumbprint, Failure> {
+    /// The proof of possession that came with this request. It costs a signature check and touches nothing; whether
+    /// it was used before is a question for [`Call::use_proof`], after everything else is known to be genuine.
+    pub(crate) fn proof(&self, token: Option<&str>) -> Result<Proof, Failure> {
         let proof = self.header(DPOP_HEADER).ok_or_else(|| not_logged_in("The proof of possession is missing."))?;
         let url = self.own_url();
-        let proof = dpop::check(proof, self.proof_request(&url, token), self.now).map_err(|error| match error {
+        dpop::check(proof, self.proof_request(&url, token), self.now).map_err(|error| match error {
             DpopError::ClockOff(_) => clock_off(&error),
             DpopError::NotGenuine(_) | DpopError::OtherRequest | DpopError::OtherToken => {
-                not_logged_in(&format!("{error}."))
+                not_logged_in("The proof of possession is not good for this request.")
             }
-        })?;
-        let key = proof.key.clone();
-        let now = self.now;
-        let (fresh, revoked) = self
-            .server
-            .store
-            .run(move |db| {
-                let revoked = super::replay::is_revoked(db, &proof.key)?;
-                Ok((super::replay::first_use(db, &proof, now)?, revoked))
-            })
-            .await?;
-        match (fresh, revoked) {
+        })
+    }
+
+    /// Uses a proof up. Refused when it was used before, or when its key was logged out.
+    pub(crate) async fn use_proof(&self, proof: Proof) -> Result<Thumbprint, Failure> {
+        let (key, now) = (proof.key.clone(), self.now);
+        let used = self.server.store.run(move |db| {
+            let revoked = super::replay::is_revoked(db, &proof.key)?;
+            Ok((super::replay::first_use(db, &proof, now)?, revoked))
+        });
+        match used.await? {
             (true, false) => Ok(key),
             (_, true) => Err(not_logged_in("This login was ended.")),
             (false, false) => Err(not_logged_in("The proof of possession was used before.")),
@@ -349,10 +349,11 @@ impl Call {
                 }
             },
         )?;
-        let key = self.proved_key(Some(text)).await?;
-        if key != token.key {
+        let proof = self.proof(Some(text))?;
+        if proof.key != token.key {
             return Err(not_logged_in("The access token belongs to another device."));
         }
+        let key = self.use_proof(proof).await?;
         Ok(Caller { identity: token.identity, pseudonym: token.pseudonym, key, expires_at: token.expires_at })
     }
 

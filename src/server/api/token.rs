@@ -83,7 +83,7 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
         ACCESS_TOKEN_TYPE => Proof::AccessToken,
         _ => return Err(Refused::new("invalid_request", "this kind of token is not taken")),
     };
-    let key = call.proved_key(None).await?;
+    let proof = call.proof(None)?;
     let proved = call.server.issuer.prove(&request.subject_token, method, call.now).await.map_err(|refusal| {
         match refusal {
             Refusal::Unreachable(failure) => failure.into(),
@@ -93,6 +93,8 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
             }
         }
     })?;
+    // From here on the caller holds a genuine token: only now do they cost the store anything.
+    let key = call.use_proof(proof).await?;
     let digest = sha256(request.subject_token.as_bytes());
     let pseudonym = directory::pseudonym(&call.server.keys.pseudonym, &proved.identity);
     let (now, until) = (call.now, proved.expires_at.after(LIFETIME_MAX));
