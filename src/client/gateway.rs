@@ -344,11 +344,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let silent = |_| StoreError("it did not answer".to_owned());
-    match tokio::time::timeout(STORE_TIMEOUT, tokio::task::spawn_blocking(work)).await.map_err(silent)? {
-        Ok(result) => result,
-        Err(error) => Err(StoreError(error.to_string())),
-    }
+    let answered = tokio::time::timeout(STORE_TIMEOUT, tokio::task::spawn_blocking(work)).await;
+    // An answer that is no answer: too late, or the thread broke.
+    answered.map_err(|_| StoreError::Silent)?.unwrap_or(Err(StoreError::Silent))
 }
 
 fn store_failed(store: &dyn TokenStore, error: &StoreError) -> Failure {

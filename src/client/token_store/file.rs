@@ -22,26 +22,22 @@ impl TokenStore for File {
     }
 
     fn save(&self, server: &str, text: &Secret<String>) -> Result<(), StoreError> {
-        files::write_private(&path(server)?, text.expose().as_bytes()).map_err(broken)
+        Ok(files::write_private(&path(server)?, text.expose().as_bytes())?)
     }
 
     fn load(&self, server: &str) -> Result<Option<Secret<String>>, StoreError> {
-        let Some(bytes) = files::read_secret(&path(server)?, LENGTH_MAX).map_err(broken)? else { return Ok(None) };
-        String::from_utf8(bytes).map(|text| Some(Secret::new(text))).map_err(broken)
+        let Some(bytes) = files::read_secret(&path(server)?, LENGTH_MAX)? else { return Ok(None) };
+        String::from_utf8(bytes).map(|text| Some(Secret::new(text))).map_err(|_| StoreError::NotOurs)
     }
 
     fn erase(&self, server: &str) -> Result<(), StoreError> {
-        files::remove(&path(server)?).map_err(broken)
+        Ok(files::remove(&path(server)?)?)
     }
-}
-
-fn broken(error: impl std::fmt::Display) -> StoreError {
-    StoreError(error.to_string())
 }
 
 /// `tokens/https-gov.example.com` below the data folder: the server's origin in characters that need no quoting.
 fn path(server: &str) -> Result<PathBuf, StoreError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let name: String = server.replace("://", "-").chars().map(plain).collect();
-    Ok(env::data_dir().map_err(broken)?.join("tokens").join(name))
+    Ok(env::data_dir().map_err(StoreError::NoHome)?.join("tokens").join(name))
 }

@@ -21,38 +21,36 @@ impl TokenStore for Keychain {
     }
 
     fn save(&self, server: &str, text: &Secret<String>) -> Result<(), StoreError> {
-        entry(server)?.set_password(text.expose()).map_err(|error| broken(&error))
+        entry(server)?.set_password(text.expose()).map_err(broken)
     }
 
     fn load(&self, server: &str) -> Result<Option<Secret<String>>, StoreError> {
         match entry(server)?.get_password() {
             Ok(text) => Ok(Some(Secret::new(text))),
             Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(broken(&error)),
+            Err(error) => Err(broken(error)),
         }
     }
 
     fn erase(&self, server: &str) -> Result<(), StoreError> {
         match entry(server)?.delete_credential() {
             Ok(()) | Err(Error::NoEntry) => Ok(()),
-            Err(error) => Err(broken(&error)),
+            Err(error) => Err(broken(error)),
         }
     }
 }
 
 fn entry(server: &str) -> Result<Entry, StoreError> {
     match Entry::store_status() {
-        Ok(()) => Entry::new(SERVICE, server).map_err(|error| broken(&error)),
-        Err(error) => Err(broken(error)),
+        Ok(()) => Entry::new(SERVICE, server).map_err(broken),
+        Err(_) => Err(StoreError::NoKeychain),
     }
 }
 
-/// In words; some of the crate's errors carry the stored bytes, which its `Display` leaves out.
-fn broken(error: &Error) -> StoreError {
+/// Some of the crate's errors carry the stored bytes; their `Display` leaves them out.
+fn broken(error: Error) -> StoreError {
     match error {
-        Error::NoStorageAccess(_) | Error::NoDefaultStore | Error::PlatformFailure(_) => {
-            StoreError("there is no keychain that answers".to_owned())
-        }
-        other => StoreError(other.to_string()),
+        Error::NoStorageAccess(_) | Error::NoDefaultStore | Error::PlatformFailure(_) => StoreError::NoKeychain,
+        other => StoreError::Keychain(other),
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::domain::{Secret, Timestamp};
+use crate::domain::{Failure, Secret, Timestamp};
 
 /// All places, the best first.
 pub(crate) const TOKEN_STORES: &[&dyn TokenStore] = &[&keychain::Keychain, &file::File];
@@ -25,9 +25,22 @@ pub(crate) trait TokenStore: Sync + std::fmt::Debug {
 }
 
 /// Why a place cannot be used. Never holds what was to be kept.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub(crate) struct StoreError(pub(crate) String);
+#[derive(Debug, Error)]
+pub(crate) enum StoreError {
+    #[error("there is no keychain that answers")]
+    NoKeychain,
+    #[error("the keychain refused: {0}")]
+    Keychain(#[from] keyring::Error),
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("{0}")]
+    NoHome(Failure),
+    /// The parser's own words are left out: they could repeat what it read.
+    #[error("what is kept there was not written by this version of gov")]
+    NotOurs,
+    #[error("it did not answer")]
+    Silent,
+}
 
 /// The place with a name.
 pub(crate) fn named(name: &str) -> Option<&'static dyn TokenStore> {
@@ -71,7 +84,7 @@ impl Login {
             access_token: self.access_token.expose().clone(),
             access_until: self.access_until.millis(),
         };
-        let text = serde_json::to_string(&written).map_err(|error| StoreError(error.to_string()))?;
+        let text = serde_json::to_string(&written).map_err(|_| StoreError::NotOurs)?;
         store.save(server, &Secret::new(text))
     }
 
@@ -79,9 +92,7 @@ impl Login {
     pub(crate) fn load(store: &dyn TokenStore, server: &str) -> Result<Option<Self>, StoreError> {
         let Some(text) = store.load(server)? else { return Ok(None) };
         let text = Zeroizing::new(text.expose().clone());
-        // The parser's words could repeat what it read.
-        let mut written: Written = serde_json::from_str(&text)
-            .map_err(|_| StoreError("what is kept there was not written by this version of gov".to_owned()))?;
+        let mut written: Written = serde_json::from_str(&text).map_err(|_| StoreError::NotOurs)?;
         Ok(Some(Self {
             device: Secret::new(written.device),
             refresh_token: written.refresh_token.take().map(Secret::new),

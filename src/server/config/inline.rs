@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::file::{DatabaseTlsWord, LabelName, SecretSource, UserName, database_tls, read_secret};
+use super::check::database_tls;
+use super::secret::{SecretError, SecretSource, read_public};
+use super::sections::DatabaseTlsWord;
 use super::upstream::{self, BadUrl};
+use super::values::{BadWord, LabelName, UserName};
 use super::{
     AccessRule, Config, CredentialKind, Durability, IdentitySource, PORT_DEFAULT, Resource, Roles, TTL_DEFAULT,
     TlsIdentity, User, Who,
@@ -16,7 +19,7 @@ use crate::domain::{Access, BadName, Labels, ResourceName};
 use crate::server::nearest::nearest;
 
 /// Why an argument was refused. Never repeats a URL, which may hold a password.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub(crate) enum BadArgument {
     #[error("write NAME=URL, for example `prod-db=postgres://admin@localhost/app?env=prod`")]
     NotAResource,
@@ -29,11 +32,13 @@ pub(crate) enum BadArgument {
     #[error("`{name}={value}`: {rule}")]
     BadOption { name: String, value: String, rule: &'static str },
     #[error("{0}")]
-    Secret(String),
+    Label(#[from] BadWord),
+    #[error("{0}")]
+    Secret(#[from] SecretError),
     #[error("write NAME:GROUP,GROUP, for example `erin:engineering,dba`")]
     NotAUser,
     #[error("`{0}` is not a user name: {1}")]
-    UserName(String, &'static str),
+    UserName(String, BadWord),
 }
 
 /// What may stand behind the question mark of a resource's URL. Everything else is a label.
@@ -94,7 +99,7 @@ pub(crate) fn resource(text: &str) -> Result<(ResourceName, Resource), BadArgume
     }
     let password = match &options.password {
         None => None,
-        Some(source) => Some(read_secret(source, Path::new("")).map_err(BadArgument::Secret)?),
+        Some(source) => Some(source.read(Path::new(""))?),
     };
     let resource = Resource {
         tls: database_tls(options.tls, options.authority, &found.host),
@@ -130,11 +135,7 @@ impl Options {
             "read-role" => self.roles.read = Some(value),
             "write-role" => self.roles.write = Some(value),
             "owner-role" => self.roles.owner = Some(value),
-            "sslrootcert" => {
-                let source = SecretSource::File(PathBuf::from(&value));
-                let pem = read_public(&source).map_err(BadArgument::Secret)?;
-                self.authority = Some(pem);
-            }
+            "sslrootcert" => self.authority = Some(read_public(PathBuf::from(value))?),
             "sslmode" => {
                 self.tls = Some(match value.as_str() {
                     "disable" => DatabaseTlsWord::Disable,
@@ -154,20 +155,11 @@ impl Options {
                 if let Some(meant) = nearest(label, OPTIONS) {
                     return Err(BadArgument::Misspelt { typed: name, meant });
                 }
-                let label: LabelName = label.parse().map_err(bad)?;
+                let label: LabelName = label.parse()?;
                 self.labels.insert(label.0, value);
             }
         }
         Ok(())
-    }
-}
-
-fn read_public(source: &SecretSource) -> Result<String, String> {
-    let SecretSource::File(path) = source else { return Err("not a file".to_owned()) };
-    match crate::runtime::files::read_limited(path, 64 * 1024) {
-        Ok(Some(bytes)) => String::from_utf8(bytes).map_err(|_| format!("`{}` is not text", path.display())),
-        Ok(None) => Err(format!("`{}` does not exist", path.display())),
-        Err(error) => Err(format!("`{}` cannot be read: {error}", path.display())),
     }
 }
 
@@ -220,7 +212,7 @@ mod tests {
         let (name, found) = user("erin:engineering, dba").unwrap();
         assert_eq!((name.as_str(), found.groups), ("erin", vec!["engineering".to_owned(), "dba".to_owned()]));
         assert_eq!(user("erin:").unwrap().1.groups, [""; 0]);
-        assert_eq!(user("erin"), Err(BadArgument::NotAUser));
+        assert!(matches!(user("erin"), Err(BadArgument::NotAUser)));
         assert!(user("E rin:a").is_err());
     }
 }

@@ -3,10 +3,14 @@
 //! A configuration comes from a file ([`file`]) or from the command line of `gov server --dev` ([`inline`]); both end
 //! here, as the same type.
 
+mod check;
 mod file;
 mod inline;
 mod place;
+mod secret;
+mod sections;
 mod upstream;
+mod values;
 
 pub(crate) use file::{parse, read};
 pub(crate) use inline::{BadArgument, development, resource, user};

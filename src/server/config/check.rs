@@ -1,0 +1,383 @@
+//! What `gov.yaml` means: sections → [`Config`]. Goes on after a mistake, so that all of them are told together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use reqwest::Url;
+
+use super::secret::{SecretSource, read_public};
+use super::sections::{
+    AccessSection, AccessWord, CredentialWord, DatabaseTlsSection, DatabaseTlsWord, DurabilityWord, File,
+    IdentitySection, KindWord, PurposeSection, ResourceSection, ServerTlsSection, UserSection,
+};
+use super::values::{LabelName, Length, Unique, UserName};
+use super::{
+    AccessRule, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule, Resource,
+    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
+};
+use crate::domain::{Access, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
+use crate::identity::claims::ClaimRules;
+use crate::runtime::http;
+use crate::runtime::tls::{CertifiedPem, Trust};
+use crate::server::nearest::nearest;
+
+/// What a pass over the file has found wrong so far.
+pub(super) struct Check<'a> {
+    text: &'a str,
+    folder: &'a Path,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+pub(super) struct Mistake {
+    pub(super) line: usize,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn new(text: &'a str, folder: &'a Path) -> Self {
+        Self { text, folder, mistakes: Vec::new() }
+    }
+
+    fn mistake(&mut self, path: &[&str], message: impl Into<String>) {
+        self.mistakes.push(Mistake { line: place::line(self.text, path), message: message.into(), hint: None });
+    }
+
+    fn mistake_with_hint(&mut self, path: &[&str], message: impl Into<String>, hint: impl Into<String>) {
+        self.mistake(path, message);
+        if let Some(last) = self.mistakes.last_mut() {
+            last.hint = Some(hint.into());
+        }
+    }
+
+    /// The configuration, as far as it can be made. It is one only when there are no mistakes.
+    pub(super) fn config(&mut self, file: File, development: bool) -> Option<Config> {
+        let purposes = self.purposes(file.purposes.0);
+        let resources = self.resources(file.resources.0);
+        let access = self.access(file.access, &resources, &purposes);
+        let identity = self.identity(file.identity, file.users.0, development);
+        let listen = file.server.listen.0;
+        let url = self.server_url(file.server.url, listen);
+        let tls = self.server_tls(file.server.tls, listen);
+        let key = file.server.key.and_then(|source| self.key(&source));
+        let data = self.relative(&file.server.data);
+        let durability = match file.audit.durability.unwrap_or(DurabilityWord::Synced) {
+            DurabilityWord::Written => Durability::Written,
+            DurabilityWord::Synced => Durability::Synced,
+        };
+        Some(Config {
+            listen,
+            url: url?,
+            tls: tls?,
+            data,
+            key,
+            identity: identity?,
+            durability,
+            resources,
+            purposes,
+            access,
+            operators: file.operators,
+            rules: file.rules,
+            masks: file.masks,
+        })
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The server's own URL: `https://host[:port]`, no more, because proofs of possession and tokens name it.
+    fn server_url(&mut self, url: Option<String>, listen: SocketAddr) -> Option<Option<String>> {
+        let path = ["server", "url"];
+        let Some(url) = url else {
+            if listen.ip().is_loopback() {
+                return Some(None);
+            }
+            self.mistake_with_hint(
+                &["server"],
+                "`server.url` is missing",
+                "add the URL under which clients reach this server: `url: https://gov.example.com`",
+            );
+            return None;
+        };
+        let origin = Url::parse(&url).ok().filter(|parsed| parsed.scheme() == "https").and_then(|parsed| {
+            let origin = parsed.origin().ascii_serialization();
+            (url.trim_end_matches('/') == origin).then_some(origin)
+        });
+        if origin.is_none() {
+            self.mistake_with_hint(
+                &path,
+                format!("`{url}` is not the URL of a server"),
+                "write `https://` and a host, in lower case, without a path",
+            );
+        }
+        origin.map(Some)
+    }
+
+    fn server_tls(&mut self, tls: Option<ServerTlsSection>, listen: SocketAddr) -> Option<TlsIdentity> {
+        let Some(tls) = tls else {
+            if listen.ip().is_loopback() {
+                return Some(TlsIdentity::Loopback);
+            }
+            self.mistake_with_hint(
+                &["server"],
+                "`server.tls` is missing",
+                "only a server on loopback can make a certificate by itself; name yours under `certificate` and `key`",
+            );
+            return None;
+        };
+        let chain = self.file(&["server", "tls", "certificate"], &tls.certificate)?;
+        let key = self.secret(&["server", "tls", "key"], &tls.key)?;
+        Some(TlsIdentity::Given(CertifiedPem { chain, key }))
+    }
+
+    /// A key of 32 bytes, in base64.
+    fn key(&mut self, source: &SecretSource) -> Option<Secret<[u8; 32]>> {
+        let path = ["server", "key"];
+        let text = self.secret(&path, source)?;
+        let mut key = [0u8; 32];
+        let decoded = base64::engine::general_purpose::STANDARD.decode_slice(text.expose(), &mut key);
+        if decoded == Ok(32) {
+            return Some(Secret::new(key));
+        }
+        self.mistake_with_hint(&path, "the key is not 32 bytes in base64", "make one with: openssl rand -base64 32");
+        None
+    }
+
+    fn identity(
+        &mut self,
+        section: Option<IdentitySection>,
+        users: BTreeMap<UserName, UserSection>,
+        development: bool,
+    ) -> Option<IdentitySource> {
+        if development && users.is_empty() {
+            return Some(IdentitySource::BuiltIn(inline::users()));
+        }
+        if development {
+            let users = users.into_iter().map(|(name, user)| {
+                let shown = user.name.unwrap_or_else(|| name.0.clone());
+                (name.0, User { name: shown, email: user.email, groups: user.groups })
+            });
+            return Some(IdentitySource::BuiltIn(users.collect()));
+        }
+        if !users.is_empty() {
+            self.mistake_with_hint(
+                &["users"],
+                "`users` are for the built-in issuer only",
+                "remove them, or start the server with --dev",
+            );
+        }
+        let Some(section) = section else {
+            self.mistake_with_hint(
+                &[],
+                "`identity` is missing",
+                "name your identity provider, or start the server with --dev to try gov out",
+            );
+            return None;
+        };
+        let private = Url::parse(&section.issuer).is_ok_and(|url| http::is_private(&url));
+        if !private {
+            self.mistake(&["identity", "issuer"], format!("`{}` is not an https URL", section.issuer));
+        }
+        let trust = match &section.ca {
+            None => Trust::System,
+            Some(ca) => Trust::SystemAnd(self.file(&["identity", "ca"], ca)?),
+        };
+        let usual = ["openid", "profile", "email", "offline_access"];
+        Some(IdentitySource::Provider(Provider {
+            scopes: section.scopes.unwrap_or_else(|| usual.map(str::to_owned).to_vec()),
+            resource: section.resource,
+            trust,
+            rules: ClaimRules {
+                issuer: section.issuer,
+                client_id: section.client_id,
+                audience: section.audience,
+                groups_claim: section.groups_claim.unwrap_or_else(|| "groups".to_owned()),
+                name_claim: section.name_claim,
+            },
+        }))
+    }
+
+    fn resources(&mut self, sections: BTreeMap<ResourceName, ResourceSection>) -> BTreeMap<ResourceName, Resource> {
+        let checked = sections.into_iter().filter_map(|(name, section)| {
+            let resource = self.resource(&name, section)?;
+            Some((name, resource))
+        });
+        checked.collect()
+    }
+
+    fn resource(&mut self, name: &ResourceName, section: ResourceSection) -> Option<Resource> {
+        let path = ["resources", name.as_str()];
+        let found = match upstream::parse(&section.url) {
+            Ok(found) => found,
+            Err(error) => {
+                self.mistake_with_hint(&["resources", name.as_str(), "url"], error.to_string(), error.hint());
+                return None;
+            }
+        };
+        if !found.options.is_empty() {
+            self.mistake_with_hint(
+                &["resources", name.as_str(), "url"],
+                "options in a URL are for the command line",
+                "write them as keys of their own: `labels`, `tls`, `roles`",
+            );
+        }
+        let password = match &section.password {
+            None => None,
+            Some(source) => Some(self.secret(&[path.as_slice(), &["password"]].concat(), source)?),
+        };
+        let section_tls = section.tls.unwrap_or(DatabaseTlsSection { mode: None, ca: None });
+        let ca = match &section_tls.ca {
+            None => None,
+            Some(ca) => Some(self.file(&[path.as_slice(), &["tls", "ca"]].concat(), ca)?),
+        };
+        Some(Resource {
+            tls: database_tls(section_tls.mode, ca, &found.host),
+            protocol: found.protocol,
+            host: found.host,
+            port: found.port,
+            user: found.user,
+            password,
+            database: found.database,
+            labels: labels(section.labels),
+            credential: match section.credential.unwrap_or(CredentialWord::PostgresRole) {
+                CredentialWord::PostgresRole => CredentialKind::PostgresRole,
+                CredentialWord::Static => CredentialKind::Static,
+            },
+            roles: Roles { read: section.roles.read, write: section.roles.write, owner: section.roles.owner },
+        })
+    }
+
+    fn purposes(&mut self, sections: BTreeMap<PurposeId, PurposeSection>) -> BTreeMap<PurposeId, PurposeRule> {
+        let mut out = BTreeMap::new();
+        for (id, section) in sections {
+            let reference = match section.reference.as_deref().map(whole_match) {
+                None => None,
+                Some(Ok(pattern)) => Some(pattern),
+                Some(Err(error)) => {
+                    let path = ["purposes", id.as_str(), "reference"];
+                    let why = error.to_string().lines().last().unwrap_or_default().to_owned();
+                    self.mistake(&path, format!("the pattern cannot be read: {why}"));
+                    continue;
+                }
+            };
+            let ttl = section.ttl.map(|ttl| self.ttl(&["purposes", id.as_str(), "ttl"], ttl));
+            let access = section.access.map_or(Access::Write, access);
+            out.insert(id, PurposeRule { description: section.description, reference, access, ttl });
+        }
+        out
+    }
+
+    fn access(
+        &mut self,
+        sections: Vec<AccessSection>,
+        resources: &BTreeMap<ResourceName, Resource>,
+        purposes: &BTreeMap<PurposeId, PurposeRule>,
+    ) -> Vec<AccessRule> {
+        let mut out = Vec::new();
+        for (index, section) in sections.into_iter().enumerate() {
+            let index = index.to_string();
+            let who = Who {
+                groups: section.who.group.0,
+                subjects: section.who.subject.0,
+                kinds: section.who.kind.0.into_iter().map(identity_kind).collect(),
+            };
+            if who == Who::default() {
+                self.mistake_with_hint(&["access", &index, "who"], "this would be everybody", "name a `group`");
+            }
+            let names: Vec<ResourceName> = section.resources.0.into_iter().map(|name| name.0).collect();
+            let labels = labels(section.labels);
+            if names.is_empty() && labels.is_empty() {
+                let hint = "name `resources`, or the `labels` they carry";
+                self.mistake_with_hint(&["access", &index], "this would be every resource", hint);
+            }
+            for (place, name) in names.iter().enumerate().filter(|(_, name)| !resources.contains_key(*name)) {
+                let known = resources.keys().map(ResourceName::as_str);
+                let path = ["access", &index, "resources", &place.to_string()];
+                self.unknown(&path, "resource", name.as_str(), known);
+            }
+            let wanted: Vec<PurposeId> = section.purposes.0.into_iter().map(|purpose| purpose.0).collect();
+            for (place, purpose) in wanted.iter().enumerate().filter(|(_, purpose)| !purposes.contains_key(*purpose)) {
+                let known = purposes.keys().map(PurposeId::as_str);
+                let path = ["access", &index, "purposes", &place.to_string()];
+                self.unknown(&path, "purpose", purpose.as_str(), known);
+            }
+            let ttl = section.ttl.map_or(TTL_DEFAULT, |ttl| self.ttl(&["access", &index, "ttl"], ttl));
+            out.push(AccessRule {
+                who,
+                resources: names,
+                labels,
+                access: access(section.access),
+                purposes: wanted,
+                ttl,
+            });
+        }
+        out
+    }
+
+    fn unknown<'k>(&mut self, path: &[&str], what: &str, name: &str, known: impl Iterator<Item = &'k str>) {
+        let message = format!("there is no {what} `{name}`");
+        match nearest(name, known) {
+            Some(meant) => self.mistake_with_hint(path, message, format!("did you mean `{meant}`?")),
+            None => self.mistake(path, message),
+        }
+    }
+
+    fn ttl(&mut self, path: &[&str], ttl: Length) -> Duration {
+        if ttl.0 > TTL_MAX {
+            self.mistake_with_hint(path, "a session may not be longer than 12 hours", "write `12h` or less");
+        }
+        ttl.0
+    }
+
+    /// A file everybody may read.
+    fn file(&mut self, path: &[&str], file: &Path) -> Option<String> {
+        let read = read_public(self.relative(file));
+        read.map_err(|error| self.mistake(path, error.to_string())).ok()
+    }
+
+    fn secret(&mut self, path: &[&str], source: &SecretSource) -> Option<Secret<String>> {
+        source.read(self.folder).map_err(|error| self.mistake(path, error.to_string())).ok()
+    }
+}
+
+/// TLS with the name checked, unless the database is on this machine or it was turned off by name.
+pub(super) fn database_tls(mode: Option<DatabaseTlsWord>, ca: Option<String>, host: &str) -> DatabaseTls {
+    let usual = if upstream::is_loopback(host) && ca.is_none() {
+        DatabaseTlsWord::Disable
+    } else {
+        DatabaseTlsWord::VerifyFull
+    };
+    match mode.unwrap_or(usual) {
+        DatabaseTlsWord::Disable => DatabaseTls::Off,
+        DatabaseTlsWord::VerifyFull => DatabaseTls::Verified(ca.map_or(Trust::System, Trust::Only)),
+    }
+}
+
+/// A pattern that must match a whole text: a ticket number with something behind it is not a ticket number.
+fn whole_match(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    // First by itself, so that a stray bracket cannot reach into what is put around it.
+    regex::Regex::new(pattern)?;
+    regex::Regex::new(&format!("^(?:{pattern})$"))
+}
+
+fn labels(labels: Unique<LabelName, String>) -> Labels {
+    labels.0.into_iter().map(|(name, value)| (name.0, value)).collect()
+}
+
+fn access(word: AccessWord) -> Access {
+    match word {
+        AccessWord::Read => Access::Read,
+        AccessWord::Write => Access::Write,
+    }
+}
+
+fn identity_kind(word: KindWord) -> IdentityKind {
+    match word {
+        KindWord::Person => IdentityKind::Person,
+        KindWord::Workload => IdentityKind::Workload,
+        KindWord::Agent => IdentityKind::Agent,
+    }
+}

@@ -1,0 +1,177 @@
+//! The form of `gov.yaml`: sections and their keys, as written. What they mean is decided in `check.rs`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::secret::SecretSource;
+use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
+use crate::domain::{PurposeId, ResourceName};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) server: ServerSection,
+    pub(super) identity: Option<IdentitySection>,
+    #[serde(default)]
+    pub(super) audit: AuditSection,
+    #[serde(default)]
+    pub(super) resources: Unique<ResourceName, ResourceSection>,
+    #[serde(default)]
+    pub(super) purposes: Unique<PurposeId, PurposeSection>,
+    #[serde(default)]
+    pub(super) access: Vec<AccessSection>,
+    /// Groups whose members see and end everybody's sessions.
+    #[serde(default)]
+    pub(super) operators: Vec<String>,
+    #[serde(default)]
+    pub(super) rules: serde_yaml::Value,
+    #[serde(default)]
+    pub(super) masks: serde_yaml::Value,
+    #[serde(default)]
+    pub(super) users: Unique<UserName, UserSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerSection {
+    pub(super) listen: Parsed<SocketAddr>,
+    pub(super) url: Option<String>,
+    pub(super) tls: Option<ServerTlsSection>,
+    pub(super) data: PathBuf,
+    pub(super) key: Option<SecretSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerTlsSection {
+    pub(super) certificate: PathBuf,
+    pub(super) key: SecretSource,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentitySection {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) audience: Option<String>,
+    pub(super) resource: Option<String>,
+    pub(super) groups_claim: Option<String>,
+    pub(super) name_claim: Option<String>,
+    pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditSection {
+    pub(super) durability: Option<DurabilityWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DurabilityWord {
+    Written,
+    Synced,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResourceSection {
+    pub(super) url: String,
+    pub(super) password: Option<SecretSource>,
+    pub(super) tls: Option<DatabaseTlsSection>,
+    #[serde(default)]
+    pub(super) labels: Unique<LabelName, String>,
+    pub(super) credential: Option<CredentialWord>,
+    #[serde(default)]
+    pub(super) roles: RolesSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatabaseTlsSection {
+    pub(super) mode: Option<DatabaseTlsWord>,
+    pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DatabaseTlsWord {
+    VerifyFull,
+    Disable,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CredentialWord {
+    PostgresRole,
+    Static,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolesSection {
+    pub(super) read: Option<String>,
+    pub(super) write: Option<String>,
+    pub(super) owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PurposeSection {
+    pub(super) description: String,
+    pub(super) reference: Option<String>,
+    pub(super) access: Option<AccessWord>,
+    pub(super) ttl: Option<Length>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AccessWord {
+    Read,
+    Write,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessSection {
+    pub(super) who: WhoSection,
+    #[serde(default)]
+    pub(super) resources: OneOrMany<Parsed<ResourceName>>,
+    #[serde(default)]
+    pub(super) labels: Unique<LabelName, String>,
+    pub(super) access: AccessWord,
+    #[serde(default)]
+    pub(super) purposes: OneOrMany<Parsed<PurposeId>>,
+    pub(super) ttl: Option<Length>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhoSection {
+    #[serde(default)]
+    pub(super) group: OneOrMany<String>,
+    #[serde(default)]
+    pub(super) subject: OneOrMany<String>,
+    #[serde(default)]
+    pub(super) kind: OneOrMany<KindWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KindWord {
+    Person,
+    Workload,
+    Agent,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserSection {
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+}
