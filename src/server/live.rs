@@ -26,8 +26,9 @@ pub(crate) struct Live {
     text_key_bytes: Secret<[u8; 32]>,
     /// Whoever opens a stream signs with the other half.
     pub(crate) client_key: PublicKey,
-    /// `user@host`, as the client states it.
+    /// `user@host` and the process there, as the client states them.
     pub(crate) host: String,
+    pub(crate) process: u32,
     recorder: Recorder,
     durability: Durability,
     streams: Mutex<Streams>,
@@ -72,6 +73,7 @@ pub(crate) struct Opening {
     pub(crate) text_key: [u8; 32],
     pub(crate) client_key: PublicKey,
     pub(crate) host: String,
+    pub(crate) process: u32,
     pub(crate) recorder: Recorder,
     /// How sure a record must be before its statement is sent.
     pub(crate) durability: Durability,
@@ -181,6 +183,7 @@ impl LiveSessions {
             text_key_bytes: Secret::new(opening.text_key),
             client_key: opening.client_key,
             host: opening.host,
+            process: opening.process,
             recorder: opening.recorder,
             durability: opening.durability,
             streams: Mutex::default(),

@@ -72,15 +72,22 @@ pub(super) async fn open(
         connections_max: CONNECTIONS_MAX,
     };
     let lease = resource.source.mint(&resource, lease_request).await?;
-    let live =
-        match begin(&server, &caller, &grant, &resource, policy, lease.clone(), (wish.key, stated(&request.host))) {
-            Ok(live) => live,
-            Err(failure) => {
-                // Nothing may stay behind of a session that nobody has.
-                drop(resource.source.revoke(&resource, &lease.role).await);
-                return Err(failure);
-            }
-        };
+    let live = match begin(
+        &server,
+        &caller,
+        &grant,
+        &resource,
+        policy,
+        lease.clone(),
+        (wish.key, stated(&request.host), request.process),
+    ) {
+        Ok(live) => live,
+        Err(failure) => {
+            // Nothing may stay behind of a session that nobody has.
+            drop(resource.source.revoke(&resource, &lease.role).await);
+            return Err(failure);
+        }
+    };
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
     live.happened(Happening::SessionOpened {
         grant: Arc::clone(&grant),
@@ -116,7 +123,7 @@ fn begin(
     resource: &Arc<resource::Resource>,
     policy: Arc<Policy>,
     lease: credential::Lease,
-    (client_key, host): (PublicKey, String),
+    (client_key, host, process): (PublicKey, String, u32),
 ) -> Result<Arc<Live>, Failure> {
     let signer = random::signer()?;
     let certificate = certificate(server, grant, &caller.pseudonym, signer.public(), Side::Gateway)?;
@@ -132,6 +139,7 @@ fn begin(
         text_key: random::bytes()?,
         client_key,
         host,
+        process,
         recorder,
         durability: server.config.durability,
     }))
