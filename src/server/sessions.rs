@@ -9,6 +9,7 @@ use tracing::info;
 use super::access::{self, Allowed};
 use super::api::Caller;
 use super::credential;
+use super::leases;
 use super::live::{Live, Opening};
 use super::{Server, resource};
 use crate::audit::{Certificate, Context};
@@ -72,15 +73,13 @@ pub(super) async fn open(
         connections_max: CONNECTIONS_MAX,
     };
     let lease = resource.source.mint(&resource, lease_request).await?;
-    let live = match begin(
-        &server,
-        &caller,
-        &grant,
-        &resource,
-        policy,
-        lease.clone(),
-        (wish.key, stated(&request.host), request.process),
-    ) {
+    let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
+    let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
+    let begun = remembered.and_then(|()| {
+        let client = (wish.key, stated(&request.host), request.process);
+        begin(&server, &caller, &grant, &resource, policy, lease.clone(), client)
+    });
+    let live = match begun {
         Ok(live) => live,
         Err(failure) => {
             // Nothing may stay behind of a session that nobody has.
