@@ -4,6 +4,8 @@ mod audit;
 mod cli;
 mod client;
 mod domain;
+#[doc(hidden)]
+pub mod doors;
 mod engine;
 mod identity;
 mod runtime;

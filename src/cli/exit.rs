@@ -1,4 +1,4 @@
-//! Exit codes: a number for each thing a script may want to know. They are part of the interface; see `gov help exit`.
+//! Exit codes: a number for each thing a script may want to know. They are part of the interface; see `gov --help`.
 
 use crate::domain::Kind;
 

@@ -87,9 +87,7 @@ impl Command for Login {
 }
 
 fn read_ca(file: &std::path::Path) -> Result<String, Failure> {
-    let broken = |why: String| {
-        Failure::new(Kind::Usage, format!("`{}` cannot be used", file.display())).detail(format!("{why}."))
-    };
+    let broken = |why: String| Failure::new(Kind::Usage, format!("`{}` cannot be used", file.display())).cause(why);
     let bytes = files::read_limited(file, CA_MAX).map_err(|error| broken(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| broken("It does not exist".to_owned()))?;
     String::from_utf8(bytes).map_err(|_| broken("It is not text".to_owned()))

@@ -35,9 +35,8 @@ impl Command for Man {
 
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
         let arguments: Arguments = parse(arguments)?;
-        let broken = |error: &std::io::Error| {
-            Failure::new(Kind::Internal, "the manual could not be written").detail(format!("{error}."))
-        };
+        let broken =
+            |error: &std::io::Error| Failure::new(Kind::Internal, "the manual could not be written").cause(error);
         let pages = pages().map_err(|error| broken(&error))?;
         if let Some(folder) = arguments.all {
             for (name, page) in pages {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::domain::{Failure, Kind};
-use crate::runtime::tasks;
+use crate::runtime::{process, tasks};
 use exit::{Exit, MEANINGS};
 use output::{Color, Format, Output};
 
@@ -52,6 +52,8 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
 
 /// Runs the command on this process's command line.
 pub fn run() -> ExitCode {
+    process::forbid_core_files();
+    std::panic::set_hook(Box::new(confess));
     ExitCode::from(run_with(std::env::args_os()).code())
 }
 
@@ -72,6 +74,15 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             Exit::from(failure.kind)
         }
     }
+}
+
+/// What is said when gov itself has a fault: where, and never what it was working on.
+fn confess(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    let failure = Failure::new(Kind::Internal, format!("gov has a fault{place}"))
+        .detail("This should not have happened, and is not yours.")
+        .hint("report the line above");
+    Output::new(Format::Human, Color::Auto).failure(&failure);
 }
 
 /// Help, version, or a command line that clap does not understand.

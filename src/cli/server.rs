@@ -109,7 +109,7 @@ fn configuration(arguments: &Arguments) -> Result<Config, Failure> {
 }
 
 fn refused(option: &str, error: &config::BadArgument) -> Failure {
-    Failure::new(Kind::Usage, format!("{option} is not understood")).detail(format!("{error}."))
+    Failure::new(Kind::Usage, format!("{option} is not understood")).cause(error)
 }
 
 async fn serve(config: Config, output: &mut Output) -> Result<Exit, Failure> {

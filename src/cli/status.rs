@@ -73,6 +73,9 @@ async fn status(profile: Profile, output: &mut Output) -> Result<Exit, Failure> 
         report.reachable = true;
         report.server_version = Some(info.version.clone());
         report.clock_skew_seconds = skew.map(seconds);
+        if info.key.id != profile.key.id {
+            output.warn("the server signs with another key than when you logged in: ask why, or log in again");
+        }
     }
     let gateway = Gateway::open().await;
     let me = match (&gateway, report.reachable) {

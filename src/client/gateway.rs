@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::oauth::{Provider, capital};
+use super::oauth::Provider;
 use super::profile::{self, Profile};
 use super::token_store::{self, Login, StoreError, TokenStore};
 use crate::domain::{Duration, Failure, Kind, Secret, Timestamp};
@@ -94,8 +94,8 @@ impl Server {
     }
 
     fn unreachable(&self, error: &HttpError) -> Failure {
-        let failure = Failure::new(Kind::Gateway, format!("cannot reach the gov server `{}`", self.origin()))
-            .detail(format!("{}.", capital(&error.to_string())));
+        let failure =
+            Failure::new(Kind::Gateway, format!("cannot reach the gov server `{}`", self.origin())).cause(error);
         match error {
             HttpError::NotTrusted(_) if http::is_loopback(&self.url) => failure
                 .hint("is it a gov server that this user started? name its authority with: gov login --ca-file FILE"),
@@ -334,7 +334,7 @@ fn not_logged_in(why: &str) -> Failure {
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Kind::Internal, "the login could not be renewed").detail(format!("{error}."))
+    Failure::new(Kind::Internal, "the login could not be renewed").cause(error)
 }
 
 /// How long a keychain may take to answer. One that waits for a person to unlock it gets that time.
@@ -353,7 +353,7 @@ async fn blocking<T: Send + 'static>(
 
 fn store_failed(store: &dyn TokenStore, error: &StoreError) -> Failure {
     Failure::new(Kind::Internal, format!("{} cannot be used", store.summary()))
-        .detail(format!("{}.", capital(&error.to_string())))
+        .cause(error)
         .hint("log in again with: gov login --token-store file")
 }
 

@@ -233,16 +233,10 @@ impl<'a> Provider<'a> {
 
 fn unreachable(info: &IssuerInfo, error: &HttpError) -> Failure {
     Failure::new(Kind::Gateway, format!("cannot reach the identity provider `{}`", info.url))
-        .detail(format!("{}.", capital(&error.to_string())))
+        .cause(error)
         .hint("look whether it can be reached from this machine, for example in a browser")
 }
 
 fn unusable(info: &IssuerInfo, why: &str) -> Failure {
     Failure::new(Kind::Gateway, format!("the identity provider `{}` did not do its part", info.url)).detail(why)
-}
-
-/// A sentence begins with a capital letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -38,7 +38,7 @@ impl Profile {
         let path = path()?;
         let broken = |why: String| {
             Failure::new(Kind::Usage, format!("`{}` cannot be read", path.display()))
-                .detail(format!("{why}."))
+                .cause(why)
                 .hint("log in again: gov login https://…")
         };
         let Some(text) = files::read_limited(&path, LENGTH_MAX).map_err(|error| broken(error.to_string()))? else {
@@ -49,9 +49,8 @@ impl Profile {
 
     pub(crate) fn save(&self) -> Result<(), Failure> {
         let path = path()?;
-        let broken = |why: String| {
-            Failure::new(Kind::Internal, format!("`{}` cannot be written", path.display())).detail(format!("{why}."))
-        };
+        let broken =
+            |why: String| Failure::new(Kind::Internal, format!("`{}` cannot be written", path.display())).cause(why);
         let text = serde_json::to_vec_pretty(self).map_err(|error| broken(error.to_string()))?;
         files::write_private(&path, &text).map_err(|error| broken(error.to_string()))
     }
@@ -64,18 +63,18 @@ fn path() -> Result<PathBuf, Failure> {
 /// The server somebody typed: `https://` may be left out, a path may not be there.
 pub(crate) fn server_url(typed: &str) -> Result<Url, Failure> {
     let with_scheme = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
-    let refused = |why: &str| {
+    let refused = |why: &dyn std::fmt::Display| {
         Failure::new(Kind::Usage, format!("`{typed}` is not the address of a gov server"))
-            .detail(why)
+            .cause(why)
             .hint("write for example: gov login https://gov.example.com")
     };
-    let url = Url::parse(&with_scheme).map_err(|error| refused(&format!("{error}.")))?;
+    let url = Url::parse(&with_scheme).map_err(|error| refused(&error))?;
     if url.scheme() != "https" {
-        return Err(refused("Only https is spoken."));
+        return Err(refused(&"only https is spoken"));
     }
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if !bare || !url.username().is_empty() || url.password().is_some() {
-        return Err(refused("Give the host, and the port if it is not 443; nothing else."));
+        return Err(refused(&"give the host, and the port if it is not 443; nothing else"));
     }
     Ok(url)
 }
@@ -93,9 +92,8 @@ pub(crate) fn trust(server: &Url, ca: Option<&str>) -> Result<Trust, Failure> {
     }
     if http::is_loopback(server) {
         let path = env::loopback_authorities()?;
-        let known = files::read_limited(&path, LENGTH_MAX).map_err(|error| {
-            Failure::new(Kind::Usage, format!("`{}` cannot be read", path.display())).detail(format!("{error}."))
-        })?;
+        let known = files::read_limited(&path, LENGTH_MAX)
+            .map_err(|error| Failure::new(Kind::Usage, format!("`{}` cannot be read", path.display())).cause(error))?;
         if let Some(known) = known.and_then(|known| String::from_utf8(known).ok()) {
             return Ok(Trust::Only(known));
         }

@@ -48,6 +48,16 @@ impl Failure {
         self
     }
 
+    /// The words of a lower layer as the detail: with a capital letter and a full stop they are a sentence.
+    #[must_use]
+    pub(crate) fn cause(self, words: impl fmt::Display) -> Self {
+        let words = words.to_string();
+        let mut letters = words.trim_end_matches('.').chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        let sentence: String = first.chain(letters).chain(['.']).collect();
+        self.detail(sentence)
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -63,3 +73,17 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_sentences() {
+        for (words, sentence) in
+            [("no such file", "No such file."), ("It broke.", "It broke."), ("über", "Über."), ("", ".")]
+        {
+            assert_eq!(Failure::new(Kind::Usage, "x").cause(words).detail.as_deref(), Some(sentence));
+        }
+    }
+}

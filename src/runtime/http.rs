@@ -62,9 +62,7 @@ fn build(tls: &rustls::ClientConfig, server: &Url) -> Result<Client, Failure> {
         .http1_only();
     // A proxy would look for our loopback addresses on its own machine.
     let builder = if is_loopback(server) { builder.no_proxy() } else { builder };
-    builder
-        .build()
-        .map_err(|error| Failure::new(Kind::Internal, "no HTTP client could be made").detail(format!("{error}.")))
+    builder.build().map_err(|error| Failure::new(Kind::Internal, "no HTTP client could be made").cause(error))
 }
 
 /// Sends a request and reads the answer to its end. Cancel safe in that nothing is left behind; the server may still
@@ -108,12 +106,9 @@ fn explain(error: &reqwest::Error) -> HttpError {
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return untrusted(tls);
         }
-        // An `io::Error` hides what it wraps from `source()`.
+        // An `io::Error` shows what it wraps here, not in `source()`.
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return untrusted(tls);
-        }
-        match cause.source() {
+        match wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source()) {
             Some(inner) => cause = inner,
             None => break,
         }

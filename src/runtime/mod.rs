@@ -10,7 +10,7 @@ pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod net;
 pub(crate) mod ports;
-pub(crate) mod processes;
+pub(crate) mod process;
 pub(crate) mod pump;
 pub(crate) mod random;
 pub(crate) mod recorder;

@@ -43,7 +43,7 @@ impl Ending {
 
 /// Waits for Ctrl-C or a polite request to end (SIGINT, SIGTERM). Cancel safe.
 pub(crate) async fn signalled() -> Result<(), Failure> {
-    let broken = |error| Failure::new(Kind::Internal, "signals cannot be received").detail(format!("{error}."));
+    let broken = |error| Failure::new(Kind::Internal, "signals cannot be received").cause(error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
     tokio::select! {

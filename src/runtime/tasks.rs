@@ -14,7 +14,7 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
         .thread_stack_size(STACK)
         .thread_name("gov")
         .build()
-        .map_err(|error| Failure::new(Kind::Internal, "no threads could be started").detail(format!("{error}.")))?;
+        .map_err(|error| Failure::new(Kind::Internal, "no threads could be started").cause(error))?;
     let result = runtime.block_on(work);
     // Work that blocks (a keychain that does not answer) must not keep the process from ending.
     runtime.shutdown_background();

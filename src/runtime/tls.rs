@@ -38,7 +38,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 fn broken(what: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::new(Kind::Usage, format!("{what} cannot be used")).detail(format!("{error}."))
+    Failure::new(Kind::Usage, format!("{what} cannot be used")).cause(error)
 }
 
 /// How the server presents itself. `protocols` are ALPN names.
@@ -147,7 +147,7 @@ pub(crate) fn loopback_certificate() -> Result<(String, CertifiedPem), Failure> 
         let identity = CertifiedPem { chain: leaf_certificate.pem(), key: Secret::new(leaf_key.serialize_pem()) };
         Ok((authority_certificate.pem(), identity))
     };
-    make().map_err(|error| Failure::new(Kind::Internal, "no certificate could be made").detail(format!("{error}.")))
+    make().map_err(|error| Failure::new(Kind::Internal, "no certificate could be made").cause(error))
 }
 
 /// Bytes both ends of a TLS 1.3 connection can compute and nobody else (RFC 8446 section 7.5), to bind a proof to

@@ -31,6 +31,13 @@ pub(crate) fn ways<'a>(
     config.access.iter().filter(|rule| fits(&rule.who, identity) && covers(rule, name, resource)).collect()
 }
 
+/// Resources that nobody can use: no rule covers them.
+pub(crate) fn unused(config: &Config) -> impl Iterator<Item = &ResourceName> {
+    let open =
+        |(name, resource): &(&ResourceName, &Resource)| config.access.iter().any(|rule| covers(rule, name, resource));
+    config.resources.iter().filter(move |entry| !open(entry)).map(|(name, _)| name)
+}
+
 fn fits(who: &Who, identity: &Identity) -> bool {
     let any_group = who.groups.is_empty() || who.groups.iter().any(|group| identity.groups.contains(group));
     let any_subject = who.subjects.is_empty() || who.subjects.contains(&identity.subject);
@@ -205,6 +212,14 @@ access:
         assert_eq!(ask(&["dev"], Agent, "staging-db", Read, None), no("`staging-db` needs a purpose"));
         assert_eq!(ask(&["dev"], Agent, "staging-db", Read, Some(("incident", None))), Ok(480));
         assert_eq!(ask(&[], Person, "staging-db", Read, None), no("there is no resource `staging-db` for you"));
+    }
+
+    #[test]
+    fn resources_without_a_rule_are_told() {
+        let mut config = config();
+        assert_eq!(unused(&config).count(), 0);
+        config.access.pop();
+        assert_eq!(unused(&config).map(ResourceName::as_str).collect::<Vec<_>>(), ["hidden-db"]);
     }
 
     #[test]

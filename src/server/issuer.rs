@@ -39,7 +39,11 @@ pub(crate) struct Issuer {
 struct Keys {
     set: Arc<KeySet>,
     fetched_at: Option<Timestamp>,
+    /// The last attempt because they were old or missing.
     tried_at: Option<Timestamp>,
+    /// The last attempt because a token named a key that is not among them. Counted apart, so that the first token
+    /// after a change of keys is understood however lately they were fetched.
+    renewed_at: Option<Timestamp>,
 }
 
 /// Why a token was not taken.
@@ -115,9 +119,10 @@ impl Issuer {
         let Some(client) = &self.published else { return Ok(Arc::clone(&keys.set)) };
         let age = keys.fetched_at.map(|at| now.since(at));
         let wanted = renew || age.is_none_or(|age| age > KEYS_FRESH);
-        let tried_lately = keys.tried_at.is_some_and(|at| now.since(at) < ATTEMPT_INTERVAL);
-        if wanted && !tried_lately {
-            keys.tried_at = Some(now);
+        let last = if renew { &mut keys.renewed_at } else { &mut keys.tried_at };
+        let lately = last.is_some_and(|at| now.since(at) < ATTEMPT_INTERVAL);
+        if wanted && !lately {
+            *last = Some(now);
             match fetch(client, &self.rules.issuer).await {
                 Ok(set) => {
                     keys.set = Arc::new(set);

@@ -79,8 +79,7 @@ fn signing_key(store: &Store, sealing: &Secret<[u8; 32]>, name: &'static str) ->
 fn key_beside_the_data(store: &Store, data: &Path) -> Result<Secret<[u8; 32]>, Failure> {
     let path = data.join(KEY_FILE);
     let broken = |why: String| {
-        Failure::new(Kind::Usage, format!("the server's key `{}` cannot be used", path.display()))
-            .detail(format!("{why}."))
+        Failure::new(Kind::Usage, format!("the server's key `{}` cannot be used", path.display())).cause(why)
     };
     if let Some(bytes) = files::read_secret(&path, 32).map_err(|error| broken(error.to_string()))? {
         let bytes = Zeroizing::new(bytes);

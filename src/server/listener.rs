@@ -73,7 +73,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
             (io::ErrorKind::PermissionDenied, _) => failure
                 .detail("Ports below 1024 are for root.")
                 .hint("name another with --listen, or allow it: setcap cap_net_bind_service=+ep gov"),
-            (_, _) => failure.detail(format!("{error}.")),
+            (_, _) => failure.cause(error),
         }
     })
 }

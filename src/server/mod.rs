@@ -35,7 +35,7 @@ use crate::runtime::journal::{Journal, Settings};
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
-use crate::runtime::{clock, drain, env, files, random};
+use crate::runtime::{clock, drain, env, files, process, random};
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
@@ -162,7 +162,11 @@ impl Gateway {
         let Self { server, listener, tls } = self;
         let plain = if server.dev_issuer.is_some() { PlainHttp::Pages } else { PlainHttp::Refused };
         let router = api::router(&server, server.routes());
-        tracing::info!(url = %server.url, resources = server.config.resources.len(), "serving");
+        let open_files = process::raise_open_files();
+        tracing::info!(url = %server.url, resources = server.config.resources.len(), open_files, "serving");
+        for name in access::unused(&server.config) {
+            tracing::warn!(resource = %name, "no access rule opens this resource");
+        }
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         listener::serve(listener, tls, plain, router, ending).await;
         keeper.abort();
@@ -232,7 +236,7 @@ fn refuse_open_doors(config: &Config) -> Result<(), Failure> {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).detail(format!("{error}."))
+    Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).cause(error)
 }
 
 /// The certificate for loopback in the data folder; made when it is not there. Its authority is put where clients of

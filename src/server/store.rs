@@ -59,7 +59,7 @@ impl Store {
         let thread = std::thread::Builder::new()
             .name("gov-store".to_owned())
             .spawn(work)
-            .map_err(|error| Failure::new(Kind::Internal, "no thread could be started").detail(format!("{error}.")))?;
+            .map_err(|error| Failure::new(Kind::Internal, "no thread could be started").cause(error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -145,7 +145,7 @@ fn broken(path: &Path, error: &Opening) -> Failure {
         Opening::File(error) => error.to_string(),
         Opening::Sqlite(error) => error.to_string(),
     };
-    Failure::new(Kind::Usage, format!("`{}` cannot be opened", path.display())).detail(format!("{why}."))
+    Failure::new(Kind::Usage, format!("`{}` cannot be opened", path.display())).cause(why)
 }
 
 fn connect(path: &Path) -> Result<Connection, Opening> {

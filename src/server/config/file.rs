@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     AccessRule, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule, Resource,
-    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, place, upstream,
+    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
 };
 use crate::domain::{Access, Duration, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
@@ -34,7 +34,7 @@ const SECRET_MAX: u64 = 64 * 1024;
 pub(crate) fn read(path: &Path, development: bool) -> Result<Config, Failure> {
     let shown = path.display();
     let text = files::read_limited(path, FILE_MAX)
-        .map_err(|error| Failure::new(Kind::Usage, format!("`{shown}` cannot be read")).detail(format!("{error}.")))?
+        .map_err(|error| Failure::new(Kind::Usage, format!("`{shown}` cannot be read")).cause(error))?
         .ok_or_else(|| {
             Failure::new(Kind::Usage, format!("there is no `{shown}`"))
                 .hint("begin with: gov server --print-example-config > gov.yaml")
@@ -371,6 +371,9 @@ impl Check<'_> {
         users: BTreeMap<UserName, UserSection>,
         development: bool,
     ) -> Option<IdentitySource> {
+        if development && users.is_empty() {
+            return Some(IdentitySource::BuiltIn(inline::users()));
+        }
         if development {
             let users = users.into_iter().map(|(name, user)| {
                 let shown = user.name.unwrap_or_else(|| name.0.clone());

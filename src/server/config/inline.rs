@@ -52,23 +52,13 @@ pub(crate) fn development(data: PathBuf) -> Config {
         purposes: Vec::new(),
         ttl: TTL_DEFAULT,
     };
-    let user = |name: &str, shown: &str, groups: &[&str]| {
-        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        (name.to_owned(), User { name: shown.to_owned(), email: Some(format!("{name}@example.com")), groups })
-    };
-    let users = [
-        user("alice", "Alice Ames", &["engineering"]),
-        user("bob", "Bob Berg", &["dba", "approver"]),
-        user("carol", "Carol Cole", &["support"]),
-        user("dave", "Dave Dunn", &["security", "approver"]),
-    ];
     Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)),
         url: None,
         tls: TlsIdentity::Loopback,
         data,
         key: None,
-        identity: IdentitySource::BuiltIn(BTreeMap::from(users)),
+        identity: IdentitySource::BuiltIn(users()),
         durability: Durability::Synced,
         resources: BTreeMap::new(),
         purposes: BTreeMap::new(),
@@ -77,6 +67,20 @@ pub(crate) fn development(data: PathBuf) -> Config {
         rules: serde_yaml::Value::Null,
         masks: serde_yaml::Value::Null,
     }
+}
+
+/// Whom the built-in issuer knows where nobody is configured.
+pub(super) fn users() -> BTreeMap<String, User> {
+    let user = |name: &str, shown: &str, groups: &[&str]| {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        (name.to_owned(), User { name: shown.to_owned(), email: Some(format!("{name}@example.com")), groups })
+    };
+    BTreeMap::from([
+        user("alice", "Alice Ames", &["engineering"]),
+        user("bob", "Bob Berg", &["dba", "approver"]),
+        user("carol", "Carol Cole", &["support"]),
+        user("dave", "Dave Dunn", &["security", "approver"]),
+    ])
 }
 
 /// `NAME=postgres://user@host/database?label=value`.
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn users() {
+    fn users_as_arguments() {
         let (name, found) = user("erin:engineering, dba").unwrap();
         assert_eq!((name.as_str(), found.groups), ("erin", vec!["engineering".to_owned(), "dba".to_owned()]));
         assert_eq!(user("erin:").unwrap().1.groups, [""; 0]);

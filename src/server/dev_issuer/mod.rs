@@ -68,7 +68,10 @@ impl DevIssuer {
     /// A token that says who `name` is (OpenID Connect Core 1.0 section 2).
     fn id_token(&self, key: &SigningKey, name: &str, now: Timestamp, login: Timestamp) -> Result<String, Refused> {
         let user = self.users.get(name).ok_or_else(|| Refused::new("invalid_grant", "this user is gone"))?;
+        // Signatures here are deterministic: without an id, two logins within a second would be one token.
+        let id: String = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let claims = json!({
+            "jti": id,
             "iss": self.url,
             "aud": CLIENT_ID,
             "sub": name,

@@ -1,0 +1,217 @@
+//! What every black-box test needs: a home of its own, a server on a free port, and the command itself.
+
+pub(crate) mod api;
+pub(crate) mod browser;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub(crate) const GOV: &str = env!("CARGO_BIN_EXE_gov");
+
+/// How long any one command may take before the test gives up on it. Nothing here needs more than a second; a busy
+/// machine needs patience.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a finished command left.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
+}
+
+impl Ran {
+    /// The command's output, which must be one JSON document.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+}
+
+/// A home directory of its own and, when wanted, a server. Everything ends and vanishes with it.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) home: PathBuf,
+    server: Option<Running>,
+}
+
+/// A server process.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.server = None;
+        drop(std::fs::remove_dir_all(&self.home));
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let home = std::env::temp_dir().join(format!("gov-it-{}-{number}", std::process::id()));
+        drop(std::fs::remove_dir_all(&home));
+        std::fs::create_dir_all(&home).unwrap();
+        Self { home, server: None }
+    }
+
+    /// With a running `gov server --dev`, and these arguments besides.
+    pub(crate) fn with_server(arguments: &[&str]) -> Self {
+        let mut sandbox = Self::new();
+        sandbox.start_server(&[&["--dev"], arguments].concat());
+        sandbox
+    }
+
+    /// Starts `gov server` on a free port and waits until it answers.
+    pub(crate) fn start_server(&mut self, arguments: &[&str]) {
+        self.start_server_at("127.0.0.1:0", arguments);
+    }
+
+    /// Starts `gov server` at an address.
+    pub(crate) fn start_server_at(&mut self, listen: &str, arguments: &[&str]) {
+        let mut child = self
+            .command(["--json", "server", "--listen", listen])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(std::fs::File::create(self.home.join("server.log")).unwrap()))
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("the server did not start: {line}{}", self.server_log()));
+        let url = ready["url"].as_str().unwrap_or_else(|| panic!("the server did not start: {line}"));
+        self.server = Some(Running { url: url.to_owned(), child });
+    }
+
+    /// Ends the server as an operator does, and waits for it.
+    pub(crate) fn stop_server(&mut self) {
+        let mut running = self.server.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&running.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = wait(&mut running.child);
+        assert_eq!(status, Some(0), "{}", self.server_log());
+    }
+
+    /// `https://127.0.0.1:port`.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.as_ref().expect("the server runs").url
+    }
+
+    /// Everything the server has logged.
+    pub(crate) fn server_log(&self) -> String {
+        std::fs::read_to_string(self.home.join("server.log")).unwrap_or_default()
+    }
+
+    /// Logs in as a user of the built-in issuer.
+    pub(crate) fn log_in(&self, user: &str) {
+        self.gov(["login", self.url(), "--dev-user", user, "--token-store", "file"]).ok();
+    }
+
+    /// `gov`, ready to be started in this home.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(GOV);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("USER", "tester")
+            // No keychain, whatever the machine has: tests must not write into somebody's own.
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .current_dir(&self.home)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `gov` to its end.
+    pub(crate) fn gov<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
+        finish(self.command(arguments))
+    }
+
+    /// A file in this home.
+    pub(crate) fn write(&self, name: &str, contents: &str) -> PathBuf {
+        let path = self.home.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// The file in which the login rests.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        let folder = self.home.join(".local/share/gov/tokens");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    }
+}
+
+/// Runs a command to its end and collects what it says.
+pub(crate) fn finish(mut command: Command) -> Ran {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    collect(child)
+}
+
+/// Waits for a running command and collects what it says.
+pub(crate) fn collect(mut child: Child) -> Ran {
+    fn read(stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut stream = stream;
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let (stdout, stderr) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+    let code = wait(&mut child);
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    Ran { code: code.unwrap_or_else(|| panic!("ended by a signal: {stdout}{stderr}")), stdout, stderr }
+}
+
+/// Waits for a process; kills it when patience ends. `None` when a signal ended it.
+fn wait(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if start.elapsed() > PATIENCE {
+            drop(child.kill());
+            return child.wait().unwrap().code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A tool that a test needs and this repository cannot bring.
+pub(crate) fn tool(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("this test needs `{name}`; install it with: apt install {package}"))
+}
+
+/// The repository's own folder.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
