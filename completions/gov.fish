@@ -34,6 +34,9 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "login" -d 'Log in to a gov 
 complete -c gov -n "__fish_gov_needs_command" -f -a "logout" -d 'End the login on this machine'
 complete -c gov -n "__fish_gov_needs_command" -f -a "status" -d 'Show who is logged in, and whether the server answers'
 complete -c gov -n "__fish_gov_needs_command" -f -a "ls" -d 'List the databases you may use'
+complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local endpoint to a database'
+complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
+complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c gov -n "__fish_gov_needs_command" -f -a "man" -d 'Print a manual page'
@@ -62,6 +65,57 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand ls" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand connect" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l port -d 'Listen on this port of 127.0.0.1; 0 takes any that is free' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l print -d 'Print how to connect, for programs; the password is part of it' -r -f -a "url\t''
+env\t''
+jdbc\t''
+json\t''"
+complete -c gov -n "__fish_gov_using_subcommand connect" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand connect" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand connect" -l background -d 'Go on in the background, and come back when the endpoint is open'
+complete -c gov -n "__fish_gov_using_subcommand connect" -l detached -d 'The process in the background, once it is there'
+complete -c gov -n "__fish_gov_using_subcommand connect" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand exec" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -s c -l command -d 'Run this; may be repeated' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -s f -l file -d 'Run what is in this file; `-` is the input' -r -F
+complete -c gov -n "__fish_gov_using_subcommand exec" -s v -l set -d 'Set a variable: `:NAME` in the SQL becomes a bound value, `:"NAME"` a quoted identifier' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l format -d 'How rows are written' -r -f -a "table\t'Aligned columns for reading'
+csv\t'Comma-separated values with a header line (RFC 4180)'
+json\t'One JSON array of objects'
+ndjson\t'One JSON object per line'"
+complete -c gov -n "__fish_gov_using_subcommand exec" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand exec" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand exec" -s 1 -l single-transaction -d 'Run everything in one transaction: all of it, or nothing'
+complete -c gov -n "__fish_gov_using_subcommand exec" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -f -a "ls" -d 'List your open sessions; for operators, everybody\'s'
+complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -f -a "kill" -d 'End sessions: their connections, their credentials, everything'
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from ls" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from ls" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l all -d 'End all sessions that `gov session ls` shows'
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand server" -l config -d 'The configuration, in YAML' -r -F
 complete -c gov -n "__fish_gov_using_subcommand server" -l resource -d 'With --dev: a database to govern, NAME=postgres://USER@HOST:PORT/DATABASE?LABEL=VALUE' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l user -d 'With --dev: a user, NAME:GROUP,GROUP; alice, bob, carol and dave are there already' -r

@@ -17,6 +17,11 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/me", "user"),
     ("post", "/v1/logout", "user"),
     ("get", "/v1/resources", "user"),
+    ("post", "/v1/sessions", "user"),
+    ("get", "/v1/sessions", "user"),
+    ("post", "/v1/sessions/{session}/end", "user"),
+    // A session that exists, and proofs that do not fit it, are in `tunnel.rs`.
+    ("get", "/v1/sessions/{session}/tunnel", "session_key"),
     ("get", "/v1/openapi.json", "public"),
     ("get", "/healthz", "public"),
     ("get", "/readyz", "public"),
@@ -96,6 +101,7 @@ async fn every_route_refuses_every_stranger() {
 
     let mut tried = 0;
     for (method, path, right) in ROUTES {
+        let path = path.replace("{session}", "01m820rreers5hhm9922h9e8fq");
         let url = format!("{}{path}", sandbox.url());
         let verb = method.to_uppercase();
         let request = || client.request(verb.parse().unwrap(), &url);
@@ -108,6 +114,10 @@ async fn every_route_refuses_every_stranger() {
                     assert_eq!(status, 400, "{path} {body} {answer}");
                     assert!(answer["error"].is_string() || answer["error"]["kind"] == "usage", "{answer}");
                 }
+            }
+            "session_key" => {
+                let (status, answer) = ask(request()).await;
+                assert_eq!((status, &answer["error"]["kind"]), (404, &json!("not_found")), "{path}: {answer}");
             }
             "page" => {
                 for (name, value) in

@@ -1,3 +1,5 @@
+//! The journal, with disks that fail at every write.
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! The log, written, read and tampered with.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
