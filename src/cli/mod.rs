@@ -117,8 +117,8 @@ pub(crate) fn definition() -> clap::Command {
         .after_help("Begin with: gov login https://gov.example.com")
         .after_long_help(format!("Exit codes:\n{}\n\nBegin with: gov login https://gov.example.com", codes.join("\n")));
     for command in COMMANDS {
-        let definition = clap::Command::new(command.name()).about(command.summary());
-        all = all.subcommand(command.define(definition));
+        // The summary last: derived arguments would put a doc comment of theirs in its place.
+        all = all.subcommand(command.define(clap::Command::new(command.name())).about(command.summary()));
     }
     all
 }

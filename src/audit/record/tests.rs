@@ -1,3 +1,5 @@
+//! Records: canonical, complete, and without anything personal.
+
 use std::sync::Arc;
 
 use super::*;

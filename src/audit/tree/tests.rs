@@ -1,3 +1,5 @@
+//! The Merkle tree against known values and hostile proofs.
+
 use super::*;
 
 /// Every complete node of a tree, as a log keeps them.

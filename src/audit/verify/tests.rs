@@ -1,3 +1,5 @@
+//! Verification: what is proven, and that every change is noticed.
+
 use std::sync::Arc;
 
 use super::super::record::{Context, Encoder, Place};

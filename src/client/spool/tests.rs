@@ -1,3 +1,5 @@
+//! The spool: kept until proven to be in the log.
+
 use std::sync::Mutex;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Draining a journal: nothing lost, nothing twice.
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

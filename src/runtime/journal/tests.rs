@@ -1,4 +1,4 @@
-//! The journal, with disks that fail at every write.
+//! The journal: what survives crashes, full disks and bad luck.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

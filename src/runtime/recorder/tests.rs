@@ -1,3 +1,5 @@
+//! Recorders: chains, seals and durability.
+
 use std::path::{Path, PathBuf};
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The log, written, read and tampered with.
+//! The log: exactly once, one order, proofs, and what happens when things fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -76,7 +76,16 @@ impl Postgres {
         };
         let data = folder.join("data");
         let mut init = unprivileged(programs.join("initdb"));
-        run(init.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]));
+        run(init.arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        ]));
         let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         let port = free_port();
@@ -130,7 +139,8 @@ impl Postgres {
 
     /// Runs SQL as the superuser and gives back what it prints.
     pub(crate) fn run(&self, database: &str, sql: &str) -> String {
-        let mut psql = self.psql(database).args(["-qAt", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut psql =
+            self.psql(database).args(["-qAt", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         psql.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
         let output = psql.wait_with_output().unwrap();
         assert!(output.status.success(), "{sql}");
