@@ -43,7 +43,8 @@ struct Arguments {
     detached: bool,
 }
 
-/// What a session is asked for. The same for every command that opens one.
+// What a session is asked for, the same for every command that opens one. Not a doc comment: clap would make it the
+// command's help.
 #[derive(Args)]
 pub(super) struct WishArguments {
     /// Ask for write access; without it the session can only read

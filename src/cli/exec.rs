@@ -121,7 +121,7 @@ fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
         Some(path) if path != std::path::Path::new("-") => {
             let name = format!("`{}`", path.display());
             let bytes = files::read_limited(path, INPUT_MAX)
-                .and_then(|found| found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it does not exist")));
+                .and_then(|found| found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "It does not exist")));
             (name, bytes)
         }
         Some(_) | None => {
@@ -133,7 +133,7 @@ fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
     let unusable = |error: &dyn std::fmt::Display| {
         Failure::new(Kind::Usage, format!("{name} cannot be read")).detail(format!("{error}."))
     };
-    String::from_utf8(bytes.map_err(|error| unusable(&error))?).map_err(|_| unusable(&"it is not UTF-8"))
+    String::from_utf8(bytes.map_err(|error| unusable(&error))?).map_err(|_| unusable(&"It is not UTF-8"))
 }
 
 async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Output) -> Result<Exit, Failure> {

@@ -7,7 +7,7 @@ use super::output::{Format, Output};
 use super::{Command, parse, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Kind, Timestamp, print_duration};
-use crate::runtime::clock;
+use crate::runtime::{clock, env, process};
 use crate::wire::api::{Empty, SessionEntry, SessionList};
 
 pub(super) struct Session;
@@ -62,6 +62,10 @@ impl Command for Session {
                     for entry in chosen(&list, &session, all)? {
                         let path = format!("/v1/sessions/{}/end", entry.session);
                         gateway.post::<Empty>(&path, &Empty {}).await?;
+                        // An endpoint of this session on this machine has nothing left to lead to.
+                        if entry.host == env::user_at_host() {
+                            process::end_own(entry.process);
+                        }
                         output.say(format!("Ended {} of {} on `{}`.", entry.session, entry.who, entry.resource));
                     }
                 }

@@ -199,6 +199,7 @@ async fn begin(gateway: &Gateway, wish: &Wish, me: &Me, recorders: &Recorders) -
         ttl_seconds: wish.ttl_seconds,
         session_key: BASE64URL.encode(key.public_key()),
         host: env::user_at_host(),
+        process: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let opened: SessionOpened = gateway.post("/v1/sessions", &request).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use super::Server;
 use super::resource::Resource;
+use super::{Server, leases};
 use crate::domain::{Duration, Happening};
 use crate::runtime::clock;
 
@@ -17,6 +17,7 @@ pub(super) async fn keep(server: Arc<Server>) {
     for resource in server.resources.values() {
         preflight(resource).await;
     }
+    revoke_orphans(&server).await;
     loop {
         for resource in server.resources.values() {
             sweep(&server, resource).await;
@@ -40,6 +41,34 @@ async fn preflight(resource: &Resource) {
             }
         }
         Err(failure) => error!(resource = %resource.name, error = %failure, "not usable at the moment"),
+    }
+}
+
+/// Revokes what this gateway had minted before it was last stopped without warning.
+async fn revoke_orphans(server: &Server) {
+    let open = match server.store.run(leases::open).await {
+        Ok(open) => open,
+        Err(failure) => return error!(error = %failure, "open credentials are not known"),
+    };
+    for lease in open {
+        let resource = lease.resource.parse().ok().and_then(|name| server.resources.get(&name));
+        // A resource that is configured no more cannot be asked; its roles end at their VALID UNTIL.
+        let Some(resource) = resource else { continue };
+        // Minted since this start: its session is alive.
+        if server.live.all().iter().any(|live| live.lease.role == lease.role) {
+            continue;
+        }
+        match resource.source.revoke(resource, &lease.role).await {
+            Ok(revoked) => {
+                info!(resource = %resource.name, role = lease.role, ended = revoked.ended, "an orphan was revoked");
+                server
+                    .happened(Happening::CredentialSwept { source: resource.source.name(), role: lease.role.clone() });
+                if let Err(failure) = server.store.run(move |db| leases::revoked(db, &lease)).await {
+                    warn!(error = %failure, "a revoked credential is still remembered");
+                }
+            }
+            Err(failure) => warn!(resource = %resource.name, role = lease.role, error = %failure, "not revoked yet"),
+        }
     }
 }
 

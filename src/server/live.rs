@@ -13,7 +13,9 @@ use crate::runtime::clock;
 use crate::runtime::pump::{Command, Durability};
 use crate::runtime::recorder::Recorder;
 use crate::server::credential::Lease;
+use crate::server::leases;
 use crate::server::resource::Resource;
+use crate::server::store::Store;
 
 /// One open session.
 #[derive(Debug)]
@@ -26,8 +28,9 @@ pub(crate) struct Live {
     text_key_bytes: Secret<[u8; 32]>,
     /// Whoever opens a stream signs with the other half.
     pub(crate) client_key: PublicKey,
-    /// `user@host`, as the client states it.
+    /// `user@host` and the process there, as the client states them.
     pub(crate) host: String,
+    pub(crate) process: u32,
     recorder: Recorder,
     durability: Durability,
     streams: Mutex<Streams>,
@@ -72,6 +75,7 @@ pub(crate) struct Opening {
     pub(crate) text_key: [u8; 32],
     pub(crate) client_key: PublicKey,
     pub(crate) host: String,
+    pub(crate) process: u32,
     pub(crate) recorder: Recorder,
     /// How sure a record must be before its statement is sent.
     pub(crate) durability: Durability,
@@ -161,8 +165,9 @@ impl Live {
 const REORDER_MAX: u32 = 10_000;
 
 /// Open sessions by id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LiveSessions {
+    store: Arc<Store>,
     open: Mutex<HashMap<SessionId, Arc<Live>>>,
     /// What to tell clients of sessions that were ended, until the time they would have had is over: a client replaces
     /// a session that nobody knows, and must not replace one that somebody ended.
@@ -170,6 +175,10 @@ pub(crate) struct LiveSessions {
 }
 
 impl LiveSessions {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store, open: Mutex::default(), ended: Mutex::default() }
+    }
+
     /// Adds a session and sees to it that it ends in time.
     pub(crate) fn add(self: &Arc<Self>, opening: Opening) -> Arc<Live> {
         let live = Arc::new(Live {
@@ -181,6 +190,7 @@ impl LiveSessions {
             text_key_bytes: Secret::new(opening.text_key),
             client_key: opening.client_key,
             host: opening.host,
+            process: opening.process,
             recorder: opening.recorder,
             durability: opening.durability,
             streams: Mutex::default(),
@@ -255,6 +265,10 @@ impl LiveSessions {
                     ended: revoked.ended,
                     dropped: revoked.dropped,
                 });
+                let lease = leases::Open { resource: resource.name.to_string(), role: live.lease.role.clone() };
+                if let Err(failure) = self.store.run(move |db| leases::revoked(db, &lease)).await {
+                    warn!(session = %id, error = %failure, "a revoked credential is still remembered");
+                }
             }
             // The sweeper goes on trying; the role cannot outlive its VALID UNTIL for new logins.
             Err(failure) => warn!(session = %id, why, error = %failure, "session ended, credential not yet revoked"),

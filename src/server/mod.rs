@@ -9,6 +9,7 @@ mod directory;
 mod issuer;
 mod keeper;
 mod keys;
+mod leases;
 mod listener;
 mod live;
 mod log;
@@ -56,7 +57,7 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     /// `https://host[:port]`, as clients know it.
     pub(crate) url: String,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) keys: ServerKeys,
     /// The public half of what signs access tokens.
     token_keys: KeySet,
@@ -133,7 +134,8 @@ impl Gateway {
             .iter()
             .map(|(name, resource)| Ok((name.clone(), Arc::new(Resource::configured(name, resource)?))))
             .collect::<Result<_, Failure>>()?;
-        let live = Arc::new(LiveSessions::default());
+        let store = Arc::new(store);
+        let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         let server = Arc::new(Server {
             config,
             url,

@@ -9,6 +9,7 @@ use tracing::info;
 use super::access::{self, Allowed};
 use super::api::Caller;
 use super::credential;
+use super::leases;
 use super::live::{Live, Opening};
 use super::{Server, resource};
 use crate::audit::{Certificate, Context};
@@ -72,15 +73,20 @@ pub(super) async fn open(
         connections_max: CONNECTIONS_MAX,
     };
     let lease = resource.source.mint(&resource, lease_request).await?;
-    let live =
-        match begin(&server, &caller, &grant, &resource, policy, lease.clone(), (wish.key, stated(&request.host))) {
-            Ok(live) => live,
-            Err(failure) => {
-                // Nothing may stay behind of a session that nobody has.
-                drop(resource.source.revoke(&resource, &lease.role).await);
-                return Err(failure);
-            }
-        };
+    let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
+    let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
+    let begun = remembered.and_then(|()| {
+        let client = (wish.key, stated(&request.host), request.process);
+        begin(&server, &caller, &grant, &resource, policy, lease.clone(), client)
+    });
+    let live = match begun {
+        Ok(live) => live,
+        Err(failure) => {
+            // Nothing may stay behind of a session that nobody has.
+            drop(resource.source.revoke(&resource, &lease.role).await);
+            return Err(failure);
+        }
+    };
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
     live.happened(Happening::SessionOpened {
         grant: Arc::clone(&grant),
@@ -116,7 +122,7 @@ fn begin(
     resource: &Arc<resource::Resource>,
     policy: Arc<Policy>,
     lease: credential::Lease,
-    (client_key, host): (PublicKey, String),
+    (client_key, host, process): (PublicKey, String, u32),
 ) -> Result<Arc<Live>, Failure> {
     let signer = random::signer()?;
     let certificate = certificate(server, grant, &caller.pseudonym, signer.public(), Side::Gateway)?;
@@ -132,6 +138,7 @@ fn begin(
         text_key: random::bytes()?,
         client_key,
         host,
+        process,
         recorder,
         durability: server.config.durability,
     }))

@@ -23,8 +23,13 @@ pub(crate) struct Migrations {
 }
 
 /// All tables. Whoever needs tables adds a constant here.
-const MIGRATIONS: &[Migrations] =
-    &[super::keys::MIGRATIONS, super::directory::MIGRATIONS, super::replay::MIGRATIONS, super::dev_issuer::MIGRATIONS];
+const MIGRATIONS: &[Migrations] = &[
+    super::keys::MIGRATIONS,
+    super::directory::MIGRATIONS,
+    super::replay::MIGRATIONS,
+    super::leases::MIGRATIONS,
+    super::dev_issuer::MIGRATIONS,
+];
 
 /// Marks the file as ours (`PRAGMA application_id`): the letters `gov1`.
 const APPLICATION_ID: i32 = 0x676f_7631;

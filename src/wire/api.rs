@@ -318,6 +318,9 @@ pub(crate) struct SessionRequest {
     pub(crate) session_key: String,
     /// `user@host`, as the client states it.
     pub(crate) host: String,
+    /// The process that holds the session there, as the client states it.
+    #[serde(default)]
+    pub(crate) process: u32,
     /// The client's version.
     pub(crate) version: String,
 }
@@ -375,4 +378,6 @@ pub(crate) struct SessionEntry {
     pub(crate) role: String,
     /// `user@host` as the client stated it.
     pub(crate) host: String,
+    /// The process there, as the client stated it.
+    pub(crate) process: u32,
 }

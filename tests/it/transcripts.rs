@@ -4,6 +4,7 @@
 //! # a comment
 //! @server --user erin:a          a server with the built-in issuer, and these arguments besides
 //! @start --config gov.yaml       a server with these arguments only
+//! @database prod-db env=prod     a database of its own, `<DATABASE>`, for the next @server, under this name and label
 //! @stop                          its end
 //! @login alice                   a login, without looking at what is said
 //! @edit FILE FROM => TO          changes a file; `TOKENS` is the one in which the login rests
@@ -21,7 +22,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Ran, Sandbox, finish, repository, tool};
+use crate::support::{Ran, Sandbox, finish, postgres, repository, tool};
 
 #[test]
 fn transcripts() {
@@ -66,13 +67,15 @@ struct Player {
     sandbox: Sandbox,
     /// What this run's own values are called in transcripts.
     names: Vec<(String, &'static str)>,
+    /// Databases for the server, as its arguments.
+    resources: Vec<String>,
 }
 
 impl Player {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let home = sandbox.home.to_str().unwrap().to_owned();
-        Self { sandbox, names: vec![(home, "<HOME>")] }
+        Self { sandbox, names: vec![(home, "<HOME>")], resources: Vec::new() }
     }
 
     /// The transcript as it should be: the same text when everything came out as expected.
@@ -111,13 +114,21 @@ impl Player {
             "@server" => {
                 let arguments = words(&rest);
                 let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-                self.sandbox.start_server(&[&["--dev"], arguments.as_slice()].concat());
+                let resources: Vec<_> = self.resources.iter().map(String::as_str).collect();
+                self.sandbox.start_server(&[&["--dev"], arguments.as_slice(), &resources].concat());
                 self.name_server();
             }
             "@start" => {
                 let arguments = words(&rest);
                 self.sandbox.start_server(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
                 self.name_server();
+            }
+            "@database" => {
+                let (name, labels) = rest.split_once(' ').unwrap();
+                let database = postgres::server().database();
+                self.resources.push("--resource".to_owned());
+                self.resources.push(database.resource(name, &self.sandbox.home, labels));
+                self.names.push((database.name, "<DATABASE>"));
             }
             "@stop" => self.sandbox.stop_server(),
             "@remove" => std::fs::remove_file(self.sandbox.home.join(&rest)).unwrap(),

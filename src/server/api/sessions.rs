@@ -174,5 +174,6 @@ fn entry(live: &Live) -> SessionEntry {
         connections: u32::try_from(live.connections()).unwrap_or(u32::MAX),
         role: live.lease.role.clone(),
         host: live.host.clone(),
+        process: live.process,
     }
 }

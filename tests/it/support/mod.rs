@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod browser;
+pub(crate) mod postgres;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
