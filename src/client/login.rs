@@ -42,7 +42,6 @@ pub(crate) struct Done {
     pub(crate) store: &'static dyn TokenStore,
     /// Why a better place for it could not be used.
     pub(crate) fallback: Option<String>,
-    pub(crate) access_until: Timestamp,
 }
 
 /// Logs in. `show` is called once, when there is something for the person to do. Cancel safe: nothing is kept before
@@ -83,7 +82,7 @@ pub(crate) async fn login(wish: Wish, show: impl FnOnce(&Prompt)) -> Result<Done
     let me: Me = gateway.get("/v1/me").await?;
     gateway.profile.name = me.name;
     gateway.profile.save()?;
-    Ok(Done { profile: gateway.profile, store, fallback, access_until })
+    Ok(Done { profile: gateway.profile, store, fallback })
 }
 
 /// A clock that is off makes every proof worthless; better said now than as a riddle later.

@@ -450,11 +450,6 @@ impl signature::Verifier<Vec<u8>> for RingVerifier {
     }
 }
 
-/// Whether `signature` is what the holder of `public` made of `message` (Ed25519).
-pub(crate) fn verify_ed25519(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ring_signature::ED25519, public).verify(message, signature).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -28,7 +28,7 @@ pub(crate) fn end_own(process: u32) {
         && std::fs::read_to_string(format!("{place}/comm")).is_ok_and(|name| name.trim() == "gov");
     if ours {
         // It may have ended in this very moment, which is what was wanted.
-        drop(kill_process(pid, Signal::TERM));
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 

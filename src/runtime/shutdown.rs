@@ -35,10 +35,6 @@ impl Ending {
         // An error means that the other half is gone, and then it is over too.
         drop(self.0.wait_for(|ending| *ending).await);
     }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
-    }
 }
 
 /// Waits for Ctrl-C or a polite request to end (SIGINT, SIGTERM). Cancel safe.
