@@ -22,6 +22,9 @@ _gov() {
             gov,connect)
                 cmd="gov__subcmd__connect"
                 ;;
+            gov,demo)
+                cmd="gov__subcmd__demo"
+                ;;
             gov,exec)
                 cmd="gov__subcmd__exec"
                 ;;
@@ -59,7 +62,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls connect exec session server completions man"
+            opts="-h -V --json --color --help --version login logout status ls connect exec session server demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -121,6 +124,24 @@ _gov() {
                     COMPREPLY=($(compgen -W "url env jdbc json" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__demo)
+            opts="-h --keep --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -38,6 +38,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local e
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
+complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c gov -n "__fish_gov_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c gov -n "__fish_gov_using_subcommand login" -l ca-file -d 'Believe these certificate authorities too (PEM); kept for later' -r -F
@@ -128,6 +129,12 @@ complete -c gov -n "__fish_gov_using_subcommand server" -l dev -d 'Try gov out: 
 complete -c gov -n "__fish_gov_using_subcommand server" -l print-example-config -d 'Print a commented configuration and end'
 complete -c gov -n "__fish_gov_using_subcommand server" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand demo" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand demo" -l keep -d 'Leave everything running, and say how to play with it'
+complete -c gov -n "__fish_gov_using_subcommand demo" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand completions" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

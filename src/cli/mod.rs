@@ -2,6 +2,7 @@
 
 mod completions;
 mod connect;
+mod demo;
 mod exec;
 mod exit;
 mod login;
@@ -46,6 +47,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &exec::Exec,
     &session::Session,
     &server::Server,
+    &demo::Demo,
     &completions::Completions,
     &man::Man,
 ];

@@ -71,7 +71,9 @@ async fn bodies_and_headers_are_bounded() {
     let (_, answer) = ask(form(64 * 1024)).await;
     assert!(!answer["error_description"].as_str().unwrap().contains("length limit"), "{answer}");
     let long = client.get(format!("{}/healthz", sandbox.url())).header("x-long", "a".repeat(128 * 1024));
-    assert_eq!(long.send().await.unwrap().status().as_u16(), 431);
+    // The server may hang up before all of it has been sent.
+    let answer = long.send().await.map(|answer| answer.status().as_u16());
+    assert!(matches!(answer, Ok(431) | Err(_)), "{answer:?}");
 }
 
 /// Everything but the device page is refused in clear, even on loopback.

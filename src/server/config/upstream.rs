@@ -71,7 +71,8 @@ pub(super) fn parse(text: &str) -> Result<Upstream, BadUrl> {
     let user = decode(url.username())?;
     Ok(Upstream {
         protocol: ProtocolName::Postgres,
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        // `%2Fvar%2Frun%2Fpostgresql` is the folder of a Unix socket, as libpq writes it.
+        host: decode(host.trim_start_matches('[').trim_end_matches(']'))?,
         port: url.port().unwrap_or(POSTGRES_PORT),
         user: if user.is_empty() { return Err(BadUrl::NoUser) } else { user },
         database: if database.is_empty() { return Err(BadUrl::NoDatabase) } else { database },
@@ -81,7 +82,7 @@ pub(super) fn parse(text: &str) -> Result<Upstream, BadUrl> {
 
 /// Whether a host is this very machine, where TLS to the database may be left out.
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.starts_with('/') || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Percent-decoding (RFC 3986 section 2.1). What is not an escape stays as it is.
@@ -111,6 +112,7 @@ mod tests {
         assert_eq!(found.database, "my db");
         assert_eq!(found.options, [("env", "prod"), ("data", "a&b")].map(|(k, v)| (k.to_owned(), v.to_owned())));
         assert_eq!(parse("postgresql://u@[::1]/d").unwrap().host, "::1");
+        assert_eq!(parse("postgres://u@%2Ftmp%2Fpg:5433/d").unwrap().host, "/tmp/pg");
         assert_eq!(parse("postgres://u@h/d").unwrap().port, 5432);
         for (text, expect) in [
             ("mysql://u@h/d", BadUrl::UnknownProtocol),
