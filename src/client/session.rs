@@ -218,7 +218,7 @@ fn hold(
     signer: Signer,
     recorders: &Recorders,
 ) -> Option<Result<Held, Failure>> {
-    let policy = Policy::from_canonical(opened.policy.as_bytes())?;
+    let policy = Policy::from_canonical(opened.policy.as_bytes()).ok()?;
     let digest = audit::digest(opened.policy.as_bytes());
     if Some(digest) != Digest::parse(&opened.policy_digest) {
         return None;

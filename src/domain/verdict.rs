@@ -59,3 +59,27 @@ pub(crate) struct Reason {
     /// Byte offset of the offending token in the statement's text.
     pub(crate) position: Option<usize>,
 }
+
+impl Reason {
+    pub(crate) fn new(rule: &'static str, message: impl Into<String>) -> Self {
+        Self { rule, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    #[must_use]
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn at(mut self, position: usize) -> Self {
+        self.position = Some(position);
+        self
+    }
+}

@@ -1,39 +1,270 @@
 //! A snapshot of a database's schema, as data.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use super::builtin;
 use super::classify::Classification;
+use super::snapshot::{self, Snapshot};
 
 /// One column of a relation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CatalogColumn {
     /// `pg_attribute.attnum`.
     pub(crate) attribute: i16,
     pub(crate) name: String,
     /// `pg_attribute.atttypid`.
     pub(crate) kind: u32,
+    pub(crate) not_null: bool,
+    /// Filled from a sequence: its values start at 1 unless somebody chose otherwise.
+    pub(crate) counted: bool,
 }
 
 /// A table, view, materialised view, foreign table or partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CatalogRelation {
     /// `pg_class.oid`.
     pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) columns: Vec<CatalogColumn>,
+    pub(crate) kind: RelationKind,
+    /// `pg_class.relowner`.
+    pub(crate) owner: u32,
+    /// The planner's estimate of its rows; `None` when it was never analysed.
+    pub(crate) rows: Option<u64>,
+    pub(crate) row_security: bool,
+    /// Has rules that rewrite statements on it, other than the one that makes a view a view.
+    pub(crate) rules: bool,
+    /// The query of a view, with every name written with its schema.
+    pub(crate) definition: Option<String>,
+    /// Sets of attributes whose values together occur once.
+    pub(crate) keys: Vec<Vec<i16>>,
+    pub(crate) foreign_keys: Vec<CatalogForeignKey>,
+    /// Partitioned tables and inheritance parents.
+    pub(crate) parents: Vec<u32>,
+    /// Functions that its triggers run.
+    pub(crate) triggers: Vec<u32>,
+    pub(crate) extension: Option<String>,
 }
+
+/// `pg_class.relkind`, as far as one can name it in a statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RelationKind {
+    #[default]
+    Table,
+    Partitioned,
+    View,
+    MaterializedView,
+    Foreign,
+    Sequence,
+    Composite,
+}
+
+/// Every value of these attributes occurs in those of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogForeignKey {
+    pub(crate) columns: Vec<i16>,
+    pub(crate) target: u32,
+    pub(crate) target_columns: Vec<i16>,
+    /// Deleting in the target deletes here.
+    pub(crate) cascades: bool,
+}
+
+/// A function, procedure or aggregate that did not come with the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogFunction {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) is_procedure: bool,
+    /// Types of the arguments.
+    pub(crate) arguments: Vec<u32>,
+    /// How many of them may be left out.
+    pub(crate) defaults: usize,
+    pub(crate) variadic: bool,
+    pub(crate) language: String,
+    /// Runs with the rights of its owner.
+    pub(crate) definer: bool,
+    pub(crate) owner: String,
+    /// `schema.name(types)`, as reviewed functions are listed in a policy.
+    pub(crate) signature: String,
+    /// SHA-256, in hexadecimal, of all that defines what it does.
+    pub(crate) body: String,
+    pub(crate) extension: Option<String>,
+}
+
+impl CatalogFunction {
+    /// Whether a call with so many arguments can mean this function.
+    pub(crate) fn takes(&self, arguments: usize) -> bool {
+        let most = if self.variadic { usize::MAX } else { self.arguments.len() };
+        (self.arguments.len().saturating_sub(self.defaults + usize::from(self.variadic))..=most).contains(&arguments)
+    }
+
+    /// Part of an extension whose functions only compute.
+    pub(crate) fn is_harmless(&self) -> bool {
+        self.extension.as_deref().is_some_and(|extension| HARMLESS_EXTENSIONS.binary_search(&extension).is_ok())
+            && builtin::class(&self.name).is_none_or(|class| class == builtin::Class::Read)
+    }
+}
+
+/// Extensions that add types and functions that compute, and nothing that reaches out or runs text. Of these, functions
+/// on the lists of [`builtin`] are judged as those lists say.
+const HARMLESS_EXTENSIONS: &[&str] = &[
+    "address_standardizer",
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "dict_xsyn",
+    "earthdistance",
+    "fuzzystrmatch",
+    "hll",
+    "hstore",
+    "intagg",
+    "intarray",
+    "isn",
+    "ltree",
+    "pg_stat_statements",
+    "pg_trgm",
+    "pgcrypto",
+    "pgrowlocks",
+    "pgstattuple",
+    "postgis",
+    "seg",
+    "semver",
+    "tablefunc",
+    "tsm_system_rows",
+    "tsm_system_time",
+    "unaccent",
+    "uuid-ossp",
+    "vector",
+    "xml2",
+];
+
+/// An operator that did not come with the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogOperator {
+    pub(crate) schema: String,
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    pub(crate) function: u32,
+}
+
+/// A cast that calls a function that did not come with the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogCast {
+    pub(crate) source: u32,
+    pub(crate) target: u32,
+    pub(crate) function: u32,
+    pub(crate) context: CastContext,
+}
+
+/// Where a cast happens by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CastContext {
+    /// Only where it is written.
+    Explicit,
+    /// Also where a value is stored in a column.
+    Assignment,
+    Implicit,
+}
+
+/// A type that did not come with the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogType {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    /// Functions in the conditions of a domain.
+    pub(crate) checks: Vec<u32>,
+}
+
+/// Types of the server's own have numbers below this (`FirstNormalObjectId`).
+pub(crate) const FIRST_USER_OID: u32 = 16_384;
 
 /// Everything the engine knows about a database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Catalog {
+    /// Grows with every change.
+    pub(crate) epoch: u64,
+    pub(crate) database: String,
     relations: HashMap<u32, CatalogRelation>,
+    relations_by_name: HashMap<String, Vec<u32>>,
+    functions: HashMap<u32, CatalogFunction>,
+    functions_by_name: HashMap<String, Vec<u32>>,
+    built_in: BTreeSet<String>,
+    operators: HashMap<String, Vec<CatalogOperator>>,
+    casts: Vec<CatalogCast>,
+    types: HashMap<String, Vec<CatalogType>>,
+    /// Functions and relations behind a relation that is read: views, rules, row security.
+    behind: HashMap<u32, Behind>,
+    schemas: BTreeSet<String>,
     pub(crate) classification: Classification,
+}
+
+/// What reading a relation also runs and reads.
+#[derive(Clone, Debug, Default)]
+struct Behind {
+    functions: Vec<u32>,
+    relations: Vec<u32>,
+    /// Names of built-in functions in a view's query that do more than read.
+    built_in: Vec<String>,
 }
 
 impl Catalog {
     pub(crate) fn new(relations: Vec<CatalogRelation>, classification: Classification) -> Self {
-        Self { relations: relations.into_iter().map(|relation| (relation.oid, relation)).collect(), classification }
+        let mut catalog = Self { classification, ..Self::default() };
+        for relation in relations {
+            catalog.relations_by_name.entry(relation.name.clone()).or_default().push(relation.oid);
+            catalog.schemas.insert(relation.schema.clone());
+            catalog.relations.insert(relation.oid, relation);
+        }
+        catalog
+    }
+
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, classification: Classification) -> Self {
+        let mut catalog = Self::new(relations(snapshot), classification);
+        catalog.epoch = snapshot.epoch;
+        catalog.database.clone_from(&snapshot.database);
+        catalog.built_in = snapshot.built_in.iter().cloned().collect();
+        catalog.schemas.extend(snapshot.schemas.iter().cloned());
+        for function in &snapshot.functions {
+            catalog.functions_by_name.entry(function.name.clone()).or_default().push(function.oid);
+            catalog.functions.insert(function.oid, function.into());
+        }
+        for operator in &snapshot.operators {
+            let entry = CatalogOperator {
+                schema: operator.schema.clone(),
+                left: operator.left,
+                right: operator.right,
+                function: operator.function,
+            };
+            catalog.operators.entry(operator.name.clone()).or_default().push(entry);
+        }
+        catalog.casts = snapshot.casts.iter().map(CatalogCast::from).collect();
+        for kind in &snapshot.types {
+            let checks = snapshot.uses.iter().filter(|used| used.kind == kind.oid && used.function != 0);
+            let checks = checks.map(|used| used.function).collect();
+            let entry = CatalogType { oid: kind.oid, schema: kind.schema.clone(), checks };
+            catalog.types.entry(kind.name.clone()).or_default().push(entry);
+        }
+        catalog.read_behind(snapshot);
+        catalog
+    }
+
+    fn read_behind(&mut self, snapshot: &Snapshot) {
+        for used in snapshot.uses.iter().filter(|used| used.relation != 0) {
+            let behind = self.behind.entry(used.relation).or_default();
+            behind.functions.extend(Some(used.function).filter(|function| *function != 0));
+            behind.relations.extend(Some(used.reads).filter(|relation| *relation != 0));
+        }
+        // What came with the server is not among a view's recorded dependencies.
+        for relation in self.relations.values() {
+            let calls = relation.definition.as_deref().map(special_calls).unwrap_or_default();
+            if !calls.is_empty() {
+                self.behind.entry(relation.oid).or_default().built_in = calls;
+            }
+        }
     }
 
     pub(crate) fn relation(&self, oid: u32) -> Option<&CatalogRelation> {
@@ -43,4 +274,168 @@ impl Catalog {
     pub(crate) fn relations(&self) -> impl Iterator<Item = &CatalogRelation> {
         self.relations.values()
     }
+
+    /// The relations of this name, in whatever schema.
+    pub(crate) fn relations_named(&self, name: &str) -> impl Iterator<Item = &CatalogRelation> {
+        self.relations_by_name.get(name).into_iter().flatten().filter_map(|oid| self.relation(*oid))
+    }
+
+    pub(crate) fn function(&self, oid: u32) -> Option<&CatalogFunction> {
+        self.functions.get(&oid)
+    }
+
+    /// The functions of this name that did not come with the server, in whatever schema.
+    pub(crate) fn functions_named(&self, name: &str) -> impl Iterator<Item = &CatalogFunction> {
+        self.functions_by_name.get(name).into_iter().flatten().filter_map(|oid| self.function(*oid))
+    }
+
+    /// Whether the server has a function of this name of its own.
+    pub(crate) fn has_built_in(&self, name: &str) -> bool {
+        self.built_in.contains(name)
+    }
+
+    pub(crate) fn operators_named(&self, name: &str) -> &[CatalogOperator] {
+        self.operators.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn casts(&self) -> &[CatalogCast] {
+        &self.casts
+    }
+
+    pub(crate) fn types_named(&self, name: &str) -> &[CatalogType] {
+        self.types.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn has_schema(&self, name: &str) -> bool {
+        self.schemas.contains(name)
+    }
+
+    /// The functions that reading a relation also runs, through views and row security, and the names of built-in
+    /// functions among them that do more than read.
+    pub(crate) fn behind(&self, relation: u32) -> (Vec<&CatalogFunction>, Vec<&str>) {
+        let (mut functions, mut built_in) = (Vec::new(), Vec::new());
+        let mut seen = BTreeSet::from([relation]);
+        let mut open = vec![relation];
+        while let Some(behind) = open.pop().map(|oid| self.behind.get(&oid)) {
+            let Some(behind) = behind else { continue };
+            functions.extend(behind.functions.iter().filter_map(|oid| self.function(*oid)));
+            built_in.extend(behind.built_in.iter().map(String::as_str));
+            open.extend(behind.relations.iter().filter(|oid| seen.insert(**oid)));
+        }
+        (functions, built_in)
+    }
+}
+
+fn relations(snapshot: &Snapshot) -> Vec<CatalogRelation> {
+    let mut relations: HashMap<u32, CatalogRelation> =
+        snapshot.relations.iter().map(|relation| (relation.oid, relation.into())).collect();
+    for column in &snapshot.columns {
+        if let Some(relation) = relations.get_mut(&column.relation) {
+            relation.columns.push(CatalogColumn {
+                attribute: column.attribute,
+                name: column.name.clone(),
+                kind: column.kind,
+                not_null: column.not_null,
+                counted: column.counted,
+            });
+        }
+    }
+    for key in &snapshot.keys {
+        if let Some(relation) = relations.get_mut(&key.relation) {
+            relation.keys.push(key.columns.clone());
+        }
+    }
+    for key in &snapshot.foreign_keys {
+        if let Some(relation) = relations.get_mut(&key.relation) {
+            relation.foreign_keys.push(CatalogForeignKey {
+                columns: key.columns.clone(),
+                target: key.target,
+                target_columns: key.target_columns.clone(),
+                cascades: key.on_delete == 'c',
+            });
+        }
+    }
+    for parent in &snapshot.parents {
+        if let Some(relation) = relations.get_mut(&parent.relation) {
+            relation.parents.push(parent.parent);
+        }
+    }
+    for trigger in &snapshot.triggers {
+        if let Some(relation) = relations.get_mut(&trigger.relation) {
+            relation.triggers.push(trigger.function);
+        }
+    }
+    relations.into_values().collect()
+}
+
+impl From<&snapshot::Relation> for CatalogRelation {
+    fn from(relation: &snapshot::Relation) -> Self {
+        let kind = match relation.kind {
+            'p' => RelationKind::Partitioned,
+            'v' => RelationKind::View,
+            'm' => RelationKind::MaterializedView,
+            'f' => RelationKind::Foreign,
+            'S' => RelationKind::Sequence,
+            'c' => RelationKind::Composite,
+            _ => RelationKind::Table,
+        };
+        Self {
+            oid: relation.oid,
+            schema: relation.schema.clone(),
+            name: relation.name.clone(),
+            kind,
+            owner: relation.owner,
+            rows: estimate(relation.rows),
+            row_security: relation.row_security,
+            rules: relation.rules,
+            definition: relation.definition.clone(),
+            extension: relation.extension.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, checked to be positive")]
+fn estimate(rows: f64) -> Option<u64> {
+    (rows >= 0.0).then_some(rows as u64)
+}
+
+impl From<&snapshot::Function> for CatalogFunction {
+    fn from(function: &snapshot::Function) -> Self {
+        Self {
+            oid: function.oid,
+            schema: function.schema.clone(),
+            name: function.name.clone(),
+            is_procedure: function.kind == 'p',
+            arguments: function.arguments.clone(),
+            defaults: function.defaults.into(),
+            variadic: function.variadic,
+            language: function.language.clone(),
+            definer: function.definer,
+            owner: function.owner.clone(),
+            signature: function.signature.clone(),
+            body: function.body.clone(),
+            extension: function.extension.clone(),
+        }
+    }
+}
+
+impl From<&snapshot::Cast> for CatalogCast {
+    fn from(cast: &snapshot::Cast) -> Self {
+        let context = match cast.context {
+            'e' => CastContext::Explicit,
+            'a' => CastContext::Assignment,
+            _ => CastContext::Implicit,
+        };
+        Self { source: cast.source, target: cast.target, function: cast.function, context }
+    }
+}
+
+/// The built-in functions in a view's query that do more than read. The server writes a call as its name and a
+/// parenthesis with nothing between.
+fn special_calls(definition: &str) -> Vec<String> {
+    let before = definition.split('(').map(str::trim_end);
+    let name = before.filter_map(|text| text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next());
+    let special = name.filter(|name| builtin::class(name).is_some_and(|class| class != builtin::Class::Read));
+    special.map(str::to_owned).collect()
 }

@@ -1,24 +1,94 @@
 //! Runs the rules and makes the [`Permit`]. No other file can.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::catalog::Catalog;
 use super::policy::Policy;
+use super::resolve::{Asked, Callee, Facts};
 use super::rule::RULES;
-use super::scope::Scope;
+use super::scope::{Names, Scope};
 use super::sql::Understood;
-use crate::domain::{Action, Grant, Reason, Timestamp, Verdict};
+use super::sql::fact::{Command, Deed, Discard, Rows};
+use crate::domain::{
+    Access, Action, Digest, Grant, Identity, IdentityKind, Operation, Reason, Relation, Statement, Timestamp, Verdict,
+};
 
 /// The proof that the engine allowed a statement. Only this file can make one.
 #[derive(Debug)]
 pub(crate) struct Permit {
     /// The rules that fired without stopping the statement, for the record.
     rules: Arc<[(&'static str, Action)]>,
+    statement: Arc<Statement>,
+    obligations: Obligations,
 }
 
 impl Permit {
     pub(crate) fn rules(&self) -> &Arc<[(&'static str, Action)]> {
         &self.rules
+    }
+
+    /// The statement for the record, with the schemas its relations were found in.
+    pub(crate) fn statement(&self) -> &Arc<Statement> {
+        &self.statement
+    }
+
+    /// What must hold while it runs.
+    pub(crate) fn obligations(&self) -> Obligations {
+        self.obligations
+    }
+}
+
+/// What an allowed statement must still obey. Whoever forwards it sees to that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Obligations {
+    /// It runs in a READ ONLY transaction.
+    pub(crate) read_only: bool,
+    /// It commits only after the audit inside the transaction; `None` for what is proved to read.
+    pub(crate) audit: Option<Audit>,
+    /// Rows that may be returned; `None` is without limit.
+    pub(crate) rows_max: Option<u64>,
+    /// Which rows it changes depends on data: the planner's estimate is worth asking for first.
+    pub(crate) estimate: bool,
+    /// It puts the session's parameters back to their defaults: the gateway sets its own again afterwards.
+    pub(crate) reassert: bool,
+    /// The server refuses to run it inside a transaction block, so that no audit can hold it back.
+    pub(crate) alone: bool,
+    /// Code runs in it that nobody reviewed; [`Scope::ran_opaque_code`] is due when it succeeded.
+    pub(crate) opaque: bool,
+}
+
+/// What the audit inside the transaction may find. More than that is rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Audit {
+    /// Rows changed in all tables together.
+    pub(crate) rows_max: u64,
+    /// The statement says that it changes rows.
+    pub(crate) writes: bool,
+    /// The statement says that it changes the schema or takes strong locks.
+    pub(crate) locks: bool,
+}
+
+impl Obligations {
+    /// Those of two statements that run in one message.
+    fn and(self, other: Self) -> Self {
+        let audit = match (self.audit, other.audit) {
+            (Some(one), Some(other)) => Some(Audit {
+                rows_max: one.rows_max.min(other.rows_max),
+                writes: one.writes || other.writes,
+                locks: one.locks || other.locks,
+            }),
+            (one, other) => one.or(other),
+        };
+        Self {
+            read_only: self.read_only || other.read_only,
+            audit,
+            rows_max: self.rows_max.into_iter().chain(other.rows_max).min(),
+            estimate: self.estimate || other.estimate,
+            reassert: self.reassert || other.reassert,
+            alone: self.alone || other.alone,
+            opaque: self.opaque || other.opaque,
+        }
     }
 }
 
@@ -27,7 +97,12 @@ impl Permit {
 pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
     pub(crate) reason: Reason,
+    /// All rules that fired, strictest first.
     pub(crate) rules: Arc<[(&'static str, Action)]>,
+    /// The statement for the record, with the schemas its relations were found in.
+    pub(crate) statement: Arc<Statement>,
+    /// It names something that the catalog does not have: worth asking again with a newer one.
+    pub(crate) stale: bool,
 }
 
 /// The engine's answer.
@@ -39,27 +114,216 @@ pub(crate) enum Decision {
     Deny(Refusal),
 }
 
-/// Runs every rule; the strictest outcome counts.
+/// What was decided about a text last: asking again in the same session is a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    last: Mutex<Option<(Key, Arc<Judgement>)>>,
+}
+
+/// Everything that a judgement depends on besides the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    names: Arc<Names>,
+    epoch: u64,
+    policy: Digest,
+    access: Access,
+    who: IdentityKind,
+    rows_max: Option<u64>,
+}
+
+/// What the rules say about a text.
+#[derive(Debug)]
+struct Judgement {
+    /// The rules that fired, strictest first; in the order of the list among equals.
+    fired: Vec<(Action, Reason)>,
+    rules: Arc<[(&'static str, Action)]>,
+    statement: Arc<Statement>,
+    obligations: Obligations,
+    stale: bool,
+}
+
+impl Memory {
+    fn recall(&self, key: &Key) -> Option<Arc<Judgement>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(known, _)| known == key).map(|(_, judgement)| Arc::clone(judgement))
+    }
+
+    fn remember(&self, key: Key, judgement: &Arc<Judgement>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, Arc::clone(judgement)));
+    }
+}
+
+/// What the enforcing end will say, as far as this one can know. A refusal that rests on a name our catalog does not
+/// have is left to that end, which may have a newer one.
+pub(super) fn foresee(
+    policy: &Policy,
+    catalog: &Catalog,
+    now: Timestamp,
+    who: &Grant,
+    what: &Understood,
+    scope: &Scope,
+) -> Decision {
+    match decide(policy, catalog, now, who, what, scope, &BTreeSet::new()) {
+        Decision::Hold(refusal) | Decision::Deny(refusal) if refusal.stale => Decision::Allow(Permit {
+            rules: refusal.rules,
+            statement: refusal.statement,
+            obligations: Obligations::default(),
+        }),
+        decided => decided,
+    }
+}
+
+/// Runs every rule on every command; the strictest outcome counts. Rules in `approved` that ask for a hold do not.
 pub(super) fn decide(
     policy: &Policy,
-    _catalog: &Catalog,
-    _now: Timestamp,
-    _who: &Grant,
+    catalog: &Catalog,
+    now: Timestamp,
+    who: &Grant,
     what: &Understood,
-    _scope: &Scope,
+    scope: &Scope,
+    approved: &BTreeSet<&str>,
 ) -> Decision {
-    let mut fired: Vec<(Action, Reason)> = Vec::new();
-    for rule in RULES {
-        if let Some(reason) = rule.check(what) {
-            let action = policy.overrides.get(rule.name()).copied().unwrap_or_else(|| rule.default(policy.environment));
-            fired.push((action, reason));
+    let judgement = judgement(policy, catalog, who, what, scope);
+    if now >= who.expires_at {
+        let reason = Reason::new("expired", "this access has ended").hint("ask for access again");
+        return Decision::Deny(judgement.refusal(Verdict::Deny, reason));
+    }
+    let stops = |(action, reason): &&(Action, Reason)| match action {
+        Action::Allow | Action::Observe => false,
+        Action::Hold => !approved.contains(reason.rule),
+        Action::Deny => true,
+    };
+    match judgement.fired.iter().find(stops) {
+        Some((Action::Deny, reason)) => Decision::Deny(judgement.refusal(Verdict::Deny, reason.clone())),
+        Some((_, reason)) => Decision::Hold(judgement.refusal(Verdict::Hold, reason.clone())),
+        None => Decision::Allow(Permit {
+            rules: Arc::clone(&judgement.rules),
+            statement: Arc::clone(&judgement.statement),
+            obligations: judgement.obligations,
+        }),
+    }
+}
+
+fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
+    let key = Key {
+        names: Arc::clone(scope.names()),
+        epoch: catalog.epoch,
+        policy: policy.digest(),
+        access: who.access,
+        who: kind(&who.identity),
+        rows_max: who.limits.rows_max,
+    };
+    if let Some(judgement) = what.memory.recall(&key) {
+        return judgement;
+    }
+    let asked = Asked { policy, catalog, access: key.access, who: key.who };
+    let judgement = Arc::new(judge(asked, who, what, scope));
+    // What a name was prepared or declared as is not part of the key.
+    if !what.commands.iter().any(names_another) {
+        what.memory.remember(key, &judgement);
+    }
+    judgement
+}
+
+/// Who acts: somebody for whom an agent acts is judged as the agent.
+pub(super) fn kind(identity: &Identity) -> IdentityKind {
+    let is_agent = |kind: IdentityKind| kind == IdentityKind::Agent;
+    if identity.actors.iter().any(|actor| is_agent(actor.kind)) { IdentityKind::Agent } else { identity.kind }
+}
+
+fn names_another(command: &Command) -> bool {
+    command.acts.iter().any(|act| matches!(act.deed, Deed::Execute { .. } | Deed::Fetch { .. }))
+}
+
+fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Judgement {
+    let mut fired = Vec::new();
+    let mut relations = Vec::new();
+    let mut obligations = Obligations { rows_max: who.limits.rows_max, ..Obligations::default() };
+    let mut stale = false;
+    if let Some(complaint) = &what.complaint {
+        fired.extend(check(&Facts::not_understood(asked, scope, complaint)));
+    }
+    // Each command is judged in the session that those before it will have left behind.
+    let mut later = None;
+    for (index, command) in what.commands.iter().enumerate() {
+        let facts = Facts::new(asked, later.as_ref().unwrap_or(scope), command);
+        fired.extend(check(&facts));
+        relations.extend(facts.recorded());
+        obligations = obligations.and(obligations_of(&facts, command));
+        stale |= facts.misses_something();
+        if index + 1 < what.commands.len() {
+            later.get_or_insert_with(|| scope.clone()).advance(command, asked.catalog.epoch);
         }
     }
     fired.sort_by_key(|(action, _)| std::cmp::Reverse(*action));
-    let rules: Arc<[_]> = fired.iter().map(|(action, reason)| (reason.rule, *action)).collect();
-    match fired.into_iter().next() {
-        Some((Action::Deny, reason)) => Decision::Deny(Refusal { verdict: Verdict::Deny, reason, rules }),
-        Some((Action::Hold, reason)) => Decision::Hold(Refusal { verdict: Verdict::Hold, reason, rules }),
-        _ => Decision::Allow(Permit { rules }),
+    Judgement {
+        rules: fired.iter().map(|(action, reason)| (reason.rule, *action)).collect(),
+        fired,
+        statement: recorded(&what.statement, relations),
+        obligations,
+        stale,
+    }
+}
+
+fn check(facts: &Facts<'_>) -> Vec<(Action, Reason)> {
+    let fired = |rule: &&'static dyn super::rule::Rule| {
+        let reason = rule.check(facts)?;
+        Some((facts.policy.action(*rule, facts.who), reason))
+    };
+    RULES.iter().filter_map(fired).collect()
+}
+
+/// The record's part with the relations as they were found, and those that nothing was found for as they are written.
+fn recorded(statement: &Arc<Statement>, mut relations: Vec<Relation>) -> Arc<Statement> {
+    let found: BTreeSet<(&str, _)> = relations.iter().map(|found| (found.name.as_str(), found.touch)).collect();
+    let others = statement.relations.iter().filter(|written| !found.contains(&(written.name.as_str(), written.touch)));
+    let others: Vec<_> = others.cloned().collect();
+    relations.extend(others);
+    relations.sort_unstable();
+    relations.dedup();
+    if *relations == *statement.relations {
+        return Arc::clone(statement);
+    }
+    Arc::new(Statement { relations: relations.into(), ..(**statement).clone() })
+}
+
+fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
+    let opaque = !facts.hidden.is_empty()
+        || facts.calls.iter().any(|called| matches!(called.callee, Callee::Opaque(_)))
+        || facts.deeds().any(|(deed, _)| matches!(deed, Deed::Block { .. } | Deed::Procedure));
+    let has =
+        |wanted: &[Operation]| facts.deeds().any(|(deed, _)| deed.operations().any(|done| wanted.contains(&done)));
+    let writes = has(&[Operation::Insert, Operation::Update, Operation::Delete]);
+    let locks = has(&[
+        Operation::Truncate,
+        Operation::SchemaChange,
+        Operation::Drop,
+        Operation::Privilege,
+        Operation::Maintenance,
+    ]);
+    let audited = opaque || writes || locks || facts.strange().next().is_some();
+    let rows_max = facts.policy.limits().changed_rows;
+    Obligations {
+        read_only: facts.access == Access::Read,
+        audit: audited.then_some(Audit { rows_max, writes: writes || opaque, locks: locks || opaque }),
+        rows_max: None,
+        estimate: facts
+            .deeds()
+            .any(|(deed, _)| matches!(deed, Deed::Change(_) | Deed::Insert { rows: Rows::Query(_), .. })),
+        reassert: facts.deeds().any(|(deed, _)| matches!(deed, Deed::ResetAll | Deed::Discard(Discard::All))),
+        alone: command.alone,
+        opaque,
+    }
+}
+
+impl Judgement {
+    fn refusal(&self, verdict: Verdict, reason: Reason) -> Refusal {
+        Refusal {
+            verdict,
+            reason,
+            rules: Arc::clone(&self.rules),
+            statement: Arc::clone(&self.statement),
+            stale: self.stale,
+        }
     }
 }

@@ -4,27 +4,38 @@
 //! alike and every case is a line in a test. Only this module can say yes: forwarding a statement takes a [`Permit`],
 //! returning rows takes a [`Masked`], and both have private fields and one place each that makes them.
 
+mod builtin;
 mod catalog;
 mod classify;
+mod condition;
 mod decide;
 mod detector;
 mod mask;
 mod policy;
+mod resolve;
 mod rule;
 mod scope;
+mod setting;
+pub(crate) mod snapshot;
 mod sql;
+mod startup;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use catalog::{Catalog, CatalogColumn, CatalogRelation};
 pub(crate) use classify::{Classification, Finding};
-pub(crate) use decide::{Decision, Permit, Refusal};
+pub(crate) use decide::{Audit, Decision, Obligations, Permit, Refusal};
 pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
-pub(crate) use policy::Policy;
+pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
+pub(crate) use rule::{RULES, Rule};
 pub(crate) use scope::Scope;
-pub(crate) use sql::Understood;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use sql::{STACK, Understood};
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{Grant, Timestamp};
+use crate::domain::{Grant, Reason, Timestamp};
 
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
 #[derive(Debug)]
@@ -54,14 +65,42 @@ impl Engine {
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 
-    /// What a text does. Cached by text: asking again is a look-up.
+    /// What a text does. Cached by text: asking again is a look-up. The thread needs [`STACK`] bytes of stack.
     pub(crate) fn understand(&self, text: &[u8]) -> Arc<Understood> {
         self.texts.understand(text)
     }
 
     /// Whether a statement may run, asked again at every execution.
     pub(crate) fn decide(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        decide::decide(&self.policy, &self.catalog(), now, who, what, scope)
+        decide::decide(&self.policy, &self.catalog(), now, who, what, scope, &BTreeSet::new())
+    }
+
+    /// What the enforcing end will say, as far as the other can know.
+    pub(crate) fn foresee(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
+        decide::foresee(&self.policy, &self.catalog(), now, who, what, scope)
+    }
+
+    /// The same after somebody agreed to what these rules asked about. What other rules ask about still waits, and what
+    /// is denied stays denied. That the approval is for these very bytes is for the caller to see to.
+    pub(crate) fn decide_approved(
+        &self,
+        now: Timestamp,
+        who: &Grant,
+        what: &Understood,
+        scope: &Scope,
+        rules: &BTreeSet<&str>,
+    ) -> Decision {
+        decide::decide(&self.policy, &self.catalog(), now, who, what, scope, rules)
+    }
+
+    /// Follows the session after command number `command` of `what` succeeded.
+    pub(crate) fn scope_after(&self, what: &Understood, command: usize, scope: &mut Scope) {
+        scope.after(what, command, self.catalog().epoch);
+    }
+
+    /// Whether a session may begin with this parameter: judged like a SET, because it is one.
+    pub(crate) fn startup_parameter(&self, who: &Grant, name: &str, value: &str) -> Result<(), Reason> {
+        startup::parameter(&self.policy, decide::kind(&who.identity), name, value)
     }
 
     /// How the rows of command number `command` of a statement are to be masked, from what the database says about

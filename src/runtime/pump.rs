@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,8 +70,10 @@ pub(crate) struct Ended {
     pub(crate) statements: u64,
 }
 
+/// Reads the catalog anew; done when the session's engine has it.
+pub(crate) type Refresh = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// A session between its two sockets.
-#[derive(Debug)]
 pub(crate) struct Pump<C, D, R> {
     session: Session,
     client: C,
@@ -89,6 +92,9 @@ pub(crate) struct Pump<C, D, R> {
     last_words: Pin<Box<Sleep>>,
     client_gone: bool,
     database_gone: bool,
+    refresh: Option<Refresh>,
+    /// The catalog is being read anew.
+    refreshing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Bytes on their way out.
@@ -187,7 +193,15 @@ where
             last_words: Box::pin(tokio::time::sleep(Duration::ZERO)),
             client_gone: false,
             database_gone: false,
+            refresh: None,
+            refreshing: None,
         }
+    }
+
+    /// With a way to a newer catalog.
+    pub(crate) fn refreshing(mut self, refresh: Refresh) -> Self {
+        self.refresh = Some(refresh);
+        self
     }
 
     /// Runs until the connection ends. Not cancel safe: dropping it cuts both sockets, and statements on their way get
@@ -206,6 +220,7 @@ where
         loop {
             let mut progress = false;
             progress |= self.poll_commands(cx);
+            progress |= self.poll_refresh(cx);
             progress |= self.poll_writes(cx);
             if let Some(why) = self.closing {
                 if self.is_drained() || self.last_words.as_mut().poll(cx).is_ready() {
@@ -242,6 +257,17 @@ where
                 true
             }
         }
+    }
+
+    fn poll_refresh(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(refreshing) = &mut self.refreshing else { return false };
+        if refreshing.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.refreshing = None;
+        self.session.catalog_refreshed(clock::now(), &mut self.turn);
+        self.settle();
+        true
     }
 
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
@@ -301,7 +327,8 @@ where
                 }
             }
         }
-        if self.to_database.waiting() < BUFFER_MAX && self.closing.is_none() {
+        let waiting = self.to_database.waiting().max(self.session.held_back());
+        if waiting < BUFFER_MAX && self.closing.is_none() {
             let mut target = ReadBuf::uninit(scratch);
             match Pin::new(&mut self.client).poll_read(cx, &mut target) {
                 Poll::Pending => {}
@@ -350,6 +377,13 @@ where
         }
         self.to_client.take(&mut self.turn.to_client);
         self.to_database.take(&mut self.turn.to_database);
+        if std::mem::take(&mut self.turn.refresh) && self.refreshing.is_none() {
+            self.refreshing = match &self.refresh {
+                Some(refresh) => Some(refresh()),
+                // Nobody has a newer one: what waits is decided by what is known.
+                None => Some(Box::pin(std::future::ready(()))),
+            };
+        }
         if let Some(why) = self.turn.close.take()
             && self.closing.is_none()
         {

@@ -1,11 +1,10 @@
 //! The threads that asynchronous work runs on. Started only by commands that need them: `gov --version` does not.
 
 use crate::domain::{Failure, Kind};
+use crate::engine;
 
-/// Stack of a worker thread, in bytes. PostgreSQL's parser and the walk over its tree recurse as deep as the statement
-/// is nested; the parser itself gives up at 100 kB, and debug builds need several times what release builds need.
-/// Untouched pages cost nothing.
-const STACK: usize = 16 * 1024 * 1024;
+/// Stack of a worker thread, in bytes: statements are read on them. Untouched pages cost nothing.
+const STACK: usize = engine::STACK;
 
 /// Runs `work` to its end on a fresh set of worker threads.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -14,13 +14,19 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs until dropped.
 pub(super) async fn keep(server: Arc<Server>) {
-    for resource in server.resources.values() {
-        preflight(resource).await;
+    for schema in server.schemas.values() {
+        preflight(schema.resource()).await;
     }
     revoke_orphans(&server).await;
     loop {
-        for resource in server.resources.values() {
-            sweep(&server, resource).await;
+        for schema in server.schemas.values() {
+            sweep(&server, schema.resource()).await;
+            // Somebody else may have changed the schema while sessions are open.
+            if server.live.all().iter().any(|live| live.grant.resource == schema.resource().name)
+                && let Err(failure) = schema.refreshed().await
+            {
+                warn!(resource = %schema.resource().name, error = %failure, "the schema could not be looked at");
+            }
         }
         tokio::time::sleep(SWEEP_EVERY).await;
     }
@@ -51,9 +57,9 @@ async fn revoke_orphans(server: &Server) {
         Err(failure) => return error!(error = %failure, "open credentials are not known"),
     };
     for lease in open {
-        let resource = lease.resource.parse().ok().and_then(|name| server.resources.get(&name));
+        let schema = lease.resource.parse().ok().and_then(|name| server.schemas.get(&name));
         // A resource that is configured no more cannot be asked; its roles end at their VALID UNTIL.
-        let Some(resource) = resource else { continue };
+        let Some(resource) = schema.map(|schema| schema.resource()) else { continue };
         // Minted since this start: its session is alive.
         if server.live.all().iter().any(|live| live.lease.role == lease.role) {
             continue;

@@ -10,18 +10,18 @@ use tracing::{info, warn};
 use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp};
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::{Command, Durability};
+use crate::runtime::pump::{Command, Durability, Refresh};
 use crate::runtime::recorder::Recorder;
 use crate::server::credential::Lease;
 use crate::server::leases;
-use crate::server::resource::Resource;
+use crate::server::schema::Schema;
 use crate::server::store::Store;
 
 /// One open session.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) grant: Arc<Grant>,
-    pub(crate) resource: Arc<Resource>,
+    pub(crate) schema: Arc<Schema>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) lease: Lease,
     pub(crate) text_key: hmac::Key,
@@ -69,7 +69,7 @@ pub(crate) struct CancelKeys {
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) grant: Arc<Grant>,
-    pub(crate) resource: Arc<Resource>,
+    pub(crate) schema: Arc<Schema>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) lease: Lease,
     pub(crate) text_key: [u8; 32],
@@ -85,6 +85,19 @@ impl Live {
     /// Where one connection's events go.
     pub(crate) fn records(&self) -> (Recorder, Durability) {
         (self.recorder.clone(), self.durability)
+    }
+
+    /// Reads the schema anew, if it has changed; the engine then has it.
+    pub(crate) fn refresher(&self) -> Refresh {
+        let (schema, session) = (Arc::clone(&self.schema), self.grant.session);
+        Arc::new(move || {
+            let schema = Arc::clone(&schema);
+            Box::pin(async move {
+                if let Err(failure) = schema.refreshed().await {
+                    warn!(%session, error = %failure, "the schema could not be read anew");
+                }
+            })
+        })
     }
 
     /// The key behind [`Self::text_key`], for the other end.
@@ -183,7 +196,7 @@ impl LiveSessions {
     pub(crate) fn add(self: &Arc<Self>, opening: Opening) -> Arc<Live> {
         let live = Arc::new(Live {
             grant: opening.grant,
-            resource: opening.resource,
+            schema: opening.schema,
             engine: opening.engine,
             lease: opening.lease,
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
@@ -255,7 +268,7 @@ impl LiveSessions {
             }
         };
         let slow = tokio::time::timeout(DRAIN_MAX, drained).await.is_err();
-        let resource = &live.resource;
+        let resource = live.schema.resource();
         match resource.source.revoke(resource, &live.lease.role).await {
             Ok(revoked) => {
                 info!(session = %id, why, ended = revoked.ended, dropped = revoked.dropped, slow, "session ended");

@@ -16,6 +16,7 @@ mod log;
 mod nearest;
 mod replay;
 mod resource;
+mod schema;
 mod sessions;
 mod store;
 mod tunnel;
@@ -43,6 +44,7 @@ use keys::ServerKeys;
 use listener::PlainHttp;
 use live::LiveSessions;
 use resource::Resource;
+use schema::Schema;
 use store::Store;
 
 /// Most authorities kept there: one per data folder somebody tries out.
@@ -63,7 +65,7 @@ pub(crate) struct Server {
     token_keys: KeySet,
     issuer: Issuer,
     dev_issuer: Option<DevIssuer>,
-    resources: BTreeMap<ResourceName, Arc<Resource>>,
+    schemas: BTreeMap<ResourceName, Arc<Schema>>,
     pub(crate) live: Arc<LiveSessions>,
     pub(crate) recorders: Recorders,
     /// The server's own book.
@@ -91,8 +93,8 @@ impl Server {
     }
 
     /// A resource that exists. Whether somebody may use it was asked before.
-    fn resource(&self, name: &ResourceName) -> Result<Arc<Resource>, Failure> {
-        let found = self.resources.get(name).cloned();
+    fn schema(&self, name: &ResourceName) -> Result<Arc<Schema>, Failure> {
+        let found = self.schemas.get(name).cloned();
         found.ok_or_else(|| Failure::new(Kind::NotFound, format!("there is no resource `{name}`")))
     }
 }
@@ -129,13 +131,13 @@ impl Gateway {
         };
         let token_keys = KeySet::of(&[&keys.signing]);
         let (recorders, recorder) = open_records(&config.data, &keys)?;
-        let resources = config
-            .resources
-            .iter()
-            .map(|(name, resource)| Ok((name.clone(), Arc::new(Resource::configured(name, resource)?))))
-            .collect::<Result<_, Failure>>()?;
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
+        let schema = |(name, resource): (&ResourceName, &config::Resource)| {
+            let resource = Arc::new(Resource::configured(name, resource)?);
+            Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live)))))
+        };
+        let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
         let server = Arc::new(Server {
             config,
             url,
@@ -144,7 +146,7 @@ impl Gateway {
             token_keys,
             issuer,
             dev_issuer,
-            resources,
+            schemas,
             live,
             recorders,
             recorder,

@@ -6,18 +6,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use tracing::info;
 
+use super::Server;
 use super::access::{self, Allowed};
 use super::api::Caller;
 use super::credential;
 use super::leases;
 use super::live::{Live, Opening};
-use super::{Server, resource};
+use super::schema::Schema;
 use crate::audit::{Certificate, Context};
 use crate::domain::{
-    Access, Digest, Duration, Environment, Failure, Grant, Happening, Kind, Limits, Peer, PublicKey, Purpose,
-    ResourceName, Side,
+    Access, Duration, Environment, Failure, Grant, Happening, Kind, Limits, Peer, PublicKey, Purpose, ResourceName,
+    Side,
 };
-use crate::engine::{Catalog, Engine, MaskKey, Policy};
+use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
 use crate::wire::api::{SessionOpened, SessionRequest};
 
@@ -49,10 +50,12 @@ pub(super) async fn open(
             why: refusal_word(failure.kind),
         });
     })?;
-    let resource = server.resource(&wish.resource)?;
+    let schema = server.schema(&wish.resource)?;
+    let resource = Arc::clone(schema.resource());
+    let reading = schema.refreshed().await?;
     let now = clock::now();
     let session = random::session_id()?;
-    let policy = Arc::new(Policy::built_in(Environment::of(&resource.labels)));
+    let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &server.config.policy));
     let canonical = policy.canonical();
     let grant = Arc::new(Grant {
         session,
@@ -64,7 +67,7 @@ pub(super) async fn open(
         limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: None },
         opened_at: now,
         expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
-        policy: digest(&canonical),
+        policy: policy.digest(),
     });
     let lease_request = credential::Request {
         session,
@@ -77,7 +80,8 @@ pub(super) async fn open(
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
     let begun = remembered.and_then(|()| {
         let client = (wish.key, stated(&request.host), request.process);
-        begin(&server, &caller, &grant, &resource, policy, lease.clone(), client)
+        let engine = Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant)));
+        begin(&server, &caller, &grant, &schema, engine, lease.clone(), client)
     });
     let live = match begun {
         Ok(live) => live,
@@ -101,6 +105,8 @@ pub(super) async fn open(
         resource: grant.resource.to_string(),
         protocol: "postgres".to_owned(),
         database: resource.database.clone(),
+        role: lease.acts_as().to_owned(),
+        search_path: reading.search_path.clone(),
         labels: grant.labels.clone(),
         access: grant.access.word().to_owned(),
         opened_at: grant.opened_at.to_string(),
@@ -119,8 +125,8 @@ fn begin(
     server: &Arc<Server>,
     caller: &Caller,
     grant: &Arc<Grant>,
-    resource: &Arc<resource::Resource>,
-    policy: Arc<Policy>,
+    schema: &Arc<Schema>,
+    engine: Engine,
     lease: credential::Lease,
     (client_key, host, process): (PublicKey, String, u32),
 ) -> Result<Arc<Live>, Failure> {
@@ -128,12 +134,10 @@ fn begin(
     let certificate = certificate(server, grant, &caller.pseudonym, signer.public(), Side::Gateway)?;
     let context = Context::session(Side::Gateway, grant, &caller.pseudonym);
     let recorder = server.recorders.open(signer, &certificate, &context)?;
-    let mask_key = MaskKey(server.keys.mask_key(grant.resource.as_str()));
-    let engine = Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(mask_key)));
     Ok(server.live.add(Opening {
         grant: Arc::clone(grant),
-        resource: Arc::clone(resource),
-        engine,
+        schema: Arc::clone(schema),
+        engine: Arc::new(engine),
         lease,
         text_key: random::bytes()?,
         client_key,
@@ -142,6 +146,10 @@ fn begin(
         recorder,
         durability: server.config.durability,
     }))
+}
+
+fn mask_key(server: &Server, grant: &Grant) -> MaskKey {
+    MaskKey(server.keys.mask_key(grant.resource.as_str()))
 }
 
 fn certificate(
@@ -184,10 +192,6 @@ fn refusal_word(kind: Kind) -> &'static str {
 
 fn stated(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(STATED_MAX).collect()
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    crate::audit::digest(bytes)
 }
 
 /// A request, checked.

@@ -49,14 +49,17 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         Ok(commands) => commands,
         Err(failure) => return refuse(&mut socket, &failure).await,
     };
-    let opened = match upstream::parameters(startup) {
-        Ok(parameters) => upstream::open(&live.resource, &live.lease, parameters).await.map_err(|error| {
-            warn!(session = %live.grant.session, stream, error = %error, "the database connection failed");
-            database::unreachable(live.resource.name.as_str(), &error)
-        }),
+    let opened = match governed(live, startup).await {
+        Ok((parameters, scope)) => match upstream::open(live.schema.resource(), &live.lease, parameters).await {
+            Ok(opened) => Ok((opened, scope)),
+            Err(error) => {
+                warn!(session = %live.grant.session, stream, error = %error, "the database connection failed");
+                Err(database::unreachable(live.schema.resource().name.as_str(), &error))
+            }
+        },
         Err(failure) => Err(failure),
     };
-    let (opened, ours) = match (opened, random::bytes::<32>()) {
+    let ((opened, scope), ours) = match (opened, random::bytes::<32>()) {
         (Ok(opened), Ok(ours)) => (opened, ours),
         (Err(failure), _) | (Ok(_), Err(failure)) => {
             live.release(stream, 0);
@@ -84,12 +87,31 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         stream,
         text_key: live.text_key.clone(),
     };
-    let session = Session::new(setup, Scope::default());
-    let pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting);
+    let session = Session::new(setup, scope);
+    let pump =
+        Pump::new(session, socket, opened.socket, live.records(), commands, greeting).refreshing(live.refresher());
     let ended = pump.run().await;
     info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
     live.happened(Happening::StreamClosed { stream, why: ended.why.word() });
     live.release(stream, ended.statements);
+}
+
+/// What a client wants to begin with, judged like the SET it is, and the scope that follows from it.
+async fn governed(live: &Live, startup: &Startup) -> Result<(Vec<(String, String)>, Scope), Failure> {
+    let parameters = upstream::parameters(startup)?;
+    let reading = live.schema.current().await?;
+    let mut scope = Scope::new(live.lease.acts_as(), &reading.search_path);
+    for (name, value) in &parameters {
+        live.engine.startup_parameter(&live.grant, name, value).map_err(|reason| {
+            let mut failure = Failure::new(Kind::Denied, reason.message).detail(format!("Rule: {}.", reason.rule));
+            failure.hint = reason.hint;
+            failure
+        })?;
+        if name == "search_path" {
+            scope.search_path_is(value);
+        }
+    }
+    Ok((parameters, scope))
 }
 
 /// Cancels what runs on the stream `process`, if the key is the one we gave out for it.
@@ -99,7 +121,7 @@ async fn cancel(live: &Arc<Live>, process: u32, key: &[u8]) {
         return;
     };
     live.happened(Happening::Cancelled { stream: process });
-    if let Err(error) = database::cancel(live.resource.broker().address(), keys.process, &keys.theirs).await {
+    if let Err(error) = database::cancel(live.schema.resource().broker().address(), keys.process, &keys.theirs).await {
         warn!(session = %live.grant.session, stream = process, error = %error, "a cancel request was not delivered");
     }
 }

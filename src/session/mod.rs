@@ -58,6 +58,9 @@ pub(crate) struct Turn {
     pub(crate) events: Vec<Event>,
     /// Parts of `to_database` that may leave only when events are on record.
     pub(crate) barriers: Vec<Barrier>,
+    /// The catalog is older than what the session has seen: it should be read anew, and
+    /// [`Session::catalog_refreshed`] called.
+    pub(crate) refresh: bool,
     /// The connection ends once `to_client` has been delivered.
     pub(crate) close: Option<Closing>,
 }
@@ -122,6 +125,10 @@ pub(crate) struct Session {
     statements: u64,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
     unrecordable: Option<Failure>,
+    /// A request whose decision waits for a newer catalog, as it came. Nothing behind it is read meanwhile.
+    parked: Option<Vec<u8>>,
+    /// The request at hand was parked once; it is decided by what is known now.
+    unparked: bool,
     /// The database has said itself why it closes the connection.
     farewell: bool,
     closed: bool,
@@ -160,6 +167,8 @@ struct Run {
     masked_columns: u32,
     masked_cells: u64,
     error: Option<[u8; 5]>,
+    /// Code runs in it that nobody reviewed.
+    opaque: bool,
 }
 
 impl Run {
@@ -222,6 +231,8 @@ impl Session {
             copying_in: false,
             statements: 0,
             unrecordable: None,
+            parked: None,
+            unparked: false,
             farewell: false,
             closed: false,
         }
@@ -236,6 +247,11 @@ impl Session {
     /// stays.
     pub(crate) fn recording(&mut self, state: Result<(), Failure>) {
         self.unrecordable = state.err();
+    }
+
+    /// Client bytes that wait because a request is parked.
+    pub(crate) fn held_back(&self) -> usize {
+        if self.parked.is_some() { self.from_client.kept() } else { 0 }
     }
 
     /// No request is being answered: a cut now loses nothing.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Barrier, Closed, Closing, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn};
+use super::{Barrier, Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn};
 use crate::domain::{Digest, Failure, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
@@ -22,7 +22,7 @@ impl Session {
         let mut frames = std::mem::take(&mut self.from_client);
         let mut chunk = frames.chunk(bytes);
         let outcome = loop {
-            if self.closed {
+            if self.closed || self.parked.is_some() {
                 break Ok(());
             }
             match chunk.next() {
@@ -44,6 +44,33 @@ impl Session {
         if let Err(error) = outcome {
             self.violated(now, Closing::ClientFault, &error, turn);
         }
+    }
+
+    /// The catalog is as new as it can be: decides the request that waited for that, then what came behind it.
+    pub(crate) fn catalog_refreshed(&mut self, now: Timestamp, turn: &mut Turn) {
+        let Some(raw) = self.parked.take() else { return };
+        self.unparked = true;
+        let outcome = match raw.split_first_chunk::<5>() {
+            Some(([tag, ..], body)) => self.request(now, Frame { tag: *tag, body, raw: &raw }, turn),
+            None => Ok(()),
+        };
+        self.unparked = false;
+        match outcome {
+            Ok(()) => self.from_client(now, &[], turn),
+            Err(error) => self.violated(now, Closing::ClientFault, &error, turn),
+        }
+    }
+
+    /// Whether a refusal rests on a name the catalog does not have. Then the request waits for a newer one, once.
+    fn parks(&mut self, refusal: &Refusal, request: &Request<'_>, turn: &mut Turn) -> bool {
+        if !refusal.stale || self.unparked || self.setup.duty == Duty::Watch {
+            return false;
+        }
+        let mut raw = Vec::new();
+        request.write(&mut raw);
+        self.parked = Some(raw);
+        turn.refresh = true;
+        true
     }
 
     fn request(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
@@ -97,8 +124,11 @@ impl Session {
                 self.forward(&Request::Query { text }, &permit, turn);
             }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
-                self.refused(now, &what, raw_hmac, &refusal, turn);
-                self.refuse_query("42501", &failure(&refusal), position(text, &refusal), turn);
+                if self.parks(&refusal, &Request::Query { text }, turn) {
+                    return;
+                }
+                self.refused(now, raw_hmac, &refusal, turn);
+                self.refuse_query(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
             }
         }
     }
@@ -116,9 +146,12 @@ impl Session {
                 self.forward(&Request::Parse { name, text, types }, &permit, turn);
             }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                if self.parks(&refusal, &Request::Parse { name, text, types }, turn) {
+                    return;
+                }
                 let raw_hmac = self.hmac(std::iter::once(text));
-                self.refused(now, &what, raw_hmac, &refusal, turn);
-                self.refuse_batch("42501", &failure(&refusal), position(text, &refusal), turn);
+                self.refused(now, raw_hmac, &refusal, turn);
+                self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
             }
         }
     }
@@ -180,9 +213,12 @@ impl Session {
                 self.forward(&Request::Execute { portal: name, rows_max }, &permit, turn);
             }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
-                self.refused(now, &what, portal.raw_hmac, &refusal, turn);
+                if self.parks(&refusal, &Request::Execute { portal: name, rows_max }, turn) {
+                    return;
+                }
+                self.refused(now, portal.raw_hmac, &refusal, turn);
                 let text = Arc::clone(&portal.statement.text);
-                self.refuse_batch("42501", &failure(&refusal), position(&text, &refusal), turn);
+                self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(&text, &refusal), turn);
             }
         }
     }
@@ -232,7 +268,11 @@ impl Session {
     }
 
     fn decide(&self, now: Timestamp, what: &Understood) -> Decision {
-        self.setup.engine.decide(now, &self.setup.grant, what, &self.scope)
+        let (engine, grant) = (&self.setup.engine, &self.setup.grant);
+        match self.setup.duty {
+            Duty::Enforce => engine.decide(now, grant, what, &self.scope),
+            Duty::Watch => engine.foresee(now, grant, what, &self.scope),
+        }
     }
 
     /// Numbers a statement and records that it is about to be sent. What is written to the database from here on waits
@@ -251,7 +291,7 @@ impl Session {
             now,
             Happening::StatementStarted(StatementStart {
                 id,
-                statement: Arc::clone(&what.statement),
+                statement: Arc::clone(permit.statement()),
                 raw_hmac,
                 verdict: Verdict::Allow,
                 rules: Arc::clone(permit.rules()),
@@ -270,16 +310,17 @@ impl Session {
             masked_columns: 0,
             masked_cells: 0,
             error: None,
+            opaque: permit.obligations().opaque,
         }
     }
 
     /// Records that a statement was not sent. It has no number: the other side never sees it.
-    fn refused(&self, now: Timestamp, what: &Understood, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+    fn refused(&self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
         self.happened(
             now,
             Happening::StatementStarted(StatementStart {
                 id: StatementId { stream: self.setup.stream, number: 0 },
-                statement: Arc::clone(&what.statement),
+                statement: Arc::clone(&refusal.statement),
                 raw_hmac,
                 verdict: refusal.verdict,
                 rules: Arc::clone(&refusal.rules),
@@ -344,6 +385,11 @@ fn too_many(what: &str) -> Failure {
     Failure::new(Kind::Limit, format!("this connection holds too many {what}"))
         .detail(format!("The limit is {NAMES_MAX}."))
         .hint("close those that are no longer used, or reconnect")
+}
+
+/// What is no SQL gets the code PostgreSQL gives it, everything else `insufficient_privilege`.
+fn sqlstate(refusal: &Refusal) -> &'static str {
+    if refusal.reason.rule == "not_understood" { "42601" } else { "42501" }
 }
 
 /// What the person is told when the policy says no.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Closed, Closing, Duty, Pending, Portal, Run, Session, Turn};
 use crate::domain::{Outcome, Timestamp};
-use crate::engine::{Masked, ResultColumn};
+use crate::engine::{Masked, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cells, Format, Target, Transaction, tag};
 
@@ -71,9 +71,19 @@ impl Session {
         let head = self.pending.front_mut().ok_or(WireError::Unexpected(frame.tag))?;
         let mut done = true;
         match (frame.tag, head) {
-            (tag::PARSE_COMPLETE, Pending::Parse { .. })
-            | (tag::BIND_COMPLETE, Pending::Bind { .. })
-            | (tag::CLOSE_COMPLETE, Pending::Close { .. }) => turn.to_client.extend_from_slice(frame.raw),
+            (tag::PARSE_COMPLETE, Pending::Parse { name, .. }) => {
+                if let Some(prepared) = self.prepared.get(name.as_str()) {
+                    self.scope.prepare(name, &prepared.what);
+                }
+                turn.to_client.extend_from_slice(frame.raw);
+            }
+            (tag::BIND_COMPLETE, Pending::Bind { .. }) => turn.to_client.extend_from_slice(frame.raw),
+            (tag::CLOSE_COMPLETE, Pending::Close { target, name, .. }) => {
+                if *target == Target::Statement {
+                    self.scope.close_prepared(name);
+                }
+                turn.to_client.extend_from_slice(frame.raw);
+            }
             (tag::PARAMETER_DESCRIPTION, Pending::Describe { shown: true, .. }) => {
                 turn.to_client.extend_from_slice(frame.raw);
                 done = false;
@@ -101,8 +111,10 @@ impl Session {
             }
             (tag::COMMAND_COMPLETE, Pending::Query(run)) => {
                 completed(run, frame.body);
+                let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
                 self.copying_in = false;
+                self.follow(&what, command, opaque, turn);
                 turn.to_client.extend_from_slice(frame.raw);
                 done = false;
             }
@@ -219,9 +231,32 @@ impl Session {
         turn.to_client.extend_from_slice(frame.raw);
         if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
             completed(&mut run, frame.body);
+            if frame.tag == tag::COMMAND_COMPLETE {
+                let what = Arc::clone(&run.what);
+                self.follow(&what, 0, run.opaque, turn);
+            }
             self.ended(now, *run, Outcome::Ok, turn);
         }
         self.settle_local(turn);
+    }
+
+    /// What changed for the session by a command that succeeded.
+    fn follow(&mut self, what: &Understood, command: usize, opaque: bool, turn: &mut Turn) {
+        self.setup.engine.scope_after(what, command, &mut self.scope);
+        if opaque {
+            self.scope.ran_opaque_code(self.setup.engine.catalog().epoch);
+        }
+        if what.renames(command) {
+            // SQL and the protocol share the names of prepared statements. What is on its way is not known yet.
+            let (scope, pending) = (&self.scope, &self.pending);
+            let on_its_way = |wanted: &str| {
+                pending.iter().any(|entry| matches!(entry, Pending::Parse { name, .. } if name == wanted))
+            };
+            self.prepared.retain(|name, _| name.is_empty() || on_its_way(name) || scope.prepared(name).is_some());
+        }
+        if opaque || what.redefines(command) {
+            turn.refresh = true;
+        }
     }
 
     /// The database begins to read COPY data. A Sync that was sent behind the command and before the end of the data
@@ -331,6 +366,7 @@ impl Session {
         self.status = status;
         self.copying_in = false;
         if status == Transaction::Idle {
+            self.scope.idle();
             // Portals live no longer than their transaction (manual, section "Extended Query").
             self.forget_portals();
         }
@@ -408,13 +444,16 @@ impl Session {
                 Err(WireError::Violation("client_encoding was changed"))
             }
             _ => {
+                if name == "search_path" {
+                    self.scope.search_path_is(value);
+                }
                 turn.to_client.extend_from_slice(frame.raw);
                 Ok(())
             }
         }
     }
 
-    fn redact(&self, what: Option<&crate::engine::Understood>, fields: &mut Vec<(u8, String)>) {
+    fn redact(&self, what: Option<&Understood>, fields: &mut Vec<(u8, String)>) {
         match self.setup.duty {
             Duty::Enforce => self.setup.engine.redact(what, fields),
             Duty::Watch => {}

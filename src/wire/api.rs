@@ -334,6 +334,10 @@ pub(crate) struct SessionOpened {
     pub(crate) protocol: String,
     /// The name of the database that connections are in.
     pub(crate) database: String,
+    /// The database role that statements run as.
+    pub(crate) role: String,
+    /// Schemas in which unqualified names are looked up, until the session says otherwise.
+    pub(crate) search_path: Vec<String>,
     pub(crate) labels: Labels,
     pub(crate) access: String,
     pub(crate) opened_at: String,

@@ -222,6 +222,11 @@ impl Frames {
         Self { kept: Vec::new(), streaming: 0, gathering: false, limit }
     }
 
+    /// Bytes that were not handed out.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Whether nothing of a message has been handed out whose rest is still to come.
     pub(crate) fn at_message_start(&self) -> bool {
         self.streaming == 0

@@ -1,8 +1,9 @@
-//! Refuses statements that drop or empty whole objects.
+//! Stops statements that drop or empty whole objects.
 
-use super::Rule;
-use crate::domain::{Action, Environment, Operation, Reason};
-use crate::engine::sql::Understood;
+use super::{Rule, refused};
+use crate::domain::{Action, Environment, IdentityKind, Reason};
+use crate::engine::resolve::Facts;
+use crate::engine::sql::fact::{Deed, Name, Object};
 
 pub(super) struct DestructiveDdl;
 
@@ -12,25 +13,47 @@ impl Rule for DestructiveDdl {
     }
 
     fn summary(&self) -> &'static str {
-        "DROP and TRUNCATE of tables, schemas, databases"
+        "DROP and TRUNCATE of tables, schemas, databases and columns; anything with CASCADE"
     }
 
-    fn default(&self, environment: Environment) -> Action {
-        match environment {
-            Environment::Production => Action::Deny,
-            Environment::Staging => Action::Hold,
-            Environment::Development => Action::Observe,
-        }
+    fn default(&self, environment: Environment, who: IdentityKind) -> Action {
+        refused(environment, who)
     }
 
-    fn check(&self, what: &Understood) -> Option<Reason> {
-        let drops = |operation: &Operation| matches!(operation, Operation::Drop | Operation::Truncate);
-        what.statement.operations.iter().any(drops).then(|| Reason {
-            rule: self.name(),
-            message: "this would destroy data that cannot be brought back".to_owned(),
-            detail: None,
-            hint: Some("rename the object first, or ask the owner of the database".to_owned()),
-            position: None,
+    fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
+        facts.deeds().find_map(|(deed, position)| {
+            let what = destroyed(facts, deed)?;
+            Some(
+                Reason::new(self.name(), format!("this would destroy {what}"))
+                    .detail("What is dropped or emptied can only come back from a backup.")
+                    .hint("rename it first and drop it later, or have the change approved as a migration")
+                    .at(position),
+            )
         })
+    }
+}
+
+/// What a deed destroys, when it is not the session's own.
+fn destroyed(facts: &Facts<'_>, deed: &Deed) -> Option<String> {
+    let lasting = |names: &[Name]| names.is_empty() || !names.iter().all(|name| facts.is_temporary(name));
+    match deed {
+        Deed::Truncate { relations } => lasting(relations).then(|| format!("all rows of {}", list(relations))),
+        Deed::DropPart { what, of } => (!facts.is_temporary(of)).then(|| format!("{what} of `{of}`")),
+        Deed::Drop { object, names, cascade } => {
+            let whole = matches!(
+                object,
+                Object::Table | Object::MaterializedView | Object::ForeignTable | Object::Schema | Object::Database
+            );
+            let others = if *cascade { " and everything that depends on it" } else { "" };
+            ((whole || *cascade) && lasting(names)).then(|| format!("{}{others}", list(names)))
+        }
+        _ => None,
+    }
+}
+
+fn list(names: &[Name]) -> String {
+    match names {
+        [] => "everything a role owns".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     }
 }

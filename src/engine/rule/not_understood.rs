@@ -1,8 +1,8 @@
 //! Refuses text that is not SQL as the server reads it: what cannot be read cannot be judged.
 
 use super::Rule;
-use crate::domain::{Action, Environment, Parse, Reason};
-use crate::engine::sql::Understood;
+use crate::domain::{Action, Environment, IdentityKind, Reason};
+use crate::engine::resolve::Facts;
 
 pub(super) struct NotUnderstood;
 
@@ -12,20 +12,19 @@ impl Rule for NotUnderstood {
     }
 
     fn summary(&self) -> &'static str {
-        "text that does not parse"
+        "text that cannot be read"
     }
 
-    fn default(&self, _: Environment) -> Action {
+    fn default(&self, _: Environment, _: IdentityKind) -> Action {
         Action::Deny
     }
 
-    fn check(&self, what: &Understood) -> Option<Reason> {
-        (what.statement.parse == Parse::Opaque).then(|| Reason {
-            rule: self.name(),
-            message: what.complaint.clone().unwrap_or_else(|| "this text is not understood".to_owned()),
-            detail: None,
-            hint: None,
-            position: None,
-        })
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
+        let complaint = facts.complaint?;
+        Some(Reason::new(self.name(), complaint).detail("A statement that cannot be read is not sent to the database."))
     }
 }

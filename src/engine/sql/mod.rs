@@ -1,35 +1,88 @@
 //! SQL text → what it does. One file per grammar; "not understood" is one of the answers.
+//!
+//! [`postgres`] reads a text with PostgreSQL's own parser, lays its tree out flat ([`tree`]) and says in our own words
+//! ([`fact`]) what each command does ([`statement`], [`definition`], [`query`], [`body`]) and what occurs anywhere in it
+//! ([`occurrence`]). The tree does not outlive that: what is kept is the facts.
 
+mod body;
+mod definition;
+pub(super) mod fact;
+mod kind;
+mod occurrence;
+mod path;
 mod postgres;
+mod query;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod token;
+mod tree;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use fact::Command;
+pub(super) use path::words as path_words;
+use tree::Tree;
+
+use super::decide::Memory;
 use crate::domain::Statement;
+
+/// Longest text that is parsed. What is longer cannot be judged in reasonable time and is not understood.
+const TEXT_MAX: usize = 1024 * 1024;
+
+/// Deepest parse tree that is read, as [`token::Tokens::depth_at_most`] bounds it: a chain of 1,000 operators or joins,
+/// 2,000 arms of a UNION, 200 sub-selects within one another.
+const DEPTH_MAX: usize = 2_000;
+
+/// Stack that reading a text of [`DEPTH_MAX`] needs, measured with the worst nesting found. Threads that call
+/// [`super::Engine::understand`] are started with this much; it is address space, touched only as far as it is needed.
+/// Without optimisation the decoder of the parser's answer takes fifteen times the stack.
+pub(crate) const STACK: usize = if cfg!(debug_assertions) { 128 << 20 } else { 8 << 20 };
 
 /// What is known about one text: a simple-query message (which may hold several commands) or one prepared statement.
 #[derive(Debug)]
 pub(crate) struct Understood {
-    /// The part that goes into records.
+    /// The part that goes into records, with names as written.
     pub(crate) statement: Arc<Statement>,
     /// The parser's complaint, when it did not understand.
     pub(crate) complaint: Option<String>,
     /// The commands, in order. Empty for an empty text.
     pub(crate) commands: Vec<Command>,
+    /// What was decided about it last.
+    pub(super) memory: Memory,
 }
 
 impl Understood {
     /// Whether the database will ask the client for COPY data.
     pub(crate) fn copies_in(&self) -> bool {
-        self.commands.iter().any(|command| command.node == "CopyStmt")
+        let asks = |act: &fact::Act| matches!(act.deed, fact::Deed::Insert { rows: fact::Rows::Client, .. });
+        self.commands.iter().any(|command| command.acts.iter().any(asks))
     }
-}
 
-/// One command of a text.
-#[derive(Debug)]
-pub(crate) struct Command {
-    /// The parse tree's node name, for example `SelectStmt`.
-    pub(crate) node: &'static str,
+    /// Whether names of prepared statements may stand for something else after command number `command`.
+    pub(crate) fn renames(&self, command: usize) -> bool {
+        let changes = |act: &fact::Act| {
+            matches!(act.deed, fact::Deed::Deallocate { .. } | fact::Deed::Discard(_) | fact::Deed::Prepare { .. })
+        };
+        self.commands.get(command).is_some_and(|command| command.acts.iter().any(changes))
+    }
+
+    /// Whether the schema may be another one after command number `command`.
+    pub(crate) fn redefines(&self, command: usize) -> bool {
+        let changes = |act: &fact::Act| {
+            matches!(
+                act.deed,
+                fact::Deed::Define { .. }
+                    | fact::Deed::Drop { .. }
+                    | fact::Deed::DropPart { .. }
+                    | fact::Deed::Code { .. }
+                    | fact::Deed::Block { .. }
+                    | fact::Deed::Procedure
+            )
+        };
+        self.commands.get(command).is_some_and(|command| command.acts.iter().any(changes))
+    }
 }
 
 /// Longest text that is looked up in the cache; a longer one is understood anew each time.
@@ -49,15 +102,20 @@ impl Texts {
         if text.len() > CACHED_TEXT_MAX {
             return Arc::new(postgres::understand(text));
         }
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = cache.get(text) {
+        if let Some(known) = self.lock().get(text) {
             return Arc::clone(known);
         }
+        // Understood outside the lock: another connection's statement does not wait for this one.
         let fresh = Arc::new(postgres::understand(text));
+        let mut cache = self.lock();
         if cache.len() >= CACHED_TEXTS_MAX {
             cache.clear();
         }
         cache.insert(text.into(), Arc::clone(&fresh));
         fresh
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<[u8]>, Arc<Understood>>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Check<'a> {
             purposes,
             access,
             operators: file.operators,
-            rules: file.rules,
+            policy: file.policy,
             masks: file.masks,
         })
     }

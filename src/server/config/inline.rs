@@ -16,6 +16,7 @@ use super::{
     TlsIdentity, User, Who,
 };
 use crate::domain::{Access, BadName, Labels, ResourceName};
+use crate::engine::PolicySource;
 use crate::server::nearest::nearest;
 
 /// Why an argument was refused. Never repeats a URL, which may hold a password.
@@ -69,7 +70,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         purposes: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
         operators: vec!["security".to_owned()],
-        rules: serde_yaml::Value::Null,
+        policy: PolicySource::default(),
         masks: serde_yaml::Value::Null,
     }
 }

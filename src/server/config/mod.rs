@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::domain::{Access, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName, Secret};
+use crate::engine::PolicySource;
 use crate::identity::claims::ClaimRules;
 pub(crate) use crate::runtime::pump::Durability;
 use crate::runtime::tls::{CertifiedPem, Trust};
@@ -42,8 +43,8 @@ pub(crate) struct Config {
     pub(crate) access: Vec<AccessRule>,
     /// Groups whose members see and end everybody's sessions.
     pub(crate) operators: Vec<String>,
-    /// Guardrail rules, for the engine to read.
-    pub(crate) rules: serde_yaml::Value,
+    /// What differs from the built-in guardrails.
+    pub(crate) policy: PolicySource,
     /// Masks, for the engine to read.
     pub(crate) masks: serde_yaml::Value,
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::secret::SecretSource;
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use crate::domain::{PurposeId, ResourceName};
+use crate::engine::PolicySource;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +27,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) operators: Vec<String>,
     #[serde(default)]
-    pub(super) rules: serde_yaml::Value,
+    pub(super) policy: PolicySource,
     #[serde(default)]
     pub(super) masks: serde_yaml::Value,
     #[serde(default)]

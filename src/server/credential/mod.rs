@@ -28,6 +28,15 @@ pub(crate) struct Lease {
     /// Role name in the database.
     pub(crate) role: String,
     pub(crate) password: Option<Secret<String>>,
+    /// The role that its sessions act as from the start, where that is another one.
+    pub(crate) acts_as: Option<String>,
+}
+
+impl Lease {
+    /// `current_user` of its sessions.
+    pub(crate) fn acts_as(&self) -> &str {
+        self.acts_as.as_deref().unwrap_or(&self.role)
+    }
 }
 
 /// What an end of a lease did, step by step.

@@ -63,7 +63,14 @@ async fn mint(resource: &Resource, request: Request) -> Result<Lease, Failure> {
     let verifier = postgres::verifier(password.expose().as_bytes(), &random::bytes::<16>()?, ITERATIONS);
     let sql = mint_sql(&role, &verifier.to_postgres(), resource, &request, resource.broker().major_version().await?);
     resource.broker().rows(&sql).await?;
-    Ok(Lease { role, password: Some(Secret::new(password.expose().clone())) })
+    let acts_as = acts_as(resource, request.access).cloned();
+    Ok(Lease { role, password: Some(Secret::new(password.expose().clone())), acts_as })
+}
+
+/// The group that write sessions act as, so that what they create belongs to it. Predefined roles own nothing.
+fn acts_as(resource: &Resource, access: Access) -> Option<&String> {
+    let mut groups = resource.roles.owner.iter().chain(&resource.roles.write);
+    groups.find(|group| !group.starts_with("pg_")).filter(|_| access == Access::Write)
 }
 
 /// The statements that make a role: one text, so one implicit transaction. A lost commit is a failed login, never an
@@ -95,10 +102,8 @@ fn mint_sql(role: &str, verifier: &str, resource: &Resource, request: &Request, 
     match request.access {
         // Comfort, not a wall: a session can undo it. The wall is that the group may not write.
         Access::Read => sql.push_str(&format!(" ALTER ROLE {quoted_role} SET default_transaction_read_only = on;")),
-        // What the session creates belongs to the group, so that the role can be dropped. Predefined roles own nothing.
         Access::Write => {
-            let owner = resource.roles.owner.as_ref().or_else(|| groups.iter().find(|group| !group.starts_with("pg_")));
-            if let Some(owner) = owner {
+            if let Some(owner) = acts_as(resource, request.access) {
                 if !groups.contains(owner) {
                     sql.push_str(&format!(" GRANT {} TO {quoted_role};", quoted(owner)));
                 }

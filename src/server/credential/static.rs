@@ -33,7 +33,7 @@ impl CredentialSource for Static {
 
     fn mint<'a>(&'a self, resource: &'a Resource, _: Request) -> Boxed<'a, Result<Lease, Failure>> {
         let login = resource.broker().login();
-        Box::pin(async move { Ok(Lease { role: login.user.clone(), password: login.password.clone() }) })
+        Box::pin(async move { Ok(Lease { role: login.user.clone(), password: login.password.clone(), acts_as: None }) })
     }
 
     fn revoke<'a>(&'a self, _: &'a Resource, _: &'a str) -> Boxed<'a, Result<Revoked, Failure>> {

@@ -1,0 +1,109 @@
+//! Lets a read grant run only what is proved to read.
+
+use super::Rule;
+use crate::domain::{Access, Action, Environment, IdentityKind, Reason};
+use crate::engine::builtin::Class;
+use crate::engine::policy::nearest;
+use crate::engine::resolve::{Callee, Facts, Found, HiddenFunction};
+use crate::engine::sql::fact::{Deed, Transaction};
+
+pub(super) struct ReadOnly;
+
+impl Rule for ReadOnly {
+    fn name(&self) -> &'static str {
+        "read_only"
+    }
+
+    fn summary(&self) -> &'static str {
+        "anything but reads under a grant to read"
+    }
+
+    fn default(&self, _: Environment, _: IdentityKind) -> Action {
+        Action::Deny
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
+        if facts.access == Access::Write {
+            return None;
+        }
+        let told = |message: String, position| {
+            Reason::new(self.name(), message)
+                .detail("This access is for reading, and only what is known to read is let through.")
+                .hint("ask for access to write, or have the function reviewed")
+                .at(position)
+        };
+        let deed = facts.deeds().find_map(|(deed, position)| Some(told(effect(deed)?.to_owned(), position)));
+        let call = || {
+            facts.calls.iter().find_map(|called| {
+                let reads = match called.callee {
+                    Callee::BuiltIn(class) => is_read(class),
+                    Callee::Reviewed => true,
+                    Callee::Opaque(_) => false,
+                };
+                (!reads).then(|| told(format!("`{}` is not known to only read", called.call.name), called.position))
+            })
+        };
+        let hidden = || {
+            facts.hidden.iter().find_map(|hidden| match hidden.function {
+                HiddenFunction::Catalog(_) | HiddenFunction::BuiltIn(_) | HiddenFunction::Unknown => {
+                    Some(told(format!("{} is not known to only read", hidden.behind), hidden.position))
+                }
+            })
+        };
+        let name =
+            || facts.unknown_names.first().map(|(name, position)| told(format!("`{name}` is not known"), *position));
+        let strange =
+            || facts.strange().next().map(|(_, position)| told("part of this is not known".to_owned(), position));
+        let missing = || {
+            let used = facts.relations.iter().find(|used| matches!(used.found, Found::Missing))?;
+            let reason = told(format!("`{}` is not known", used.used.name), used.position);
+            let known = facts.catalog.relations().map(|relation| relation.name.as_str());
+            Some(match nearest(&used.used.name.name, known) {
+                Some(near) => reason.hint(format!("did you mean `{near}`?")),
+                None => reason.hint("check the name; a relation made just now is known in a moment"),
+            })
+        };
+        deed.or_else(call).or_else(hidden).or_else(name).or_else(strange).or_else(missing)
+    }
+}
+
+/// What a deed does besides reading.
+fn effect(deed: &Deed) -> Option<&'static str> {
+    match deed {
+        Deed::Read { locks: false, .. } | Deed::Export { .. } | Deed::Explain { .. } | Deed::Show => None,
+        Deed::Set(_) | Deed::ResetAll | Deed::Discard(_) | Deed::Listen => None,
+        Deed::Prepare { .. } | Deed::Execute { .. } | Deed::Deallocate { .. } => None,
+        Deed::Declare { .. } | Deed::Fetch { .. } | Deed::Close { .. } => None,
+        Deed::Transaction(Transaction::Begin { read_only: Some(false) }) => {
+            Some("this asks for a transaction that writes")
+        }
+        Deed::Transaction(Transaction::TwoPhase) => Some("this leaves a transaction behind"),
+        Deed::Transaction(_) => None,
+        Deed::Read { locks: true, .. } | Deed::Lock { .. } => Some("this locks rows or tables"),
+        Deed::Insert { .. } => Some("this inserts rows"),
+        Deed::Change(_) | Deed::Truncate { .. } => Some("this changes rows"),
+        Deed::Drop { .. } | Deed::DropPart { .. } | Deed::Define { .. } => Some("this changes the schema"),
+        Deed::Code { .. } => Some("this changes code"),
+        Deed::Privilege { .. } | Deed::Owner { .. } | Deed::Role { .. } => Some("this changes rights"),
+        Deed::Outside { .. } => Some("this reaches outside the database"),
+        Deed::Maintain { .. } => Some("this is maintenance"),
+        Deed::Block { .. } | Deed::Procedure => Some("this runs code"),
+        Deed::Notify => Some("this sends a notification"),
+    }
+}
+
+fn is_read(class: Class) -> bool {
+    match class {
+        Class::Read | Class::Setting | Class::Exports | Class::Sleep | Class::Lock => true,
+        Class::Sequence
+        | Class::SequenceReset
+        | Class::Notify
+        | Class::Maintenance
+        | Class::RunsText
+        | Class::Outside => false,
+    }
+}

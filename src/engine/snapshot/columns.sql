@@ -1,0 +1,10 @@
+SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
+  SELECT a.attrelid::bigint AS relation, a.attnum AS attribute, a.attname AS name, a.atttypid::bigint AS type,
+    a.attnotnull AS not_null,
+    a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS counted
+  FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+  ORDER BY a.attrelid, a.attnum) q

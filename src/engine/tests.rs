@@ -1,0 +1,195 @@
+//! The engine's answers, as data: the guardrail corpus and our own cases.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::domain::{Access, Digest, Environment, Identity, IdentityKind, Labels, Limits, Method, SessionId, Verdict};
+
+/// The catalog of `fixture.sql`, as `tests/vectors/guardrails/refresh` reads it from a real PostgreSQL.
+const CATALOG: &str = include_str!("../../tests/vectors/guardrails/catalog.json");
+const CORPUS: &str = include_str!("../../tests/vectors/guardrails/statements.jsonl");
+
+/// What `corpora/README.md` assumes: `billing` is financial, two functions are reviewed.
+const POLICY: &str = "\
+tags:
+  - relation: billing.*
+    tags: [financial]
+reviewed_functions:
+  - {function: 'public.full_name(text, text)', body: 54365cc49572f0ce2381f555df2220d6cd7447a4e0e6fec2824a5279c33e337b}
+  - {function: 'public.order_total(integer)', body: cea0c99455661806bf4a95f024250ca086fea60142f714e0d54e25152efa3f06}
+";
+
+fn engine(environment: Environment) -> Engine {
+    let snapshot: Snapshot = serde_json::from_str(CATALOG).unwrap();
+    let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
+    Engine::new(Arc::new(Policy::parse(POLICY, environment).unwrap()), Arc::new(catalog), None)
+}
+
+fn grant(access: Access, kind: IdentityKind) -> Grant {
+    Grant {
+        session: SessionId::new(Timestamp::default(), [0; 10]),
+        identity: Identity {
+            issuer: "https://issuer.invalid".to_owned(),
+            subject: "1".to_owned(),
+            name: "alice".to_owned(),
+            email: None,
+            groups: Vec::new(),
+            kind,
+            actors: Vec::new(),
+            method: Method::IdToken,
+            proved_at: Timestamp::default(),
+        },
+        resource: "prod-db".parse().unwrap(),
+        labels: Labels::new(),
+        purpose: None,
+        access,
+        limits: Limits { connections_max: 1, rows_max: None },
+        opened_at: Timestamp::default(),
+        expires_at: Timestamp::from_seconds(1),
+        policy: Digest([0; 32]),
+    }
+}
+
+/// One connection, and what it was told.
+struct Session {
+    engine: Arc<Engine>,
+    grant: Grant,
+    scope: Scope,
+}
+
+impl Session {
+    fn new(engine: &Arc<Engine>, grant: Grant) -> Self {
+        let path = ["$user".to_owned(), "public".to_owned()];
+        Self { engine: Arc::clone(engine), grant, scope: Scope::new("gv_rw", &path) }
+    }
+
+    fn decide(&self, text: &[u8]) -> (Verdict, String) {
+        let what = self.engine.understand(text);
+        match self.engine.decide(Timestamp::default(), &self.grant, &what, &self.scope) {
+            Decision::Allow(_) => (Verdict::Allow, String::new()),
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                let Reason { rule, message, detail, .. } = refusal.reason;
+                (refusal.verdict, format!("{rule}: {message} ({})", detail.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Sends a text. What is allowed succeeds; what is held is approved and succeeds; what is denied does not happen.
+    fn send(&mut self, text: &[u8]) -> (Verdict, String) {
+        let answer = self.decide(text);
+        if answer.0 != Verdict::Deny {
+            let what = self.engine.understand(text);
+            for command in 0..what.commands.len() {
+                self.engine.scope_after(&what, command, &mut self.scope);
+            }
+        }
+        answer
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "allow",
+        Verdict::Hold => "approve",
+        Verdict::Deny => "block",
+    }
+}
+
+/// A case of the corpus.
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    category: String,
+    sql: Vec<String>,
+    expected: String,
+    accept: Vec<String>,
+    decisions: Option<Vec<String>>,
+    layer: String,
+}
+
+/// The layers that need the database itself: how many rows there really are.
+const LIVE_LAYERS: [&str; 2] = ["rowcap", "estimate"];
+
+#[test]
+fn guardrail_corpus() {
+    let engine = Arc::new(engine(Environment::Production));
+    let mut misses = Vec::new();
+    let mut tally: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    let mut live = (0, 0);
+    for line in CORPUS.lines() {
+        let case: Case = serde_json::from_str(line).unwrap();
+        let mut session = Session::new(&engine, grant(Access::Write, IdentityKind::Person));
+        let answers: Vec<_> = case.sql.iter().map(|text| session.send(text.as_bytes())).collect();
+        let strictest = answers.iter().map(|(verdict, _)| *verdict).max().unwrap_or(Verdict::Allow);
+        let good = case.accept.iter().any(|accepted| accepted == word(strictest));
+        if LIVE_LAYERS.contains(&case.layer.as_str()) {
+            live.0 += u32::from(good);
+            live.1 += 1;
+            continue;
+        }
+        let per_statement = case.decisions.as_ref().is_none_or(|decisions| {
+            let pairs = decisions.iter().zip(&answers);
+            pairs.into_iter().all(|(expected, (verdict, _))| {
+                expected == word(*verdict) || (expected != "allow" && case.accept.iter().any(|a| a == word(*verdict)))
+            })
+        });
+        let entry = tally.entry(case.category.clone()).or_default();
+        entry.1 += 1;
+        if good && per_statement {
+            entry.0 += 1;
+        } else {
+            misses.push(format!(
+                "{} expected {} {:?}: {answers:?}\n    {:?}",
+                case.id, case.expected, case.accept, case.sql
+            ));
+        }
+    }
+    let (good, all) = tally.values().fold((0, 0), |(good, all), (g, a)| (good + g, all + a));
+    for (category, (good, all)) in &tally {
+        println!("{category:24} {good:3} / {all}");
+    }
+    println!("decided from the text    {good:3} / {all}");
+    println!("of those that need the database, already stopped or rightly let through: {} / {}", live.0, live.1);
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
+}
+
+/// Our own cases; see the file for its form.
+const CASES: &str = include_str!("../../tests/vectors/guardrails/cases.txt");
+
+#[test]
+fn own_cases() {
+    let mut engine_of_section = Arc::new(engine(Environment::Production));
+    let mut grant_of_section = grant(Access::Write, IdentityKind::Person);
+    let mut wrong = Vec::new();
+    let mut cases = 0;
+    for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(section) = line.strip_prefix('[') {
+            let words: Vec<_> = section.trim_end_matches(']').split(' ').collect();
+            let environment = match words[0] {
+                "prod" => Environment::Production,
+                "staging" => Environment::Staging,
+                "dev" => Environment::Development,
+                other => panic!("{other}"),
+            };
+            let kind = if words[1] == "agent" { IdentityKind::Agent } else { IdentityKind::Person };
+            let access = if words[2] == "read" { Access::Read } else { Access::Write };
+            engine_of_section = Arc::new(engine(environment));
+            grant_of_section = grant(access, kind);
+            continue;
+        }
+        let (expected, texts) = line.split_once(" | ").unwrap();
+        let mut session = Session::new(&engine_of_section, grant_of_section.clone());
+        let answers: Vec<_> = texts.split(" ;; ").map(|text| session.send(text.as_bytes())).collect();
+        let (verdict, why) = answers.iter().max_by_key(|(verdict, _)| *verdict).unwrap();
+        let rule = why.split(':').next().filter(|rule| !rule.is_empty()).unwrap_or("-");
+        cases += 1;
+        if format!("{} {rule}", verdict.word()) != expected {
+            wrong.push(format!("{line}\n    {} {why}", verdict.word()));
+        }
+    }
+    println!("{} of {cases} own cases", cases - wrong.len());
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

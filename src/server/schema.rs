@@ -1,0 +1,104 @@
+//! A resource's schema, read from the database and kept fresh: what both ends' engines resolve names against.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{info, warn};
+
+use super::live::LiveSessions;
+use super::resource::Resource;
+use crate::domain::{Failure, Kind};
+use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
+use crate::engine::{Catalog, Classification, Snapshot};
+
+/// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
+const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
+     WHERE name = 'search_path'";
+
+/// One reading of a schema.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) catalog: Arc<Catalog>,
+    /// The default search path.
+    pub(crate) search_path: Vec<String>,
+}
+
+/// The schema of one resource.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    resource: Arc<Resource>,
+    sessions: Arc<LiveSessions>,
+    current: Mutex<Option<Arc<Reading>>>,
+    /// Held while the schema is read, with the fingerprint of the last reading: one reading at a time.
+    reading: tokio::sync::Mutex<Option<String>>,
+}
+
+impl Schema {
+    pub(crate) fn new(resource: Arc<Resource>, sessions: Arc<LiveSessions>) -> Self {
+        Self { resource, sessions, current: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    pub(crate) fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// The schema as it is now: looked at, and read anew if it has changed. Cancel safe.
+    pub(crate) async fn refreshed(&self) -> Result<Arc<Reading>, Failure> {
+        let mut last = self.reading.lock().await;
+        let broker = self.resource.broker();
+        let fingerprint = broker.rows(FINGERPRINT).await?.first().and_then(|row| row.text(0)).map(str::to_owned);
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(reading) = known.clone().filter(|_| fingerprint.is_some() && *last == fingerprint) {
+            return Ok(reading);
+        }
+        let epoch = known.map_or(0, |reading| reading.snapshot.epoch) + 1;
+        let reading = Arc::new(self.read(epoch).await?);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&reading));
+        *last = fingerprint;
+        info!(resource = %self.resource.name, epoch, relations = reading.snapshot.relations.len(), "schema read");
+        for live in self.sessions.all() {
+            if live.grant.resource == self.resource.name {
+                live.engine.replace_catalog(Arc::clone(&reading.catalog));
+            }
+        }
+        Ok(reading)
+    }
+
+    /// The last reading; the first when there is none.
+    pub(crate) async fn current(&self) -> Result<Arc<Reading>, Failure> {
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(reading) => Ok(reading),
+            None => self.refreshed().await,
+        }
+    }
+
+    async fn read(&self, epoch: u64) -> Result<Reading, Failure> {
+        let broker = self.resource.broker();
+        let text =
+            |rows: Vec<crate::runtime::database::Row>| rows.first().and_then(|row| row.text(0)).map(str::to_owned);
+        let search_path = text(broker.rows(SEARCH_PATH).await?)
+            .and_then(|json| serde_json::from_str::<Vec<String>>(&json).ok())
+            .unwrap_or_default()
+            .iter()
+            .map(|word| word.trim_matches('"').to_owned())
+            .collect();
+        let mut answers: HashMap<&str, String> = HashMap::new();
+        for query in QUERIES {
+            // One text, one answer: the path is set for this question whatever connection it goes over.
+            match broker.ask(&format!("{PREPARE}; {}", query.sql)).await {
+                Ok(rows) => answers.extend(text(rows).map(|answer| (query.list, answer))),
+                // What the broker may not see, the engine does not know, and what it does not know it does not allow.
+                Err(error) => warn!(resource = %self.resource.name, list = query.list, error = %error, "not readable"),
+            }
+        }
+        let snapshot = Snapshot::read(epoch, &self.resource.database, &answers).map_err(|error| {
+            Failure::new(Kind::Database, format!("the schema of `{}` cannot be read", self.resource.name))
+                .detail(format!("{error}."))
+                .hint("tell whoever runs the gateway")
+        })?;
+        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, Classification::default()));
+        Ok(Reading { snapshot, catalog, search_path })
+    }
+}
