@@ -5,20 +5,23 @@
 #   ./install.sh --demo          the same, then run `gov demo`: the main job on a private PostgreSQL
 #   ./install.sh --prefix DIR    install below DIR (default: /usr/local as root, ~/.local otherwise)
 #   ./install.sh --uninstall     remove what was installed
+#   ./install.sh --prepare [PACKAGE…]
+#                                install what building takes and these packages of the distribution, nothing else
 #
 # What is missing on a Debian-like machine is installed with apt-get, after saying so. Nothing else of the system is
 # changed: no shell start-up file is edited, no service is started or enabled.
 set -eu
 
 cd "$(dirname "$0")"
-demo=no action=install prefix=
+demo=no action=install prefix= missing=
 while [ $# -gt 0 ]; do
   case $1 in
     --demo) demo=yes ;;
     --prefix) prefix=${2:?--prefix needs a folder}; shift ;;
     --prefix=*) prefix=${1#--prefix=} ;;
     --uninstall) action=uninstall ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --prepare) action=prepare; shift; missing=${*:+ $*}; break ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "error: unknown option \`$1\`" >&2; echo "hint: run ./install.sh --help" >&2; exit 2 ;;
   esac
   shift
@@ -41,7 +44,6 @@ if [ "$action" = uninstall ]; then
 fi
 
 # --- what building takes -------------------------------------------------------------------------------------------
-missing=
 need() { missing="$missing $1"; }
 
 command -v cargo >/dev/null 2>&1 || fail "Rust is not installed" "install it from https://rustup.rs, then run this again"
@@ -66,7 +68,16 @@ if [ -n "$missing" ]; then
     as_root=sudo
   fi
   say "Installing with apt-get:$missing"
-  $as_root apt-get update -qq
+  # A mirror that does not answer at once often does a moment later.
+  persist() {
+    for pause in 2 10 30; do
+      "$@" && return
+      say "that failed; trying again in $pause s"
+      sleep "$pause"
+    done
+    "$@"
+  }
+  persist $as_root apt-get update -qq
   case $missing in
     *libclang*)
       # The newest libclang this distribution has; its package names carry the version.
@@ -85,8 +96,9 @@ if [ -n "$missing" ]; then
     esac
   fi
   # shellcheck disable=SC2086 # the names are meant to be split
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  persist $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
+if [ "$action" = prepare ]; then exit 0; fi
 
 # --- build ---------------------------------------------------------------------------------------------------------
 target=${CARGO_TARGET_DIR:-target}
