@@ -40,6 +40,9 @@ _gov() {
             gov,man)
                 cmd="gov__subcmd__man"
                 ;;
+            gov,run)
+                cmd="gov__subcmd__run"
+                ;;
             gov,server)
                 cmd="gov__subcmd__server"
                 ;;
@@ -62,7 +65,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls connect exec session server demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls connect exec run session server demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -285,6 +288,40 @@ _gov() {
             fi
             case "${prev}" in
                 --all)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__run)
+            opts="-h --resource --write --purpose --ref --ttl --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --purpose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

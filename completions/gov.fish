@@ -36,6 +36,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "status" -d 'Show who is log
 complete -c gov -n "__fish_gov_needs_command" -f -a "ls" -d 'List the databases you may use'
 complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local endpoint to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
+complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with a governed database in reach'
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
@@ -99,6 +100,16 @@ complete -c gov -n "__fish_gov_using_subcommand exec" -l write -d 'Ask for write
 complete -c gov -n "__fish_gov_using_subcommand exec" -s 1 -l single-transaction -d 'Run everything in one transaction: all of it, or nothing'
 complete -c gov -n "__fish_gov_using_subcommand exec" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand run" -l resource -d 'The database, as `gov ls` names it' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand run" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand run" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

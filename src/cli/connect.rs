@@ -6,17 +6,17 @@ use std::process::Stdio;
 use clap::{ArgMatches, Args, ValueEnum};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command as Process};
+use tokio::process::Command as Process;
 
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::{Command, parse, run_async};
+use super::wish::WishArguments;
+use super::{Command, parse, run_async, wrapped};
 use crate::client::endpoint::{Bound, Local, Port};
 use crate::client::gateway::Gateway;
-use crate::client::proxy::Endpoint;
-use crate::client::session::{Held, Keeper, Wish};
-use crate::domain::{Access, Duration, Failure, Kind, Purpose, ResourceName, parse_duration, print_duration};
-use crate::runtime::{env, log, shutdown};
+use crate::client::session::{Held, Keeper};
+use crate::domain::{Duration, Failure, Kind, ResourceName, print_duration};
+use crate::runtime::{log, shutdown};
 
 pub(super) struct Connect;
 
@@ -41,46 +41,6 @@ struct Arguments {
     /// The process in the background, once it is there
     #[arg(long, hide = true)]
     detached: bool,
-}
-
-// What a session is asked for, the same for every command that opens one. Not a doc comment: clap would make it the
-// command's help.
-#[derive(Args)]
-pub(super) struct WishArguments {
-    /// Ask for write access; without it the session can only read
-    #[arg(long)]
-    write: bool,
-    /// Why: one of the purposes `gov ls` shows
-    #[arg(long, value_name = "PURPOSE")]
-    purpose: Option<String>,
-    /// What the purpose refers to, for example a ticket
-    #[arg(long = "ref", value_name = "REFERENCE", requires = "purpose")]
-    reference: Option<String>,
-    /// End the session after this long, for example 30m or 1h
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    ttl: Option<Duration>,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a number and a unit: 90s, 30m, 1h".to_owned())
-}
-
-impl WishArguments {
-    pub(super) fn wish(&self, resource: &ResourceName) -> Result<Wish, Failure> {
-        let purpose = match &self.purpose {
-            None => None,
-            Some(id) => Some(Purpose {
-                id: id.parse().map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?,
-                reference: self.reference.clone(),
-            }),
-        };
-        Ok(Wish {
-            resource: resource.clone(),
-            access: if self.write { Access::Write } else { Access::Read },
-            purpose,
-            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
-        })
-    }
 }
 
 /// Forms of telling how to connect.
@@ -142,43 +102,27 @@ impl Command for Connect {
 
 async fn connect(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let wish = arguments.wish.wish(&arguments.resource)?;
+    if !arguments.command.is_empty() {
+        return wrapped::run(wish, arguments.port, &arguments.command, output).await;
+    }
     // Before anything is announced: whoever waits for the announcement may end us right after it.
     let mut signalled = std::pin::pin!(shutdown::signalled());
     let gateway = Gateway::open().await?;
-    let port = match (arguments.port, arguments.command.is_empty()) {
-        (Some(port), _) => Port::Given(port),
-        (None, true) => Port::Stable,
-        (None, false) => Port::Any,
-    };
+    let port = arguments.port.map_or(Port::Stable, Port::Given);
     let bound = Bound::open(&gateway.server.origin(), &arguments.resource, port).await?;
     let keeper = Keeper::open(gateway, wish).await?;
     let held = keeper.current().await;
     let (local, endpoint) = bound.serve(&held.database, keeper)?;
     let ended = async {
-        if arguments.command.is_empty() {
-            announce(arguments.print, arguments.detached, &local, &held, output)?;
-            tokio::select! {
-                signal = &mut signalled => signal.map(|()| Exit::Done),
-                () = over(endpoint.dialer(), arguments.detached, output) => Ok(Exit::Done),
-            }
-        } else {
-            let mut child = start(&arguments.command, &local)?;
-            // The terminal sends Ctrl-C to both; what it means is the child's business.
-            let exit = loop {
-                tokio::select! {
-                    status = child.wait() => break status,
-                    _ = shutdown::signalled() => {}
-                }
-            };
-            let status = exit.map_err(|error| {
-                Failure::new(Kind::Internal, "the command could not be waited for").detail(format!("{error}."))
-            })?;
-            Ok(Exit::Wrapped(u8::try_from(status.code().unwrap_or(128)).unwrap_or(1)))
+        announce(arguments.print, arguments.detached, &local, &held, output)?;
+        tokio::select! {
+            signal = &mut signalled => signal.map(|_| Exit::Done),
+            () = over(endpoint.dialer(), arguments.detached, output) => Ok(Exit::Done),
         }
     };
     let ended = ended.await;
     local.close();
-    finish(&endpoint, output).await;
+    wrapped::finish(&endpoint, output).await;
     ended
 }
 
@@ -195,13 +139,6 @@ async fn over(keeper: &Keeper, detached: bool, output: &Output) {
     }
     output.say("The session has expired. Connections are told so; end this with Ctrl-C and connect again.");
     std::future::pending().await
-}
-
-/// Ends the session; a gateway that cannot be reached ends it when its time is over.
-async fn finish(endpoint: &Endpoint<Keeper>, output: &Output) {
-    if let Err(failure) = endpoint.dialer().end().await {
-        output.warn(format!("the session could not be ended at the gateway: {}", failure.message));
-    }
 }
 
 fn announce(
@@ -232,7 +169,7 @@ fn announce(
         Some(Form::Url) => output.line(local.url()),
         Some(Form::Jdbc) => output.line(local.jdbc_url()),
         Some(Form::Env) => {
-            for (name, value) in variables(local)? {
+            for (name, value) in wrapped::variables(local)? {
                 output.line(format!("export {name}={}", shell_quoted(&value)));
             }
             output.line(format!("export PGPASSWORD={}", shell_quoted(local.password.expose())));
@@ -313,34 +250,6 @@ async fn detach(output: &mut Output) -> Result<Exit, Failure> {
     }
     let status = child.wait().await.map_err(broken)?;
     Ok(Exit::Wrapped(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
-}
-
-/// What a wrapped command finds in its environment. No secret: the socket needs none, and for TCP there is a file.
-fn variables(local: &Local) -> Result<Vec<(&'static str, String)>, Failure> {
-    Ok(vec![
-        ("PGHOST", local.socket_folder.display().to_string()),
-        ("PGPORT", local.address.port().to_string()),
-        ("PGUSER", local.user.clone()),
-        ("PGDATABASE", local.database.clone()),
-        ("PGPASSFILE", local.write_pass_file()?.display().to_string()),
-        ("DATABASE_URL", local.socket_url()),
-    ])
-}
-
-fn start(command: &[OsString], local: &Local) -> Result<Child, Failure> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Err(Failure::new(Kind::Usage, "there is no command behind `--`"));
-    };
-    let mut process = Process::new(program);
-    process.args(arguments).env_clear();
-    // What the caller's environment says about PostgreSQL is about another database.
-    process.envs(env::all().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"PG") && name != "DATABASE_URL"));
-    process.envs(variables(local)?);
-    process.spawn().map_err(|error| {
-        Failure::new(Kind::Usage, format!("`{}` cannot be run", program.to_string_lossy()))
-            .detail(format!("{error}."))
-            .hint("is it installed, and on the PATH?")
-    })
 }
 
 /// A word that any POSIX shell reads as it is.

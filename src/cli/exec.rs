@@ -9,11 +9,11 @@ use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::UnixStream;
 
-use super::connect::WishArguments;
 use super::exit::Exit;
 use super::output::{self, Output};
 use super::result::{Format, Printer};
 use super::variables::{self, Prepared};
+use super::wish::WishArguments;
 use super::{Command, parse, run_async};
 use crate::client::gateway::Gateway;
 use crate::client::proxy::{Door, Endpoint};
@@ -145,7 +145,7 @@ async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Outpu
     let ran = tokio::select! {
         ran = run(&endpoint, database, arguments, statements, output) => ran.map(|()| Exit::Done),
         // Ending the session ends what runs in the database.
-        signal = shutdown::signalled() => signal.map(|()| Exit::Wrapped(INTERRUPTED)),
+        signal = shutdown::signalled() => signal.map(|_| Exit::Wrapped(INTERRUPTED)),
     };
     if let Err(failure) = endpoint.dialer().end().await {
         output.warn(format!("the session could not be ended at the gateway: {}", failure.message));

@@ -11,10 +11,13 @@ mod ls;
 mod man;
 mod output;
 mod result;
+mod run;
 mod server;
 mod session;
 mod status;
 mod variables;
+mod wish;
+mod wrapped;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,6 +48,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &ls::Ls,
     &connect::Connect,
     &exec::Exec,
+    &run::Run,
     &session::Session,
     &server::Server,
     &demo::Demo,

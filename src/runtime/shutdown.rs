@@ -37,14 +37,22 @@ impl Ending {
     }
 }
 
+/// What asked this process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: a polite request.
+    Terminate,
+}
+
 /// Waits for Ctrl-C or a polite request to end (SIGINT, SIGTERM). Cancel safe.
-pub(crate) async fn signalled() -> Result<(), Failure> {
+pub(crate) async fn signalled() -> Result<Signal, Failure> {
     let broken = |error| Failure::new(Kind::Internal, "signals cannot be received").cause(error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(tokio::select! {
+        _ = interrupt.recv() => Signal::Interrupt,
+        _ = terminate.recv() => Signal::Terminate,
+    })
 }
