@@ -68,11 +68,34 @@ impl Session {
 
     fn decide(&self, text: &[u8]) -> (Verdict, String) {
         let what = self.engine.understand(text);
-        match self.engine.decide(Timestamp::default(), &self.grant, &what, &self.scope) {
+        let decision = self.engine.decide(Timestamp::default(), &self.grant, &what, &self.scope);
+        self.foresees(text, &decision);
+        match decision {
             Decision::Allow(_) => (Verdict::Allow, String::new()),
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
                 let Reason { rule, message, detail, .. } = refusal.reason;
                 (refusal.verdict, format!("{rule}: {message} ({})", detail.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The other end, with an engine of its own and the same policy and catalog, must say the same. Only what rests on
+    /// a name that the catalog does not have is left to the end that may have a newer one.
+    fn foresees(&self, text: &[u8], decision: &Decision) {
+        let bytes = self.engine.policy().canonical();
+        let policy = Policy::from_canonical(&bytes).unwrap();
+        let client = Engine::new(Arc::new(policy), self.engine.catalog(), None);
+        let foreseen = client.foresee(Timestamp::default(), &self.grant, &client.understand(text), &self.scope);
+        match (decision, foreseen) {
+            (Decision::Allow(_), Decision::Allow(_)) => {}
+            (Decision::Hold(here) | Decision::Deny(here), Decision::Hold(there) | Decision::Deny(there)) => {
+                assert_eq!((here.verdict, &here.reason, &here.rules), (there.verdict, &there.reason, &there.rules));
+            }
+            (Decision::Hold(here) | Decision::Deny(here), Decision::Allow(_)) => {
+                assert!(here.stale, "{}", String::from_utf8_lossy(text));
+            }
+            (Decision::Allow(_), Decision::Hold(_) | Decision::Deny(_)) => {
+                panic!("only the client stops {}", String::from_utf8_lossy(text));
             }
         }
     }

@@ -11,6 +11,7 @@
 )]
 
 mod generated;
+mod guardrails;
 mod layers;
 mod limits;
 mod lists;

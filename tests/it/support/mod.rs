@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod browser;
 pub(crate) mod postgres;
+pub(crate) mod wire;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -151,11 +152,36 @@ impl Sandbox {
         finish(self.command(arguments))
     }
 
+    /// Opens an endpoint with `gov connect` and these arguments, and keeps it open.
+    pub(crate) fn connect(&self, arguments: &[&str]) -> Result<Connected, Ran> {
+        let fixed = ["connect", "--print", "json", "--port", "0"];
+        let mut child =
+            self.command(fixed.iter().chain(arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Byte by byte: what follows the first line is for whoever collects it.
+        let mut line = Vec::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        let mut byte = [0];
+        while stdout.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        let Ok(opened) = serde_json::from_slice::<serde_json::Value>(&line) else { return Err(collect(child)) };
+        let text = |name: &str| opened[name].as_str().unwrap().to_owned();
+        let socket = Path::new(&text("socket")).join(format!(".s.PGSQL.{}", opened["port"]));
+        Ok(Connected { child, socket, user: text("user"), database: text("database") })
+    }
+
     /// A file in this home.
     pub(crate) fn write(&self, name: &str, contents: &str) -> PathBuf {
         let path = self.home.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// A file in this home that only its owner may read.
+    pub(crate) fn write_secret(&self, name: &str, contents: &str) -> PathBuf {
+        let path = self.write(name, contents);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         path
     }
 
@@ -165,6 +191,34 @@ impl Sandbox {
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         files.remove(0)
+    }
+}
+
+/// A running `gov connect`.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    child: Child,
+    pub(crate) socket: PathBuf,
+    pub(crate) user: String,
+    pub(crate) database: String,
+}
+
+impl Connected {
+    /// A new connection to the database, with these startup parameters besides.
+    pub(crate) fn wire(&self, parameters: &[(&str, &str)]) -> Result<wire::Wire, wire::Answer> {
+        let own = [("user", self.user.as_str()), ("database", self.database.as_str())];
+        wire::Wire::open(&self.socket, &[&own, parameters].concat())
+    }
+}
+
+impl Drop for Connected {
+    /// Ends the session as Ctrl-C does, so that nothing of it stays at the database.
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // One that has ended by itself is waited for like any other.
+        if rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok() {
+            wait(&mut self.child);
+        }
     }
 }
 

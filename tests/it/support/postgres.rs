@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Password of the superuser and of the broker, over TCP.
-const PASSWORD: &str = "only-for-tests";
+pub(crate) const PASSWORD: &str = "only-for-tests";
 
 /// Roles the broker hands out, and the broker, as `README.md` tells an administrator to make them.
 const ROLES: &str = "
@@ -151,11 +151,17 @@ impl Postgres {
     pub(crate) fn database(&self) -> Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.copy("template_gov", &name);
+        Database { name }
+    }
+
+    /// Makes a database anew as a copy of another one.
+    pub(crate) fn copy(&self, template: &str, name: &str) {
         // Copying a template needs it to itself for a moment.
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _turn = ONE_AT_A_TIME.lock().unwrap();
-        self.run("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_gov"));
-        Database { name }
+        self.run("postgres", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.run("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
     }
 
     /// What the server has logged: every statement, with who ran it.
