@@ -1,4 +1,4 @@
-//! See `README.md` beside this file for the map.
+#![doc = include_str!("README.md")]
 
 mod audit;
 mod cli;
