@@ -1,3 +1,5 @@
+//! The whole of gov; the binary only hands it the command line.
+//!
 #![doc = include_str!("README.md")]
 
 mod audit;
