@@ -24,5 +24,10 @@ pub fn lists() -> Vec<List> {
             entries: crate::client::token_store::TOKEN_STORES.iter().map(|s| (s.name(), s.summary())).collect(),
             other_files: &[],
         },
+        List {
+            folder: "engine/detector",
+            entries: crate::engine::DETECTORS.iter().map(|detector| (detector.name(), detector.summary())).collect(),
+            other_files: &["checksum", "name", "scan"],
+        },
     ]
 }

@@ -175,8 +175,25 @@ pub(crate) enum CastContext {
 pub(crate) struct CatalogType {
     pub(crate) oid: u32,
     pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) kind: TypeKind,
+    /// What a domain is over; 0 for others.
+    pub(crate) base: u32,
+    /// The element of an array; 0 for others.
+    pub(crate) element: u32,
     /// Functions in the conditions of a domain.
     pub(crate) checks: Vec<u32>,
+}
+
+/// `pg_type.typtype`. Arrays are base types with an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TypeKind {
+    Base,
+    Composite,
+    Domain,
+    Enum,
+    Range,
+    MultiRange,
 }
 
 /// Types of the server's own have numbers below this (`FirstNormalObjectId`).
@@ -196,6 +213,7 @@ pub(crate) struct Catalog {
     operators: HashMap<String, Vec<CatalogOperator>>,
     casts: Vec<CatalogCast>,
     types: HashMap<String, Vec<CatalogType>>,
+    type_names: HashMap<u32, String>,
     /// Functions and relations behind a relation that is read: views, rules, row security.
     behind: HashMap<u32, Behind>,
     schemas: BTreeSet<String>,
@@ -245,7 +263,23 @@ impl Catalog {
         for kind in &snapshot.types {
             let checks = snapshot.uses.iter().filter(|used| used.kind == kind.oid && used.function != 0);
             let checks = checks.map(|used| used.function).collect();
-            let entry = CatalogType { oid: kind.oid, schema: kind.schema.clone(), checks };
+            let entry = CatalogType {
+                oid: kind.oid,
+                schema: kind.schema.clone(),
+                name: kind.name.clone(),
+                kind: match kind.kind {
+                    'c' => TypeKind::Composite,
+                    'd' => TypeKind::Domain,
+                    'e' => TypeKind::Enum,
+                    'r' => TypeKind::Range,
+                    'm' => TypeKind::MultiRange,
+                    _ => TypeKind::Base,
+                },
+                base: kind.base,
+                element: kind.element,
+                checks,
+            };
+            catalog.type_names.insert(kind.oid, kind.name.clone());
             catalog.types.entry(kind.name.clone()).or_default().push(entry);
         }
         catalog.read_behind(snapshot);
@@ -304,6 +338,11 @@ impl Catalog {
 
     pub(crate) fn types_named(&self, name: &str) -> &[CatalogType] {
         self.types.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The type with this oid, when it did not come with the server.
+    pub(crate) fn type_of(&self, oid: u32) -> Option<&CatalogType> {
+        self.types_named(self.type_names.get(&oid)?).iter().find(|kind| kind.oid == oid)
     }
 
     pub(crate) fn has_schema(&self, name: &str) -> bool {

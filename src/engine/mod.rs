@@ -25,6 +25,7 @@ mod tests;
 pub(crate) use catalog::{Catalog, CatalogColumn, CatalogRelation};
 pub(crate) use classify::{Classification, Finding};
 pub(crate) use decide::{Audit, Decision, Obligations, Permit, Refusal};
+pub(crate) use detector::DETECTORS;
 pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
 pub(crate) use rule::{RULES, Rule};
@@ -113,7 +114,7 @@ impl Engine {
         scope: &Scope,
         columns: &[ResultColumn],
     ) -> Masker {
-        mask::masker(&self.policy, &self.catalog(), self.mask_key.as_ref(), who, what, command, scope, columns)
+        mask::plan::masker(&self.policy, &self.catalog(), self.mask_key.as_ref(), who, what, command, scope, columns)
     }
 
     /// The masker of an end that does not mask: the other end has done it.

@@ -98,7 +98,7 @@ impl Schema {
                 .detail(format!("{error}."))
                 .hint("tell whoever runs the gateway")
         })?;
-        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, Classification::default()));
+        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, Classification::by_names(&snapshot)));
         Ok(Reading { snapshot, catalog, search_path })
     }
 }

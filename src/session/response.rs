@@ -500,6 +500,7 @@ fn result_columns(body: &[u8]) -> Result<Vec<ResultColumn>, WireError> {
             table: column.table,
             attribute: column.attribute,
             kind: column.kind,
+            modifier: column.modifier,
             binary: column.format == Format::Binary,
         })
         .collect())

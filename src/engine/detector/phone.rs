@@ -1,0 +1,127 @@
+//! Finds telephone numbers: international ones, and national ones as they are written.
+
+use super::{Detector, Digits, Form, Likeness, Method, Sight};
+
+pub(super) struct Phone;
+
+impl Detector for Phone {
+    fn name(&self) -> &'static str {
+        "phone"
+    }
+
+    fn summary(&self) -> &'static str {
+        "telephone numbers"
+    }
+
+    fn method(&self) -> Method {
+        Method::Pseudonym(Form::Phone)
+    }
+
+    fn sight(&self) -> Sight {
+        Sight::Digits(look)
+    }
+
+    fn claims(&self) -> &'static [&'static str] {
+        &[
+            "phone",
+            "phones",
+            "phone number",
+            "phone no",
+            "telephone",
+            "telephone number",
+            "tel",
+            "tel no",
+            "mobile",
+            "mobile number",
+            "mobile no",
+            "cell",
+            "cell phone",
+            "cellphone",
+            "cellular",
+            "fax",
+            "fax number",
+            "msisdn",
+            "telefon",
+            "telefonnummer",
+            "telefonnr",
+            "handy",
+            "handynummer",
+            "telefono",
+            "movil",
+            "celular",
+            "telefone",
+            "telemovel",
+            "portable",
+            "numero telephone",
+            "mobil",
+            "mobilnummer",
+            "tlf",
+            "telefoon",
+            "telefoonnummer",
+            "gsm",
+            "puhelin",
+            "puhelinnumero",
+            "whatsapp",
+            "contact number",
+            "work phone",
+            "home phone",
+            "mobil nr",
+            "cellulare",
+        ]
+    }
+}
+
+fn look(seen: &Digits<'_>) -> Likeness {
+    let count = seen.digits.len();
+    // E.164: at most 15 digits with the country code; no country's numbers are shorter than 7.
+    if let Some(rest) = seen.text.strip_prefix('+').or_else(|| seen.text.strip_prefix("(+")) {
+        let fits = (7..=15).contains(&count) && !rest.starts_with(['0', ' ', '-', '.']);
+        return if fits { Likeness::Certain } else { Likeness::No };
+    }
+    if let Some(code) = seen.digits.strip_prefix(&[0, 0]) {
+        let fits = (9..=15).contains(&code.len()) && !code.starts_with(&[0]);
+        return if fits { Likeness::Possible } else { Likeness::No };
+    }
+    let groups: Vec<&str> = seen.text.split([' ', '-', '.', '(', ')', '/']).filter(|group| !group.is_empty()).collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let first = groups.first().copied().unwrap_or_default();
+    // North America: (212) 555-0123, 212-555-0123, 1-212-555-0123; area codes and exchanges begin with 2 to 9.
+    let american = match lengths.as_slice() {
+        [3, 3, 4] => groups.iter().take(2).all(|group| group.starts_with(|c| ('2'..='9').contains(&c))),
+        [1, 3, 3, 4] => {
+            first == "1" && groups.iter().skip(1).take(2).all(|group| group.starts_with(|c| ('2'..='9').contains(&c)))
+        }
+        _ => false,
+    };
+    // Elsewhere national numbers are written with a leading zero and in groups.
+    let national = seen.digits.first() == Some(&0) && (9..=11).contains(&count) && (2..=6).contains(&groups.len());
+    match (american, national) {
+        (true, _) => Likeness::Likely,
+        (_, true) if first.len() >= 2 => Likeness::Likely,
+        (_, _) if (7..=12).contains(&count) => Likeness::Possible,
+        (_, _) => Likeness::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let check = |text: &str, expected: Likeness| {
+            let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
+            assert_eq!(look(&Digits { text, digits: &digits }), expected, "{text}");
+        };
+        check("+47 22 12 34 56", Likeness::Certain);
+        check("+14155550123", Likeness::Certain);
+        check("(212) 555-0123", Likeness::Likely);
+        check("1-212-555-0123", Likeness::Likely);
+        check("030 123456-78", Likeness::Likely);
+        check("06 12 34 56 78", Likeness::Likely);
+        check("22123456", Likeness::Possible);
+        check("+0123456789", Likeness::No);
+        check("+1234567890123456", Likeness::No);
+        check("112-155-0123", Likeness::Possible);
+    }
+}

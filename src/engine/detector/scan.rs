@@ -1,0 +1,254 @@
+//! One look at a text for all detectors.
+//!
+//! Digits and signs are counted first, in loops the compiler turns into vector instructions: a cell with hardly a digit,
+//! no `@` and no long word is done with. What is left is cut into runs of digits and into words once, and each detector
+//! is asked only about pieces of its kind.
+
+use std::ops::Range;
+
+use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word};
+
+/// A value in a text.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Found {
+    pub(in crate::engine) range: Range<usize>,
+    pub(in crate::engine) detector: &'static dyn Detector,
+}
+
+/// Finds the values in `text` that look at least so likely, in order and without overlaps.
+pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found>) {
+    found.clear();
+    let digits = count(text.as_bytes(), |byte| byte.is_ascii_digit());
+    if digits < DIGITS_MIN && text.len() < WORD_MIN && memchr::memchr(b'@', text.as_bytes()).is_none() {
+        return;
+    }
+    for detector in DETECTORS {
+        if let Sight::Text { needle, find } = detector.sight()
+            && memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some()
+        {
+            let mut from = 0;
+            while let Some(range) = find(text, from).filter(|range| range.end > from) {
+                from = range.end;
+                found.push(Found { range, detector: *detector });
+            }
+        }
+    }
+    if digits >= DIGITS_MIN || text.len() >= WORD_MIN {
+        words(text, floor, found);
+    }
+    if digits >= RUN_MIN {
+        runs(text, floor, found);
+    }
+    if found.len() > 1 {
+        // Of two that overlap, the one that begins first is kept, and of those the longest.
+        found.sort_by_key(|one| (one.range.start, usize::MAX - one.range.end));
+        let mut end = 0;
+        found.retain(|one| {
+            let keep = one.range.start >= end;
+            end = if keep { one.range.end } else { end };
+            keep
+        });
+    }
+}
+
+/// Fewest digits of anything that is not a word of some length.
+const DIGITS_MIN: usize = 4;
+
+/// Fewest digits of a number that means a person or an account.
+const RUN_MIN: usize = 7;
+
+/// Shortest word without digits that can be a secret.
+const WORD_MIN: usize = 16;
+
+/// Most groups of digits that are taken together.
+const GROUPS_MAX: usize = 8;
+
+/// Most digits of a number.
+const DIGITS_MAX: usize = 24;
+
+/// How far before a value the word that names it may stand, in bytes.
+const CONTEXT: usize = 40;
+
+fn count(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    // Sums of 255 bytes fit in a byte each, which is what makes this loop fast.
+    bytes.chunks(255).map(|chunk| usize::from(chunk.iter().fold(0u8, |sum, byte| sum + u8::from(is(*byte))))).sum()
+}
+
+/// Whether what is seen counts where it stands.
+fn counts(detector: &dyn Detector, likeness: Likeness, floor: Likeness, text: &str, start: usize) -> bool {
+    likeness >= floor.max(Likeness::Likely)
+        || (likeness == Likeness::Possible && floor < Likeness::Certain && is_named(detector, text, start))
+}
+
+/// Whether the words before a value name it.
+fn is_named(detector: &dyn Detector, text: &str, start: usize) -> bool {
+    let mut from = start.saturating_sub(CONTEXT);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    let before = text.get(from..start).unwrap_or_default().to_lowercase();
+    let words: Vec<&str> = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    detector.claims().iter().any(|claim| {
+        let length = claim.split(' ').count();
+        words.windows(length).any(|window| window.iter().copied().eq(claim.split(' ')))
+    })
+}
+
+/// Words of letters, digits and the signs that occur within names and keys.
+fn words(text: &str, floor: Likeness, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    while start < bytes.len() {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+        if length == 0 {
+            start += rest.iter().take_while(|byte| !is_word(**byte)).count();
+            continue;
+        }
+        let word = rest.get(..length).unwrap_or_default();
+        let trail = word.iter().rev().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
+        let lead = word.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
+        let plain = word.len().saturating_sub(trail + lead);
+        if plain >= 4 && (plain >= WORD_MIN || word.iter().any(u8::is_ascii_digit)) {
+            let word = Word { text, start: start + lead, end: start + lead + plain };
+            for detector in DETECTORS {
+                if let Sight::Word(look) = detector.sight()
+                    && let Some((likeness, end)) = look(&word)
+                    && counts(*detector, likeness, floor, text, word.start)
+                {
+                    found.push(Found { range: word.start..end, detector: *detector });
+                    break;
+                }
+            }
+        }
+        start += length;
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | 0x80..)
+}
+
+/// Runs of digits with signs between them, and within a long run every row of whole groups.
+fn runs(text: &str, floor: Likeness, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(first) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
+        let first = at + first;
+        let (groups, end) = groups(bytes, first);
+        let glued = first > 0 && bytes.get(first - 1).is_some_and(|byte| is_letter(*byte));
+        // Digits in the middle of a word belong to the word.
+        let skip = usize::from(glued);
+        row_of_groups(text, groups.get(skip..).unwrap_or_default(), floor, found);
+        at = end;
+    }
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'_' | 0x80..)
+}
+
+/// The groups of digits from `first` on, and where the last ends. A group that a letter follows is not one.
+fn groups(bytes: &[u8], first: usize) -> (Vec<Range<usize>>, usize) {
+    let mut groups = Vec::new();
+    let mut start = first;
+    loop {
+        let length = bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let end = start + length;
+        if bytes.get(end).is_some_and(|byte| is_letter(*byte)) {
+            return (groups, end);
+        }
+        groups.push(start..end);
+        let rest = bytes.get(end..).unwrap_or_default();
+        let between =
+            rest.iter().take(4).take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')).count();
+        let goes_on = (1..=3).contains(&between) && rest.get(between).is_some_and(u8::is_ascii_digit);
+        if !goes_on {
+            return (groups, end);
+        }
+        start = end + between;
+    }
+}
+
+fn row_of_groups(text: &str, groups: &[Range<usize>], floor: Likeness, found: &mut Vec<Found>) {
+    let mut index = 0;
+    while index < groups.len() {
+        let longest = (groups.len() - index).min(GROUPS_MAX);
+        let taken = (1..=longest).rev().find(|count| {
+            let window = groups.get(index..index + count).unwrap_or_default();
+            number(text, window, floor).is_some_and(|one| {
+                found.push(one);
+                true
+            })
+        });
+        index += taken.unwrap_or(1);
+    }
+}
+
+/// Asks about one row of groups.
+fn number(text: &str, groups: &[Range<usize>], floor: Likeness) -> Option<Found> {
+    let count: usize = groups.iter().map(ExactSizeIterator::len).sum();
+    if !(RUN_MIN..=DIGITS_MAX).contains(&count) {
+        return None;
+    }
+    let bytes = text.as_bytes();
+    let mut digits = [0; DIGITS_MAX];
+    let all = groups.iter().cloned().flatten().filter_map(|at| bytes.get(at));
+    digits.iter_mut().zip(all).for_each(|(to, from)| *to = from.wrapping_sub(b'0'));
+    let digits = digits.get(..count)?;
+    let mut start = groups.first()?.start;
+    // A plus or an opening bracket before it belongs to the number.
+    for sign in [b'(', b'+', b'('] {
+        if start > 0 && bytes.get(start - 1) == Some(&sign) {
+            start -= 1;
+        }
+    }
+    let range = start..groups.last()?.end;
+    let seen = Digits { text: text.get(range.clone())?, digits };
+    let detector = DETECTORS.iter().find(|detector| match detector.sight() {
+        Sight::Digits(look) => counts(**detector, look(&seen), floor, text, range.start),
+        Sight::Word(_) | Sight::Text { .. } => false,
+    })?;
+    Some(Found { range, detector: *detector })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, floor: Likeness, expected: &[(&str, &str)]) {
+        let mut found = Vec::new();
+        scan(text, floor, &mut found);
+        let found: Vec<_> = found.iter().map(|one| (one.detector.name(), &text[one.range.clone()])).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn values_in_texts() {
+        check("", Likeness::Likely, &[]);
+        check("nothing to see", Likeness::Likely, &[]);
+        check(
+            "write to ada@example.com or bob@example.org",
+            Likeness::Likely,
+            &[("email", "ada@example.com"), ("email", "bob@example.org")],
+        );
+        check(
+            "card 4111 1111 1111 1111 5555 5555 5555 4444.",
+            Likeness::Likely,
+            &[("card", "4111 1111 1111 1111"), ("card", "5555 5555 5555 4444")],
+        );
+        check("call (212) 555-0123 now", Likeness::Likely, &[("phone", "(212) 555-0123")]);
+        check("call +47 22 12 34 56", Likeness::Certain, &[("phone", "+47 22 12 34 56")]);
+        check("ssn 536228571", Likeness::Likely, &[("us_ssn", "536228571")]);
+        check("order 536228571", Likeness::Likely, &[]);
+        check("4111111111111111", Likeness::Certain, &[]);
+        check("x4111111111111111", Likeness::Likely, &[]);
+        check(
+            "pay to DE89 3704 0044 0532 0130 00 today",
+            Likeness::Certain,
+            &[("iban", "DE89 3704 0044 0532 0130 00")],
+        );
+        check("2026-01-01 12:30:00.123456", Likeness::Likely, &[]);
+        check("3f2504e0-4f89-11d3-9a0c-0305e82c3301", Likeness::Likely, &[]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Treats the cells of a result and makes the [`Masked`] row. No other file can.
+//!
+//! [`plan`] says which column gets which [`Treatment`]; [`treatment`] applies it to a value of any type in either
+//! format; [`pseudonym`] has the key.
+
+mod array;
+mod json;
+mod number;
+pub(super) mod plan;
+mod pseudonym;
+mod shape;
+mod text;
+mod treatment;
+
+use pseudonym::Pseudonyms;
+use treatment::{Applied, Column, Pen};
+
+use super::catalog::Catalog;
+use super::sql::Understood;
+use crate::domain::Secret;
+
+/// The key under which pseudonyms are made: one per resource, so that equal values stay equal there and nowhere else.
+#[derive(Clone, Debug)]
+pub(crate) struct MaskKey(pub(crate) Secret<[u8; 32]>);
+
+/// A result column as the database describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResultColumn {
+    pub(crate) name: String,
+    /// Relation oid the value comes from unchanged; 0 when it is computed.
+    pub(crate) table: u32,
+    /// Attribute number there; 0 when it is computed.
+    pub(crate) attribute: i16,
+    /// Type oid.
+    pub(crate) kind: u32,
+    /// `pg_attribute.atttypmod`: the declared length, where the type has one; -1 where there is none.
+    pub(crate) modifier: i32,
+    pub(crate) binary: bool,
+}
+
+/// Masks the rows of one result.
+#[derive(Debug)]
+pub(crate) struct Masker {
+    /// `None` where the rows were masked by the end that enforces.
+    pen: Option<Pen>,
+    columns: Vec<Column>,
+    row: Row,
+    cells_masked: u64,
+}
+
+/// What changes in the row at hand.
+#[derive(Debug, Default)]
+struct Row {
+    /// In the order of their cells.
+    changes: Vec<Change>,
+    /// The new values, one after the other.
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Change {
+    index: usize,
+    /// Where the new value stands in the row's bytes; `None` for NULL.
+    value: Option<std::ops::Range<usize>>,
+}
+
+/// The proof that a row went through the engine, and what must change in it. Only this file can make one.
+#[derive(Debug)]
+pub(crate) struct Masked<'a> {
+    row: Option<&'a Row>,
+}
+
+impl Masked<'_> {
+    /// The new value of cell `index`; `None` when it stays.
+    pub(crate) fn change(&self, index: usize) -> Option<Option<&[u8]>> {
+        let row = self.row?;
+        let at = row.changes.binary_search_by_key(&index, |change| change.index).ok()?;
+        let value = &row.changes.get(at)?.value;
+        Some(value.clone().and_then(|range| row.bytes.get(range)))
+    }
+
+    /// The row goes out as it came.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.row.is_none_or(|row| row.changes.is_empty())
+    }
+}
+
+impl Masker {
+    /// Changes nothing: the rows were masked by the end that enforces.
+    pub(super) fn watching() -> Self {
+        Self { pen: None, columns: Vec::new(), row: Row::default(), cells_masked: 0 }
+    }
+
+    /// Treats each column as planned.
+    fn new(key: Option<&MaskKey>, columns: Vec<Column>) -> Self {
+        let pen = Pen::new(key.map(Pseudonyms::new));
+        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0 }
+    }
+
+    /// When no cell of this result needs to be looked at: the proof for any number of its rows.
+    pub(crate) fn clear(&self) -> Option<Masked<'static>> {
+        (self.pen.is_none() || self.columns.iter().all(Column::is_clear)).then_some(Masked { row: None })
+    }
+
+    /// Columns that are masked whatever they hold.
+    pub(crate) fn columns_masked(&self) -> u32 {
+        u32::try_from(self.columns.iter().filter(|column| column.is_masked()).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Cells changed since the beginning.
+    pub(crate) fn cells_masked(&self) -> u64 {
+        self.cells_masked
+    }
+
+    /// Starts a row.
+    pub(crate) fn begin(&mut self) {
+        self.row.changes.clear();
+        self.row.bytes.clear();
+    }
+
+    /// Takes the next cell of the row; `None` is NULL, which stays.
+    pub(crate) fn cell(&mut self, index: usize, value: Option<&[u8]>) {
+        let (Some(value), Some(pen)) = (value, &mut self.pen) else { return };
+        let start = self.row.bytes.len();
+        // A cell beyond the description is not known to be anything.
+        let applied = match self.columns.get(index) {
+            Some(column) => column.apply(value, pen, &mut self.row.bytes),
+            None => Applied::Null,
+        };
+        let value = match applied {
+            Applied::Unchanged => return self.row.bytes.truncate(start),
+            Applied::Written => Some(start..self.row.bytes.len()),
+            Applied::Null => None,
+        };
+        self.row.changes.push(Change { index, value });
+        self.cells_masked += 1;
+    }
+
+    /// Ends the row.
+    pub(crate) fn finish(&self) -> Masked<'_> {
+        Masked { row: Some(&self.row) }
+    }
+}
+
+/// See [`super::Engine::redact`].
+pub(super) fn redact(_catalog: &Catalog, _what: Option<&Understood>, fields: &mut Vec<(u8, String)>) {
+    fields.retain(|(code, _)| !b"DW".contains(code));
+}
+
+#[cfg(test)]
+mod tests;

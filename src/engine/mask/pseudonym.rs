@@ -1,0 +1,168 @@
+//! Keyed pseudonyms: equal for equal values of one kind under one key, and recognised when they come back.
+//!
+//! A pseudonym is ten characters from the value and four that only the key's holder can make for those ten. The four are
+//! why masking a masked value changes nothing, and why a masked value that is written back is noticed. No value of the
+//! outside has the form of a pseudonym: the domain, the country code and the leading words exist nowhere else.
+
+use ring::hmac;
+
+use super::MaskKey;
+use crate::engine::detector::{self, Detector, Form, Method};
+
+/// Domain of masked addresses. `.invalid` never exists (RFC 2606).
+const DOMAIN: &str = "@masked.invalid";
+
+/// Prefix of masked telephone numbers: 999 is kept free by the ITU, no country has it.
+const PHONE: &str = "+999";
+
+/// Characters from the value.
+const NAME_LENGTH: usize = 10;
+
+/// Characters that prove it.
+const TAG_LENGTH: usize = 4;
+
+/// Digits from the value in a telephone number, and of the proof: E.164 allows 15 in all.
+const PHONE_NAME: u64 = 1_000_000_000;
+const PHONE_TAG: u64 = 1_000;
+
+/// Letters and digits that are not mistaken for each other (Crockford's base 32).
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Makes pseudonyms under one key.
+#[derive(Debug)]
+pub(super) struct Pseudonyms {
+    key: hmac::Key,
+}
+
+impl Pseudonyms {
+    pub(super) fn new(key: &MaskKey) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key.0.expose()) }
+    }
+
+    /// Writes the pseudonym of `value` in so many characters; false when it does not fit.
+    pub(super) fn write(
+        &self,
+        entity: &dyn Detector,
+        form: Form,
+        value: &[u8],
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let length = match form {
+            Form::Word => entity.name().len() + 1 + NAME_LENGTH + TAG_LENGTH,
+            Form::Email => NAME_LENGTH + TAG_LENGTH + DOMAIN.len(),
+            Form::Phone => PHONE.len() + 12,
+        };
+        if length > room {
+            return false;
+        }
+        let name = self.number(Use::Name, entity, value);
+        match form {
+            Form::Word => {
+                out.extend_from_slice(entity.name().as_bytes());
+                out.push(b'_');
+                self.write_token(entity, name, out);
+            }
+            Form::Email => {
+                self.write_token(entity, name, out);
+                out.extend_from_slice(DOMAIN.as_bytes());
+            }
+            Form::Phone => {
+                let name = name % PHONE_NAME;
+                let tag = self.number(Use::Tag, entity, &name.to_be_bytes()) % PHONE_TAG;
+                out.extend_from_slice(format!("{PHONE}{name:09}{tag:03}").as_bytes());
+            }
+        }
+        true
+    }
+
+    /// Whether a text is a pseudonym that was made with this key, of whatever entity.
+    pub(super) fn made(&self, text: &str) -> bool {
+        if let Some(token) = text.strip_suffix(DOMAIN) {
+            return detector::DETECTORS
+                .iter()
+                .filter(|entity| entity.method() == Method::Pseudonym(Form::Email))
+                .any(|entity| self.is_token(*entity, token));
+        }
+        if let Some(digits) = text.strip_prefix(PHONE).filter(|digits| digits.len() == 12) {
+            let Ok(number) = digits.parse::<u64>() else { return false };
+            let (name, tag) = (number / PHONE_TAG, number % PHONE_TAG);
+            return detector::DETECTORS
+                .iter()
+                .filter(|entity| entity.method() == Method::Pseudonym(Form::Phone))
+                .any(|entity| self.number(Use::Tag, *entity, &name.to_be_bytes()) % PHONE_TAG == tag);
+        }
+        let Some((name, token)) = text.rsplit_once('_') else { return false };
+        detector::named(name).is_some_and(|entity| self.is_token(entity, token))
+    }
+
+    /// A UUID of version 8 (RFC 9562 section 5.8): half from the value, the last four bytes prove it.
+    pub(super) fn uuid(&self, entity: &dyn Detector, value: [u8; 16]) -> [u8; 16] {
+        if self.made_uuid(entity, value) {
+            return value;
+        }
+        let name = self.number(Use::Name, entity, &value).to_be_bytes();
+        let mut made = [0; 16];
+        made.iter_mut().zip(name).for_each(|(to, from)| *to = from);
+        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut made {
+            *version = (*version & 0x0f) | 0x80;
+            *variant = 0x80;
+        }
+        let tag = self.uuid_tag(entity, &made);
+        made.iter_mut().skip(12).zip(tag).for_each(|(to, from)| *to = from);
+        made
+    }
+
+    fn made_uuid(&self, entity: &dyn Detector, value: [u8; 16]) -> bool {
+        let [_, _, _, _, _, _, version, _, 0x80, 0, 0, 0, tag @ ..] = value else { return false };
+        version >> 4 == 8 && self.uuid_tag(entity, &value) == tag
+    }
+
+    fn uuid_tag(&self, entity: &dyn Detector, made: &[u8; 16]) -> [u8; 4] {
+        let named: Vec<u8> = made.iter().take(12).copied().collect();
+        let [a, b, c, d, ..] = self.number(Use::Tag, entity, &named).to_be_bytes();
+        [a, b, c, d]
+    }
+
+    fn write_token(&self, entity: &dyn Detector, name: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        letters(name, NAME_LENGTH, out);
+        let tag = self.number(Use::Tag, entity, out.get(start..).unwrap_or_default());
+        letters(tag, TAG_LENGTH, out);
+    }
+
+    fn is_token(&self, entity: &dyn Detector, token: &str) -> bool {
+        let Some((name, tag)) = token.split_at_checked(NAME_LENGTH).filter(|_| token.len() == NAME_LENGTH + TAG_LENGTH)
+        else {
+            return false;
+        };
+        let mut expected = Vec::with_capacity(TAG_LENGTH);
+        letters(self.number(Use::Tag, entity, name.as_bytes()), TAG_LENGTH, &mut expected);
+        expected == tag.as_bytes()
+    }
+
+    fn number(&self, usage: Use, entity: &dyn Detector, value: &[u8]) -> u64 {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(&[usage as u8]);
+        context.update(entity.name().as_bytes());
+        context.update(&[0]);
+        context.update(value);
+        let tag = context.sign();
+        tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+}
+
+/// What a number is for: one key, two purposes, never the same input.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Name = 1,
+    Tag = 2,
+}
+
+fn letters(mut number: u64, count: usize, out: &mut Vec<u8>) {
+    for _ in 0..count {
+        let place = usize::try_from(number % 32).unwrap_or(0);
+        out.push(ALPHABET.get(place).copied().unwrap_or(b'0'));
+        number /= 32;
+    }
+}

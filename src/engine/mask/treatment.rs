@@ -1,0 +1,269 @@
+//! Applies a treatment to a value: text and binary formats, every type. What cannot be masked true to its type becomes
+//! NULL, never what it was.
+
+use super::pseudonym::Pseudonyms;
+use super::shape::Shape;
+use super::{ResultColumn, array, json, number, text};
+use crate::engine::catalog::Catalog;
+use crate::engine::detector::{Detector, Found, Likeness, Method};
+
+/// What happens to the values of a column.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) enum Treatment {
+    /// They pass.
+    Clear,
+    /// Somebody looked at the column and found nothing: only what cannot be anything else is masked.
+    Glance,
+    /// It may hold anything: all detectors look at every value.
+    Look,
+    /// It holds this, whatever a value looks like.
+    Entity(&'static dyn Detector),
+    /// It is sensitive, and nobody knows what it is.
+    Redact,
+}
+
+/// A column of a result with its treatment.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    treatment: Treatment,
+    shape: Shape,
+    binary: bool,
+    /// Characters that a value may have.
+    room: usize,
+    /// `character(n)`: values are filled up to their length.
+    padded: bool,
+}
+
+/// What masking needs besides the value: the key, and memory that is used again.
+#[derive(Debug)]
+pub(super) struct Pen {
+    pub(super) pseudonyms: Option<Pseudonyms>,
+    pub(super) found: Vec<Found>,
+    /// Arrays and rows that are open around the value at hand.
+    pub(super) depth: usize,
+}
+
+impl Pen {
+    pub(super) fn new(pseudonyms: Option<Pseudonyms>) -> Self {
+        Self { pseudonyms, found: Vec::new(), depth: 0 }
+    }
+
+    /// Whether a text is a pseudonym that was made with this key.
+    pub(super) fn made(&self, text: &str) -> bool {
+        self.pseudonyms.as_ref().is_some_and(|pseudonyms| pseudonyms.made(text))
+    }
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    Unchanged,
+    /// The new value was appended.
+    Written,
+    Null,
+}
+
+impl Column {
+    pub(super) fn new(treatment: Treatment, column: &ResultColumn, catalog: &Catalog) -> Self {
+        let shape = Shape::of(column.kind, catalog);
+        // Both keep their length plus four in the modifier.
+        let declared = matches!(column.kind, VARCHAR | BPCHAR | VARCHAR_ARRAY | BPCHAR_ARRAY)
+            .then(|| column.modifier.checked_sub(4));
+        let declared = declared.flatten().and_then(|length| usize::try_from(length).ok());
+        let room = match shape {
+            Shape::Name => NAME_MAX,
+            _ => declared.unwrap_or(usize::MAX),
+        };
+        let padded = column.kind == BPCHAR && declared.is_some();
+        Self { treatment: usual(treatment, &shape), shape, binary: column.binary, room, padded }
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.treatment, Treatment::Clear)
+    }
+
+    /// Masked whatever a value holds.
+    pub(super) fn is_masked(&self) -> bool {
+        matches!(self.treatment, Treatment::Entity(_) | Treatment::Redact)
+    }
+
+    /// Applies the treatment to a value that is not NULL. Appends to `out` what is written.
+    pub(super) fn apply(&self, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+        if self.is_clear() {
+            return Applied::Unchanged;
+        }
+        let start = out.len();
+        let applied = apply(self.treatment, &self.shape, self.binary, self.room, value, pen, out);
+        if applied == Applied::Written {
+            if self.padded {
+                let written = out.get(start..).map(String::from_utf8_lossy).map_or(0, |text| text.chars().count());
+                out.resize(out.len() + self.room.saturating_sub(written).min(PADDING_MAX), b' ');
+            }
+            if out.get(start..) == Some(value) {
+                return Applied::Unchanged;
+            }
+        }
+        applied
+    }
+}
+
+/// Longest `character(n)` that is filled up. The server's own limit is 10 MiB.
+const PADDING_MAX: usize = 10 * 1024 * 1024;
+
+const VARCHAR: u32 = 1043;
+const BPCHAR: u32 = 1042;
+const VARCHAR_ARRAY: u32 = 1015;
+const BPCHAR_ARRAY: u32 = 1014;
+
+/// `NAMEDATALEN` less the final zero.
+const NAME_MAX: usize = 63;
+
+/// Looking is for what can hold text; numbers and times pass where nothing is known against them.
+fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
+    let can_hold = |shape: &Shape| {
+        matches!(
+            shape,
+            Shape::Text
+                | Shape::Name
+                | Shape::Json
+                | Shape::Jsonb
+                | Shape::Xml
+                | Shape::Row
+                | Shape::Hstore
+                | Shape::Unknown
+                | Shape::Bytes
+        )
+    };
+    let holds_text = match shape {
+        Shape::Array(element) => can_hold(element),
+        shape => can_hold(shape),
+    };
+    match treatment {
+        Treatment::Glance | Treatment::Look if !holds_text => Treatment::Clear,
+        treatment => treatment,
+    }
+}
+
+/// Applies a treatment to a value of a shape. Written values are appended to `out`; what a failed attempt appended is
+/// taken away again.
+pub(super) fn apply(
+    treatment: Treatment,
+    shape: &Shape,
+    binary: bool,
+    room: usize,
+    value: &[u8],
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let start = out.len();
+    let applied = match usual(treatment, shape) {
+        Treatment::Clear => Applied::Unchanged,
+        Treatment::Glance => look(Likeness::Certain, shape, binary, room, value, pen, out),
+        Treatment::Look => look(Likeness::Likely, shape, binary, room, value, pen, out),
+        Treatment::Entity(entity) => mask(Some(entity), shape, binary, room, value, pen, out),
+        Treatment::Redact => mask(None, shape, binary, room, value, pen, out),
+    };
+    if applied != Applied::Written {
+        out.truncate(start);
+    }
+    applied
+}
+
+/// Masks what detectors find in a value.
+fn look(
+    floor: Likeness,
+    shape: &Shape,
+    binary: bool,
+    room: usize,
+    value: &[u8],
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let treatment = if floor == Likeness::Certain { Treatment::Glance } else { Treatment::Look };
+    match shape {
+        Shape::Text | Shape::Name => text::look(floor, value, room, pen, out),
+        Shape::Xml => text::look(floor, value, usize::MAX, pen, out),
+        Shape::Json => json::walk(treatment, value, pen, out),
+        Shape::Jsonb if binary => jsonb(value, out, |value, out| json::walk(treatment, value, pen, out)),
+        Shape::Jsonb => json::walk(treatment, value, pen, out),
+        Shape::Array(element) if binary => array::binary(treatment, element, room, value, pen, out),
+        Shape::Array(element) => array::text(treatment, element, room, value, pen, out),
+        Shape::Row if binary => array::binary_row(treatment, value, pen, out),
+        Shape::Row => array::text_row(treatment, value, pen, out),
+        // In text format a value of an unknown type is text; in binary it cannot be written anew.
+        Shape::Hstore | Shape::Unknown if !binary => text::look(floor, value, usize::MAX, pen, out),
+        Shape::Hstore | Shape::Unknown | Shape::Bytes => {
+            let lossy = String::from_utf8_lossy(value);
+            match text::look(floor, lossy.as_bytes(), usize::MAX, pen, out) {
+                Applied::Unchanged => Applied::Unchanged,
+                Applied::Written | Applied::Null => Applied::Null,
+            }
+        }
+        Shape::Integer(_)
+        | Shape::Float(_)
+        | Shape::Numeric
+        | Shape::Date
+        | Shape::Timestamp
+        | Shape::Uuid
+        | Shape::Network
+        | Shape::Hardware(_)
+        | Shape::Range
+        | Shape::MultiRange
+        | Shape::Plain => Applied::Unchanged,
+    }
+}
+
+/// Masks a whole value: as the entity's method says, or so that nothing of it stays.
+fn mask(
+    entity: Option<&'static dyn Detector>,
+    shape: &Shape,
+    binary: bool,
+    room: usize,
+    value: &[u8],
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let treatment = entity.map_or(Treatment::Redact, Treatment::Entity);
+    let method = entity.map_or(Method::Redact, Detector::method);
+    match shape {
+        Shape::Text | Shape::Name => text::mask(entity, value, room, pen, out),
+        Shape::Json => json::walk(treatment, value, pen, out),
+        Shape::Jsonb if binary => jsonb(value, out, |value, out| json::walk(treatment, value, pen, out)),
+        Shape::Jsonb => json::walk(treatment, value, pen, out),
+        Shape::Xml => constant(b"<masked/>", out),
+        Shape::Integer(width) => number::integer(method, *width, binary, value, out),
+        Shape::Float(width) => number::float(method, *width, binary, value, out),
+        Shape::Numeric => number::numeric(method, binary, value, out),
+        Shape::Date => number::date(method, binary, value, out),
+        Shape::Timestamp => number::timestamp(method, binary, value, out),
+        Shape::Uuid => number::uuid(entity, binary, value, pen, out),
+        Shape::Bytes => constant(if binary { b"" } else { b"\\x" }, out),
+        Shape::Network => number::network(method, binary, value, out),
+        Shape::Hardware(width) => number::hardware(method, *width, binary, value, out),
+        // An empty range is a range of any type; its binary form is one flag.
+        Shape::Range => constant(if binary { b"\x01" } else { b"empty" }, out),
+        Shape::MultiRange => constant(if binary { b"\0\0\0\0" } else { b"{}" }, out),
+        Shape::Array(element) if binary => array::binary(treatment, element, room, value, pen, out),
+        Shape::Array(element) => array::text(treatment, element, room, value, pen, out),
+        Shape::Row if binary => array::binary_row(treatment, value, pen, out),
+        Shape::Row => array::text_row(treatment, value, pen, out),
+        Shape::Hstore => constant(if binary { b"\0\0\0\0" } else { b"" }, out),
+        Shape::Plain | Shape::Unknown => Applied::Null,
+    }
+}
+
+pub(super) fn constant(value: &[u8], out: &mut Vec<u8>) -> Applied {
+    out.extend_from_slice(value);
+    Applied::Written
+}
+
+/// The binary form of jsonb is a version and its text.
+fn jsonb(value: &[u8], out: &mut Vec<u8>, walk: impl FnOnce(&[u8], &mut Vec<u8>) -> Applied) -> Applied {
+    match value.split_first() {
+        Some((1, text)) => {
+            out.push(1);
+            walk(text, out)
+        }
+        _ => Applied::Null,
+    }
+}
