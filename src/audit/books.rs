@@ -8,12 +8,13 @@ use crate::domain::{Digest, SessionId, Side, StatementId};
 /// Both accounts of every statement, until they agree.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
-    statements: BTreeMap<(SessionId, StatementId), Entry>,
+    statements: BTreeMap<(SessionId, StatementId), Line>,
     matched: u64,
 }
 
-#[derive(Debug)]
-enum Entry {
+/// Both accounts of one statement, until they agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
     Accounts(Box<Pair>),
     /// Both sides have said the same.
     Matched,
@@ -43,8 +44,8 @@ pub(crate) enum Balance {
     Open,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Pair {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pair {
     client: Option<Account>,
     gateway: Option<Account>,
 }
@@ -74,14 +75,43 @@ impl Books {
     pub(crate) fn enter(&mut self, session: SessionId, side: Side, record: &Core) {
         // What one side refused has no number: the other side never saw it.
         let Some(id) = record.statement.filter(|id| id.number > 0) else { return };
-        let entry = self.statements.entry((session, id)).or_insert_with(|| Entry::Accounts(Box::default()));
-        let pair = match entry {
-            Entry::Accounts(pair) => pair,
+        let line = self.statements.entry((session, id)).or_default();
+        let before = *line == Line::Matched;
+        line.enter(side, record);
+        match (before, *line == Line::Matched) {
+            (false, true) => self.matched += 1,
+            (true, false) => self.matched -= 1,
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Statements on which both sides agree.
+    pub(crate) fn matched(&self) -> u64 {
+        self.matched
+    }
+
+    /// Every other statement.
+    pub(crate) fn unmatched(&self) -> impl Iterator<Item = (SessionId, StatementId, Balance)> {
+        let unmatched = self.statements.iter().filter(|(_, line)| **line != Line::Matched);
+        unmatched.map(|((session, id), line)| (*session, *id, line.balance()))
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Accounts(Box::default())
+    }
+}
+
+impl Line {
+    /// Enters what one side says about the statement.
+    pub(crate) fn enter(&mut self, side: Side, record: &Core) {
+        let pair = match self {
+            Self::Accounts(pair) => pair,
             // Whoever finds a chain after a crash may not know that the statement had ended.
-            Entry::Matched if record.happened.as_ref().is_some_and(Happened::is_unknown) => return,
-            Entry::Matched | Entry::Again => {
-                self.matched -= u64::from(matches!(entry, Entry::Matched));
-                *entry = Entry::Again;
+            Self::Matched if record.happened.as_ref().is_some_and(Happened::is_unknown) => return,
+            Self::Matched | Self::Again => {
+                *self = Self::Again;
                 return;
             }
         };
@@ -102,26 +132,97 @@ impl Books {
             }
         }
         if pair.balance() == Balance::Matched {
-            *entry = Entry::Matched;
-            self.matched += 1;
+            *self = Self::Matched;
         }
     }
 
-    /// Statements on which both sides agree.
-    pub(crate) fn matched(&self) -> u64 {
-        self.matched
+    /// What comparing the two comes to.
+    pub(crate) fn balance(&self) -> Balance {
+        match self {
+            Self::Accounts(pair) => pair.balance(),
+            Self::Matched => Balance::Matched,
+            Self::Again => Balance::Mismatch(vec!["said again"]),
+        }
     }
 
-    /// Every other statement.
-    pub(crate) fn unmatched(&self) -> impl Iterator<Item = (SessionId, StatementId, Balance)> {
-        self.statements.iter().filter_map(|((session, id), entry)| {
-            let balance = match entry {
-                Entry::Accounts(pair) => pair.balance(),
-                Entry::Matched => return None,
-                Entry::Again => Balance::Mismatch(vec!["said again"]),
-            };
-            Some((*session, *id, balance))
-        })
+    /// The line as a text, for whoever keeps it elsewhere; read back by [`Line::read`].
+    pub(crate) fn write(&self) -> String {
+        match self {
+            Self::Accounts(pair) => {
+                let [client, gateway] = [&pair.client, &pair.gateway]
+                    .map(|account| account.as_ref().map_or_else(String::new, Account::write));
+                format!("{client}|{gateway}")
+            }
+            Self::Matched => "matched".to_owned(),
+            Self::Again => "again".to_owned(),
+        }
+    }
+
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let account = |text: &str| if text.is_empty() { Some(None) } else { Account::read(text).map(Some) };
+        match text {
+            "matched" => Some(Self::Matched),
+            "again" => Some(Self::Again),
+            accounts => {
+                let (client, gateway) = accounts.split_once('|')?;
+                Some(Self::Accounts(Box::new(Pair { client: account(client)?, gateway: account(gateway)? })))
+            }
+        }
+    }
+}
+
+impl Balance {
+    /// The word for it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::RefusedByClient => "refused_by_client",
+            Self::ClientOnly => "client_only",
+            Self::GatewayOnly => "gateway_only",
+            Self::Mismatch(_) => "mismatch",
+            Self::Unknown => "unknown",
+            Self::Held => "held",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl Account {
+    /// Words separated by spaces: three of the start, three of the end; `-` where there is none.
+    fn write(&self) -> String {
+        let start = self.start.as_ref().map_or_else(
+            || "- - -".to_owned(),
+            |start| {
+                let policy = start.policy.map_or_else(|| "-".to_owned(), |policy| policy.to_string());
+                format!("{} {policy} {}", start.text, start.action)
+            },
+        );
+        let end = self.end.as_ref().map_or_else(
+            || "- - -".to_owned(),
+            |end| format!("{} {} {}", end.outcome, end.sqlstate.as_deref().unwrap_or("-"), end.rows),
+        );
+        format!("{start} {end}")
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [hmac, policy, action, outcome, sqlstate, rows] = words.as_slice() else { return None };
+        let given = |word: &&str| (*word != "-").then(|| (*word).to_owned());
+        let start = match given(hmac) {
+            None => None,
+            Some(hmac) => {
+                let policy = match given(policy) {
+                    None => None,
+                    Some(policy) => Some(Digest::parse(&policy)?),
+                };
+                Some(Start { text: Digest::parse(&hmac)?, policy, action: (*action).to_owned() })
+            }
+        };
+        let end = match given(outcome) {
+            None => None,
+            Some(outcome) => Some(End { outcome, sqlstate: given(sqlstate), rows: rows.parse().ok()? }),
+        };
+        Some(Self { start, end })
     }
 }
 
@@ -214,9 +315,16 @@ mod tests {
         let sides = [(Side::Client, client), (Side::Gateway, gateway)];
         for order in [[0, 1], [1, 0]] {
             let mut books = Books::default();
+            let mut kept = Line::default().write();
             for (side, records) in order.map(|index| sides[index]) {
-                records.iter().for_each(|record| books.enter(session(), side, record));
+                for record in records {
+                    books.enter(session(), side, record);
+                    let mut line = Line::read(&kept).unwrap();
+                    line.enter(side, record);
+                    kept = line.write();
+                }
             }
+            assert_eq!(&Line::read(&kept).unwrap().balance(), expected, "kept as a text in between");
             let balance = books.unmatched().next().map_or(Balance::Matched, |(_, _, balance)| balance);
             assert_eq!(&balance, expected);
             assert_eq!(books.matched(), u64::from(*expected == Balance::Matched));

@@ -21,7 +21,7 @@ mod seal;
 mod tree;
 mod verify;
 
-pub(crate) use books::{Balance, Books};
+pub(crate) use books::{Balance, Line};
 pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
 pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteError, NoteKey, NoteSigner};
 pub(crate) use proof::{Inclusion, ProofError, Receipt};

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::oauth::Provider;
 use super::profile::{self, Profile};
 use super::token_store::{self, Login, StoreError, TokenStore};
+use crate::audit::{Algorithm, NoteKey};
 use crate::domain::{Duration, Failure, Kind, Secret, Timestamp};
 use crate::identity::dpop;
 use crate::identity::jwt::SigningKey;
@@ -314,6 +315,15 @@ impl Gateway {
     pub(crate) async fn validity(&self) -> (Timestamp, bool) {
         let login = self.login.lock().await;
         (login.access_until, login.refresh_token.is_some())
+    }
+
+    /// The key the server's log signs with: the server's own, under the log's name.
+    pub(crate) fn log_key(&self) -> Result<NoteKey, Failure> {
+        let key = NoteKey::parse(&self.profile.log).ok();
+        let ours = self.server_key()?;
+        key.filter(|key| key.public.0 == ours && key.algorithm == Algorithm::Ed25519).ok_or_else(|| {
+            Failure::new(Kind::Usage, "the profile holds no key of the server's log").hint("log in again: gov login")
+        })
     }
 
     /// The server's public key as it was seen when this login began.

@@ -75,6 +75,7 @@ pub(crate) async fn login(wish: Wish, show: impl FnOnce(&Prompt)) -> Result<Done
         ca: wish.ca,
         issuer: info.issuer,
         key: info.key,
+        log: info.log,
         token_store: store.name().to_owned(),
         name: String::new(),
     };

@@ -6,6 +6,7 @@ pub(crate) mod login;
 mod oauth;
 pub(crate) mod profile;
 pub(crate) mod proxy;
+pub(crate) mod records;
 pub(crate) mod remembered;
 pub(crate) mod session;
 pub(crate) mod spool;

@@ -26,6 +26,8 @@ pub(crate) struct Profile {
     pub(crate) issuer: IssuerInfo,
     /// The key the server signs with, as seen at the last login.
     pub(crate) key: ServerKey,
+    /// By which key the server's log signs its checkpoints, as seen at the last login.
+    pub(crate) log: String,
     /// Where the login rests.
     pub(crate) token_store: String,
     /// Who logged in last, for screens.

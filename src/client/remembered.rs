@@ -43,12 +43,15 @@ impl Remembered {
     /// Remembers a checkpoint that was checked against the one remembered. An older one, of a process that was
     /// slower, changes nothing.
     pub(crate) fn keep(&self, head: Head, note: &str) -> Result<(), Failure> {
+        let cannot = |error: std::io::Error| {
+            Failure::new(Kind::Internal, "the log's checkpoint cannot be remembered")
+                .detail(format!("{}: {error}.", self.path.display()))
+        };
+        // Held while it is compared and replaced: several processes of one user remember the same log.
+        let _held = files::lock(&self.path.with_extension("lock")).map_err(cannot)?;
         if self.head()?.size >= head.size {
             return Ok(());
         }
-        files::write_private(&self.path, note.as_bytes()).map_err(|error| {
-            Failure::new(Kind::Internal, "the log's checkpoint cannot be remembered")
-                .detail(format!("{}: {error}.", self.path.display()))
-        })
+        files::write_private(&self.path, note.as_bytes()).map_err(cannot)
     }
 }

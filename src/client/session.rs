@@ -1,6 +1,5 @@
 //! A session, kept: opens it, opens its streams, and replaces it when the gateway has forgotten it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,20 +13,17 @@ use tracing::debug;
 
 use super::gateway::Gateway;
 use super::proxy::{Dial, Dialled};
+use super::records::Records;
 use super::tunnel::{self, Destination, Ticket};
 use crate::audit::{self, Context, Envelope, Signer};
 use crate::domain::{
-    Access, Digest, Failure, Grant, Identity, IdentityKind, Kind, Limits, Method, Purpose, ResourceName, Secret, Side,
-    Timestamp,
+    Access, Digest, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method, Purpose,
+    ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
-use crate::runtime::journal::{Journal, Settings};
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::{clock, env, random, tls};
 use crate::wire::api::{Empty, Me, SessionOpened, SessionRequest};
-
-/// Bytes of records that may wait to be taken by the server.
-const SPOOL_MAX: u64 = 256 * 1024 * 1024;
 
 /// What somebody wants to use.
 #[derive(Clone, Debug)]
@@ -56,11 +52,11 @@ pub(crate) struct Held {
 /// Opens sessions by one wish and streams in them.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     destination: Destination,
     wish: Wish,
     me: Me,
-    recorders: Recorders,
+    records: Records,
     current: Mutex<Arc<Held>>,
 }
 
@@ -74,9 +70,19 @@ impl Keeper {
             .map_err(|_| Failure::new(Kind::Usage, "the profile holds no usable server address"))?;
         let destination = Destination { url, tls: tls::client(&gateway.server.trust, &["http/1.1"])? };
         let me: Me = gateway.get("/v1/me").await?;
-        let recorders = Recorders::start(&spool()?)?;
-        let held = Arc::new(begin(&gateway, &wish, &me, &recorders).await?);
-        Ok(Self { gateway, destination, wish, me, recorders, current: Mutex::new(held) })
+        let gateway = Arc::new(gateway);
+        let records = Records::open(&gateway, &me.pseudonym)?;
+        let begun = begin(&gateway, &wish, &me, records.recorders()).await;
+        let held = match begun {
+            Ok(held) => Arc::new(held),
+            Err(failure) => {
+                // Nothing was recorded, so nothing has to be kept. Why there is no session matters more than this.
+                drop(records.finish().await);
+                return Err(failure);
+            }
+        };
+        records.send(&held.recorder);
+        Ok(Self { gateway, destination, wish, me, records, current: Mutex::new(held) })
     }
 
     /// The session at the moment.
@@ -96,15 +102,19 @@ impl Keeper {
         }
     }
 
-    /// Ends the session at the gateway.
+    /// Ends the session at the gateway, and has this side's account of it taken by the log.
     pub(crate) async fn end(&self) -> Result<(), Failure> {
         let held = self.current().await;
         let path = format!("/v1/sessions/{}/end", held.grant.session);
-        let ended: Result<Empty, Failure> = self.gateway.post(&path, &Empty {}).await;
-        // Signs what has not been signed; the spool is uploaded by whoever runs next.
-        held.recorder.close()?;
+        let recorded = async {
+            self.records.inherited().await;
+            held.close("client")?;
+            self.records.finish().await
+        };
+        let (ended, recorded) = tokio::join!(self.gateway.post::<Empty>(&path, &Empty {}), recorded);
         match ended {
-            Ok(_) | Err(Failure { kind: Kind::NotFound, .. }) => Ok(()),
+            // It is over there already, which is what was wanted.
+            Ok(_) | Err(Failure { kind: Kind::NotFound, .. }) => recorded,
             Err(failure) => Err(failure),
         }
     }
@@ -118,7 +128,8 @@ impl Keeper {
         }
         let left = lost.grant.expires_at.since(clock::now());
         let wish = Wish { ttl_seconds: Some(left.as_secs().max(1)), ..self.wish.clone() };
-        let held = Arc::new(begin(&self.gateway, &wish, &self.me, &self.recorders).await?);
+        let held = Arc::new(begin(&self.gateway, &wish, &self.me, self.records.recorders()).await?);
+        lost.close("lost")?;
         debug!(lost = %lost.grant.session, session = %held.grant.session, "session replaced");
         *current = Arc::clone(&held);
         Ok(held)
@@ -143,6 +154,17 @@ impl Keeper {
             recorder: held.recorder.clone(),
             ended: held.ended.subscribe(),
         })
+    }
+}
+
+impl Held {
+    /// This side's last word: what it sums up to, and that nothing follows.
+    fn close(&self, why: &'static str) -> Result<(), Failure> {
+        let happening = Happening::SessionClosed { why };
+        let closed = self.recorder.record(&Event { at: clock::now(), session: Some(self.grant.session), happening });
+        // A session is closed once; whoever comes second finds it closed.
+        drop(closed);
+        self.recorder.close().map(drop)
     }
 }
 
@@ -176,14 +198,6 @@ fn expired(grant: &Grant) -> Failure {
     };
     Failure::new(Kind::NotLoggedIn, format!("the session expired {ago}"))
         .hint(format!("run `gov connect {}` again", grant.resource))
-}
-
-/// The journal of this process's own records. Each process has its own: a journal has one writer.
-fn spool() -> Result<Journal, Failure> {
-    let folder: PathBuf = env::data_dir()?.join("spool").join(random::record_id()?.to_string());
-    let opened = Journal::open(&folder, Settings::new(SPOOL_MAX))?;
-    let (journal, _) = opened.ok_or_else(|| Failure::new(Kind::Internal, "a new spool is in use by somebody else"))?;
-    Ok(journal)
 }
 
 /// Asks for a session and checks what comes back.

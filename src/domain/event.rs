@@ -70,11 +70,9 @@ pub(crate) enum Happening {
         resource: String,
         why: &'static str,
     },
+    /// The last record of a side. What it sums up is counted where it is written.
     SessionClosed {
         why: &'static str,
-        statements: u64,
-        rows: u64,
-        bytes: u64,
     },
     CredentialMinted {
         source: &'static str,

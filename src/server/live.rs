@@ -46,8 +46,6 @@ struct Streams {
     last: u32,
     /// Why no further stream may open.
     closed: Option<Failure>,
-    /// Totals of the streams that have ended.
-    statements: u64,
 }
 
 #[derive(Debug)]
@@ -143,10 +141,8 @@ impl Live {
     }
 
     /// A stream has ended.
-    pub(crate) fn release(&self, stream: u32, statements: u64) {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.open.remove(&stream);
-        streams.statements += statements;
+    pub(crate) fn release(&self, stream: u32) {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).open.remove(&stream);
     }
 
     /// How many connections are open.
@@ -163,14 +159,13 @@ impl Live {
     }
 
     /// Admits no more streams and tells those that are open to end.
-    fn shut(&self, failure: &Failure) -> u64 {
+    fn shut(&self, failure: &Failure) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.closed.get_or_insert_with(|| failure.clone());
         for stream in streams.open.values() {
             // A full channel means that it has been told already; a closed one, that it has ended.
             drop(stream.commands.try_send(Command::End(failure.clone())));
         }
-        streams.statements
     }
 }
 
@@ -286,8 +281,7 @@ impl LiveSessions {
             // The sweeper goes on trying; the role cannot outlive its VALID UNTIL for new logins.
             Err(failure) => warn!(session = %id, why, error = %failure, "session ended, credential not yet revoked"),
         }
-        let statements = live.shut(failure);
-        live.happened(Happening::SessionClosed { why, statements, rows: 0, bytes: 0 });
+        live.happened(Happening::SessionClosed { why });
         live.ended.send_replace(true);
     }
 }

@@ -29,20 +29,20 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::audit::{Certificate, Context, Pseudonyms};
-use crate::domain::{Duration, Event, Failure, Happening, Kind, ResourceName, Secret, Side};
+use crate::audit::Pseudonyms;
+use crate::domain::{Failure, Happening, Kind, ResourceName, Secret};
 use crate::identity::jwt::KeySet;
-use crate::runtime::journal::{Journal, Settings};
-use crate::runtime::recorder::{Recorder, Recorders};
+use crate::runtime::drain::Recovery;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
-use crate::runtime::{clock, drain, env, files, process, random};
+use crate::runtime::{env, files, process};
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
 use keys::ServerKeys;
 use listener::PlainHttp;
 use live::LiveSessions;
+use log::Log;
 use resource::Resource;
 use schema::Schema;
 use store::Store;
@@ -67,9 +67,7 @@ pub(crate) struct Server {
     dev_issuer: Option<DevIssuer>,
     schemas: BTreeMap<ResourceName, Arc<Schema>>,
     pub(crate) live: Arc<LiveSessions>,
-    pub(crate) recorders: Recorders,
-    /// The server's own book.
-    recorder: Recorder,
+    pub(crate) log: Arc<Log>,
 }
 
 impl Server {
@@ -86,8 +84,7 @@ impl Server {
             Happening::LoginFailed { why } => tracing::info!(why, "login failed"),
             other => tracing::debug!(happening = ?std::mem::discriminant(other), "event"),
         }
-        let event = Event { at: clock::now(), session: None, happening: what };
-        if let Err(failure) = self.recorder.record(&event) {
+        if let Err(failure) = self.log.record(None, what) {
             tracing::error!(error = %failure, "an event could not be recorded");
         }
     }
@@ -130,7 +127,7 @@ impl Gateway {
             }
         };
         let token_keys = KeySet::of(&[&keys.signing]);
-        let (recorders, recorder) = open_records(&config.data, &keys)?;
+        let log = Arc::new(open_log(&config.data, &keys, &url)?);
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
@@ -138,19 +135,7 @@ impl Gateway {
             Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live)))))
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
-        let server = Arc::new(Server {
-            config,
-            url,
-            store,
-            keys,
-            token_keys,
-            issuer,
-            dev_issuer,
-            schemas,
-            live,
-            recorders,
-            recorder,
-        });
+        let server = Arc::new(Server { config, url, store, keys, token_keys, issuer, dev_issuer, schemas, live, log });
         Ok(Self { server, listener, tls })
     }
 
@@ -173,51 +158,31 @@ impl Gateway {
         listener::serve(listener, tls, plain, router, ending).await;
         keeper.abort();
         server.live.end_all().await;
-        server.happened(Happening::ServerStopped);
-        server.recorder.close()?;
+        let log = Arc::clone(&server.log);
+        // It ends with everything in the log, and the last checkpoint signed.
+        let closed = tokio::task::spawn_blocking(move || log.close()).await;
+        closed.map_err(|_| Failure::new(Kind::Internal, "the log could not be closed"))?;
         tracing::info!("ended");
         Ok(())
     }
 }
 
-/// Journal bytes that may wait to be taken into the store.
-const JOURNAL_MAX: u64 = 1024 * 1024 * 1024;
-
-/// How long the server's own key signs before a new one is due. It is made anew at each start.
-const SERVER_KEY_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// Opens the journal and the server's own book in it, and has what a crash left unsigned signed.
-fn open_records(data: &Path, keys: &ServerKeys) -> Result<(Recorders, Recorder), Failure> {
-    let folder = data.join("journal");
-    let (journal, opened) = Journal::open(&folder, Settings::new(JOURNAL_MAX))?.ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("another gov server uses `{}`", data.display()))
-            .hint("end it, or name another folder with --data")
-    })?;
-    let recorders = Recorders::start(&journal)?;
-    let (signer, now) = (random::signer()?, clock::now());
-    let certificate = Certificate {
-        key: signer.public(),
-        side: Side::Server,
-        session: None,
-        subject: None,
-        from: now,
-        until: now.after(SERVER_KEY_LIFE),
-    }
-    .sign(&keys.records)
-    .map_err(|error| Failure::new(Kind::Internal, "a key could not be certified").detail(format!("{error}.")))?;
+/// Opens the log, and says what a crash has left behind.
+fn open_log(data: &Path, keys: &ServerKeys, url: &str) -> Result<Log, Failure> {
+    let origin = format!("{}/v1/log", url.trim_start_matches("https://"));
     let pseudonyms = Pseudonyms::new(keys.pseudonym.clone());
-    let recorder = recorders.open(signer, &certificate, &Context::server(Some(pseudonyms)))?;
-    let recovery = drain::recover(&journal, &recorder)?;
-    if recovery != drain::Recovery::default() || opened.torn > 0 {
-        tracing::warn!(
-            records = recovery.records,
-            unknown = recovery.unknown,
-            lost = recovery.lost,
-            torn = opened.torn,
-            "the last run ended without closing its books; they were closed now"
-        );
+    let log = Log::open(log::Opening {
+        folder: &data.join("log"),
+        server: keys.records.clone(),
+        origin: &origin,
+        pseudonyms,
+    })?;
+    let recovery = log.recovery();
+    if recovery != Recovery::default() {
+        let Recovery { records, unknown, lost } = recovery;
+        tracing::warn!(records, unknown, lost, "the last run ended without closing its books; they were closed now");
     }
-    Ok((recorders, recorder))
+    Ok(log)
 }
 
 /// What may be on loopback only.

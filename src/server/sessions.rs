@@ -11,12 +11,9 @@ use super::access::{self, Allowed};
 use super::api::Caller;
 use super::credential;
 use super::leases;
-use super::live::{Live, Opening};
-use super::schema::Schema;
-use crate::audit::{Certificate, Context};
+use super::live::Opening;
 use crate::domain::{
     Access, Duration, Environment, Failure, Grant, Happening, Kind, Limits, Peer, PublicKey, Purpose, ResourceName,
-    Side,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -28,9 +25,6 @@ const CONNECTIONS_MAX: u32 = 2000;
 
 /// Shortest session: less cannot be used.
 const TTL_MIN: Duration = Duration::from_secs(1);
-
-/// After a session's end its key may still have signed its last records.
-const CERTIFICATE_SLACK: Duration = Duration::from_secs(300);
 
 /// Longest text a client states about itself.
 const STATED_MAX: usize = 128;
@@ -78,12 +72,28 @@ pub(super) async fn open(
     let lease = resource.source.mint(&resource, lease_request).await?;
     let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
-    let begun = remembered.and_then(|()| {
-        let client = (wish.key, stated(&request.host), request.process);
-        let engine = Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant)));
-        begin(&server, &caller, &grant, &schema, engine, lease.clone(), client)
-    });
-    let live = match begun {
+    let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
+    let engine = Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant)));
+    let begun = async {
+        remembered?;
+        let books = server.log.open_session(&grant, &caller.pseudonym, wish.key, peer)?;
+        // Nobody has the session before its opening is on record for good.
+        server.log.durable(books.opened).await?;
+        let opening = Opening {
+            grant: Arc::clone(&grant),
+            schema,
+            engine: Arc::new(engine),
+            lease: lease.clone(),
+            text_key: random::bytes()?,
+            client_key: wish.key,
+            host: stated(&request.host),
+            process: request.process,
+            recorder: books.gateway,
+            durability: server.config.durability,
+        };
+        Ok((server.live.add(opening), books.client_certificate))
+    };
+    let (live, certificate) = match begun.await {
         Ok(live) => live,
         Err(failure) => {
             // Nothing may stay behind of a session that nobody has.
@@ -91,13 +101,6 @@ pub(super) async fn open(
             return Err(failure);
         }
     };
-    let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
-    live.happened(Happening::SessionOpened {
-        grant: Arc::clone(&grant),
-        subject: caller.pseudonym.clone(),
-        client: peer,
-        keys: vec![(Side::Client, wish.key), (Side::Gateway, live.records().0.key())],
-    });
     live.happened(Happening::CredentialMinted { source: resource.source.name(), role: lease.role.clone() });
     info!(session = %session, resource = %grant.resource, subject = %caller.pseudonym, "session opened");
     Ok(SessionOpened {
@@ -116,59 +119,12 @@ pub(super) async fn open(
         policy: String::from_utf8(canonical).map_err(|_| Failure::new(Kind::Internal, "the policy is not text"))?,
         policy_digest: grant.policy.to_string(),
         text_key: BASE64URL.encode(live.text_key_bytes()),
-        certificate: certificate(&server, &grant, &caller.pseudonym, wish.key, Side::Client)?.write(),
+        certificate: certificate.write(),
     })
-}
-
-/// Everything that can fail after the credential exists.
-fn begin(
-    server: &Arc<Server>,
-    caller: &Caller,
-    grant: &Arc<Grant>,
-    schema: &Arc<Schema>,
-    engine: Engine,
-    lease: credential::Lease,
-    (client_key, host, process): (PublicKey, String, u32),
-) -> Result<Arc<Live>, Failure> {
-    let signer = random::signer()?;
-    let certificate = certificate(server, grant, &caller.pseudonym, signer.public(), Side::Gateway)?;
-    let context = Context::session(Side::Gateway, grant, &caller.pseudonym);
-    let recorder = server.recorders.open(signer, &certificate, &context)?;
-    Ok(server.live.add(Opening {
-        grant: Arc::clone(grant),
-        schema: Arc::clone(schema),
-        engine: Arc::new(engine),
-        lease,
-        text_key: random::bytes()?,
-        client_key,
-        host,
-        process,
-        recorder,
-        durability: server.config.durability,
-    }))
 }
 
 fn mask_key(server: &Server, grant: &Grant) -> MaskKey {
     MaskKey(server.keys.mask_key(grant.resource.as_str()))
-}
-
-fn certificate(
-    server: &Server,
-    grant: &Grant,
-    subject: &str,
-    key: PublicKey,
-    side: Side,
-) -> Result<crate::audit::Envelope, Failure> {
-    Certificate {
-        key,
-        side,
-        session: Some(grant.session),
-        subject: Some(subject.to_owned()),
-        from: grant.opened_at,
-        until: grant.expires_at.after(CERTIFICATE_SLACK),
-    }
-    .sign(&server.keys.records)
-    .map_err(|error| Failure::new(Kind::Internal, "a key could not be certified").detail(format!("{error}.")))
 }
 
 fn lifetime(allowed: &Allowed<'_>, wished_seconds: Option<u64>) -> Duration {

@@ -62,7 +62,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
     let ((opened, scope), ours) = match (opened, random::bytes::<32>()) {
         (Ok(opened), Ok(ours)) => (opened, ours),
         (Err(failure), _) | (Ok(_), Err(failure)) => {
-            live.release(stream, 0);
+            live.release(stream);
             return refuse(&mut socket, &failure).await;
         }
     };
@@ -93,7 +93,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
     let ended = pump.run().await;
     info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
     live.happened(Happening::StreamClosed { stream, why: ended.why.word() });
-    live.release(stream, ended.statements);
+    live.release(stream);
 }
 
 /// What a client wants to begin with, judged like the SET it is, and the scope that follows from it.

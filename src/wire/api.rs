@@ -107,6 +107,8 @@ pub(crate) struct ServerInfo {
     pub(crate) issuer: IssuerInfo,
     /// The Ed25519 key that signs tokens, grants and records.
     pub(crate) key: ServerKey,
+    /// The same key as the one that signs the log's checkpoints: `name+id+key` (c2sp.org/signed-note).
+    pub(crate) log: String,
 }
 
 /// The identity provider to log in with.
@@ -384,4 +386,32 @@ pub(crate) struct SessionEntry {
     pub(crate) host: String,
     /// The process there, as the client stated it.
     pub(crate) process: u32,
+}
+
+/// `POST /v1/log/envelopes`: what a client has recorded, for the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadRequest {
+    /// Signed envelopes (DSSE), each as the line it is written as.
+    pub(crate) envelopes: Vec<String>,
+    /// Size of the log that the client remembers.
+    pub(crate) remembered: u64,
+}
+
+/// Proof that the log has what was uploaded. Hashes are hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct UploadReceipt {
+    /// The signed checkpoint of a tree that has everything uploaded (c2sp.org/tlog-checkpoint).
+    pub(crate) checkpoint: String,
+    /// For each envelope, in the order of the upload.
+    pub(crate) inclusions: Vec<InclusionProof>,
+    /// That this tree begins with the one remembered (RFC 6962 section 2.1.2).
+    pub(crate) consistency: Vec<String>,
+}
+
+/// Where an envelope is in the log, and the proof of it (RFC 6962 section 2.1.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct InclusionProof {
+    pub(crate) leaf: u64,
+    pub(crate) proof: Vec<String>,
 }

@@ -129,7 +129,7 @@ fn samples() -> Vec<Happening> {
             keys: vec![(Side::Client, key), (Side::Gateway, PublicKey([8; 32]))],
         },
         Happening::SessionRefused { subject: "5e1f".to_owned(), resource: "no\"db".to_owned(), why: "access" },
-        Happening::SessionClosed { why: "expired", statements: 3, rows: 4, bytes: 5 },
+        Happening::SessionClosed { why: "expired" },
         Happening::CredentialMinted { source: "static", role: "gov_s_1".to_owned() },
         Happening::CredentialRevoked { source: "static", role: "gov_s_1".to_owned(), ended: 1, dropped: true },
         Happening::CredentialSwept { source: "static", role: "gov_s_1".to_owned() },

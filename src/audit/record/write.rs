@@ -41,6 +41,16 @@ pub(crate) struct Encoder {
     by: Vec<u8>,
     parts: Parts,
     second: Second,
+    totals: Totals,
+}
+
+/// What a side's records so far amount to; the last one states it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    /// Statements that ran.
+    statements: u64,
+    rows: u64,
+    bytes: u64,
 }
 
 impl Encoder {
@@ -64,8 +74,8 @@ impl Encoder {
         }
         json.raw(b",\"engine\":").text_within(&context.engine, WORD_MAX);
         let pseudonyms = context.pseudonyms.clone();
-        let (parts, second) = (Parts::default(), Second::default());
-        Self { session: context.session, side: context.side, pseudonyms, whose, who, by, parts, second }
+        let (parts, second, totals) = Default::default();
+        Self { session: context.session, side: context.side, pseudonyms, whose, who, by, parts, second, totals }
     }
 
     /// Appends one record, and says which part it plays for a statement.
@@ -91,6 +101,9 @@ impl Encoder {
         match happening {
             Happening::StatementStarted(start) => return self.start(out, start),
             Happening::StatementEnded(end) => {
+                self.totals.statements += 1;
+                self.totals.rows = self.totals.rows.saturating_add(end.rows);
+                self.totals.bytes = self.totals.bytes.saturating_add(end.bytes);
                 write_end(&mut json, end);
                 return Role::End(end.id);
             }
@@ -108,6 +121,11 @@ impl Encoder {
                     json.text(side.word()).raw(b":").hex(&key.0);
                 }
                 json.raw(b"}");
+            }
+            Happening::SessionClosed { why } => {
+                json.raw(b",\"why\":").text_within(why, WORD_MAX);
+                let Totals { statements, rows, bytes } = self.totals;
+                write_numbers(&mut json, &[("statements", statements), ("rows", rows), ("bytes", bytes)]);
             }
             other => write_rest(&mut json, other),
         }
@@ -181,10 +199,6 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
             json.raw(b",\"db\":{\"resource\":").text_within(resource, WORD_MAX);
             json.raw(b"}");
         }
-        Happening::SessionClosed { why, statements, rows, bytes } => {
-            word("why", why);
-            write_numbers(json, &[("statements", *statements), ("rows", *rows), ("bytes", *bytes)]);
-        }
         Happening::CredentialMinted { source, role } | Happening::CredentialSwept { source, role } => {
             word("source", source);
             word("role", role);
@@ -225,6 +239,7 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
         // Written by `Encoder::body`.
         Happening::ServerStopped
         | Happening::SessionOpened { .. }
+        | Happening::SessionClosed { .. }
         | Happening::StatementStarted(_)
         | Happening::StatementEnded(_)
         | Happening::StatementUnknown { .. } => {}

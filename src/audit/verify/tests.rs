@@ -128,7 +128,7 @@ fn end(number: u64, rows: u64, outcome: Outcome) -> Happening {
 }
 
 fn close() -> Happening {
-    Happening::SessionClosed { why: "client", statements: 1, rows: 3, bytes: 0 }
+    Happening::SessionClosed { why: "client" }
 }
 
 /// One statement that ran, and one that was denied.

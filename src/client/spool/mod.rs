@@ -1,6 +1,6 @@
 //! The client's own records, on this machine until the log has proved that it has them.
 //!
-//! Each session has a folder with a journal. What is recorded goes up in batches; a batch is let go only when the
+//! Each process has a folder with a journal. What is recorded goes up in batches; a batch is let go only when the
 //! log's receipt proves that every envelope is in a tree that begins with the tree this user remembers. A process
 //! that dies leaves its folder behind, and the next one of the same user takes it over: signs what was not signed,
 //! and sends it on.
@@ -10,16 +10,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::remembered::Remembered;
 use crate::audit::Receipt;
-use crate::domain::{Failure, Kind, SessionId};
+use crate::domain::{Failure, Kind, RecordId};
 use crate::runtime::drain::{self, Drain, Recovery};
 use crate::runtime::files;
 use crate::runtime::journal::{Journal, Settings};
 use crate::runtime::recorder::{Recorder, Recorders};
 
-/// Most bytes of one session's journal: a day without the server at a few hundred statements a second.
-const JOURNAL_MAX: u64 = 1024 * 1024 * 1024;
+/// A journal without the server's: at most a day without it at a few hundred statements a second, and a reserve with
+/// room for the ends of some thousand statements. Small segments, because every `gov exec` sets two aside.
+const JOURNAL: Settings = Settings { segment_bytes: 1024 * 1024, reserve: 1, bytes_max: 1024 * 1024 * 1024 };
 
 /// Envelopes in one upload, and their bytes together: within what the server takes.
 const UPLOAD_ENVELOPES: usize = 64;
@@ -38,18 +41,20 @@ pub(crate) trait Uplink {
     fn upload(&self, envelopes: &[String], remembered: u64) -> impl Future<Output = Result<Receipt, Failure>> + Send;
 }
 
-/// One session's records.
+/// One process's records.
 #[derive(Debug)]
 pub(crate) struct Spool {
     folder: PathBuf,
     journal: Journal,
     recorders: Recorders,
+    /// Something has come that should not wait for the next look.
+    hurry: Notify,
 }
 
 impl Spool {
-    /// Makes the folder for a session below `root`.
-    pub(crate) fn create(root: &Path, session: SessionId) -> Result<Self, Failure> {
-        let folder = root.join(session.to_string());
+    /// Makes a folder of this name below `root`.
+    pub(crate) fn create(root: &Path, name: RecordId) -> Result<Self, Failure> {
+        let folder = root.join(name.to_string());
         // Whoever looks for folders of dead processes may hold this one for an instant before it is ours.
         for _ in 0..5 {
             if let Some(spool) = Self::open(&folder)? {
@@ -57,14 +62,14 @@ impl Spool {
             }
             std::thread::yield_now();
         }
-        Err(Failure::new(Kind::Internal, "the folder for this session's records is in use")
+        Err(Failure::new(Kind::Internal, "the folder for this process's records is in use")
             .detail(format!("{} is held by another process.", folder.display())))
     }
 
     fn open(folder: &Path) -> Result<Option<Self>, Failure> {
-        let Some((journal, _)) = Journal::open(folder, Settings::new(JOURNAL_MAX))? else { return Ok(None) };
+        let Some((journal, _)) = Journal::open(folder, JOURNAL)? else { return Ok(None) };
         let recorders = Recorders::start(&journal)?;
-        Ok(Some(Self { folder: folder.to_owned(), journal, recorders }))
+        Ok(Some(Self { folder: folder.to_owned(), journal, recorders, hurry: Notify::new() }))
     }
 
     pub(crate) fn recorders(&self) -> &Recorders {
@@ -81,12 +86,12 @@ impl Spool {
         for entry in fs::read_dir(root).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.strip_suffix(DONE).is_some_and(is_session) {
+            if name.strip_suffix(DONE).is_some_and(is_spool) {
                 // Everything in it has been proved to be in the log.
                 drop(fs::remove_dir_all(&path));
                 continue;
             }
-            if is_session(name)
+            if is_spool(name)
                 && let Some(spool) = Self::open(&path)?
             {
                 let recovery = drain::recover(&spool.journal, recorder)?;
@@ -116,21 +121,25 @@ impl Spool {
             if over && drain.is_empty() {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            // Too late or too early: the next look finds what there is.
+            drop(tokio::time::timeout(LOOK, self.hurry.notified()).await);
         }
     }
 
+    /// Has what is recorded sent now.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
     /// Removes the folder. Only for a spool whose records have all been sent.
-    pub(crate) fn remove(self) -> Result<(), Failure> {
-        let Self { folder, journal, recorders } = self;
-        let done = with_suffix(&folder);
+    pub(crate) fn remove(&self) -> Result<(), Failure> {
+        let done = with_suffix(&self.folder);
         let cannot = |error: io::Error| {
-            Failure::new(Kind::Internal, format!("`{}` cannot be removed", folder.display()))
+            Failure::new(Kind::Internal, format!("`{}` cannot be removed", self.folder.display()))
                 .detail(format!("{error}."))
         };
         // Renamed while it is still ours, so that nobody takes over a folder that is going away.
-        fs::rename(&folder, &done).map_err(cannot)?;
-        drop((recorders, journal));
+        fs::rename(&self.folder, &done).map_err(cannot)?;
         fs::remove_dir_all(&done).map_err(cannot)
     }
 }
@@ -144,8 +153,8 @@ fn with_suffix(folder: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn is_session(name: &str) -> bool {
-    name.parse::<SessionId>().is_ok()
+fn is_spool(name: &str) -> bool {
+    name.parse::<RecordId>().is_ok()
 }
 
 /// Makes the folder all spools are in.

@@ -100,8 +100,9 @@ struct Session {
 }
 
 fn session(root: &Path) -> Session {
-    let session = random::session_id().unwrap();
-    let spool = Spool::create(root, session).unwrap();
+    let name = random::record_id().unwrap();
+    let session = name.to_string().parse().unwrap();
+    let spool = Spool::create(root, name).unwrap();
     let key = random::signer().unwrap();
     let certificate = Certificate {
         key: key.public(),
@@ -203,8 +204,9 @@ async fn what_a_dead_process_left_is_taken_over_by_the_next() {
     assert_eq!(logged(&log), 12, "ten signed, one recovered, and the record that recovers it");
     drop(living.recorder);
     living.spool.remove().unwrap();
-    let left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["checkpoint"]);
+    let mut left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["checkpoint", "checkpoint.lock"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ fn end(number: u64) -> Happening {
 }
 
 fn close() -> Happening {
-    Happening::SessionClosed { why: "client", statements: 1, rows: 3, bytes: 0 }
+    Happening::SessionClosed { why: "client" }
 }
 
 fn event(session: SessionId, happening: Happening) -> Event {

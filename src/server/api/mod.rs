@@ -4,6 +4,7 @@
 //! reached by anybody who has not proved to be one.
 
 mod health;
+mod log;
 mod logout;
 mod me;
 pub(crate) mod openapi;
@@ -56,6 +57,9 @@ pub(crate) const ROUTES: &[Route] = &[
     sessions::LIST,
     sessions::END,
     sessions::TUNNEL,
+    log::UPLOAD,
+    log::CHECKPOINT,
+    log::TILE,
     openapi::DOCUMENT,
     health::HEALTHZ,
     health::READYZ,
@@ -103,6 +107,8 @@ pub(crate) enum Contents {
     Json(fn(&mut SchemaGenerator) -> Schema),
     Form(fn(&mut SchemaGenerator) -> Schema),
     Html,
+    Text,
+    Bytes,
 }
 
 /// What a handler gives back. A failure becomes the API's error document.
@@ -274,6 +280,14 @@ impl Call {
         let read = Json::<T>::from_request(self.take_request(), &());
         let read = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| too_slow())?;
         read.map(|Json(value)| value).map_err(|error| bad_request(&error.body_text()))
+    }
+
+    /// A body as JSON that may be longer than most: for callers who have proved who they are.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(&mut self, length_max: usize) -> Result<T, Failure> {
+        let body = self.take_request().into_body();
+        let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, length_max)).await;
+        let bytes = read.map_err(|_| too_slow())?.map_err(|error| bad_request(&error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| bad_request(&error.to_string()))
     }
 
     /// The body as a form.

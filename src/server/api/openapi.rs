@@ -28,7 +28,7 @@ pub(crate) fn document<'r>(url: &str, routes: impl IntoIterator<Item = &'r Route
     let mut paths = Map::new();
     for route in routes {
         let operation = operation(route, &mut schemas);
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        let path = paths.entry(path(route)).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(route.method.word().to_owned(), operation);
         }
@@ -69,6 +69,11 @@ pub(crate) fn document<'r>(url: &str, routes: impl IntoIterator<Item = &'r Route
     })
 }
 
+/// A route's path as OpenAPI writes it, which has no sign for a parameter of several parts.
+fn path(route: &Route) -> String {
+    route.path.replace("{*", "{")
+}
+
 fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let (security, error) = match route.handler {
         Handler::Public(_) | Handler::Page(_) => (json!([]), error_schema(schemas)),
@@ -86,8 +91,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "default": {"description": "Not done", "content": {"application/json": {"schema": error}}},
         },
     });
-    let parameters: Vec<_> = route
-        .path
+    let parameters: Vec<_> = path(route)
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
@@ -116,6 +120,8 @@ fn content(contents: Contents, schemas: &mut SchemaGenerator) -> Option<Value> {
         Contents::Json(schema) => ("application/json", schema(schemas).to_value()),
         Contents::Form(schema) => ("application/x-www-form-urlencoded", schema(schemas).to_value()),
         Contents::Html => ("text/html", json!({"type": "string"})),
+        Contents::Text => ("text/plain", json!({"type": "string"})),
+        Contents::Bytes => ("application/octet-stream", json!({"type": "string", "format": "binary"})),
     };
     Some(json!({(kind): {"schema": schema}}))
 }
@@ -139,8 +145,7 @@ mod tests {
                 assert!(!operation["x-gov-right"].as_str().unwrap().is_empty());
             }
         }
-        let listed: BTreeSet<_> =
-            routes.clone().map(|route| (route.path.to_owned(), route.method.word().to_owned())).collect();
+        let listed: BTreeSet<_> = routes.clone().map(|route| (path(route), route.method.word().to_owned())).collect();
         assert_eq!(described, listed);
         assert_eq!(listed.len(), routes.count(), "a route is listed twice");
     }

@@ -37,6 +37,7 @@ pub(super) const INFO: Route = Route {
                     id: server.keys.signing.thumbprint().to_string(),
                     public_key: URL_SAFE_NO_PAD.encode(server.keys.signing.public()),
                 },
+                log: server.log.key().text(),
             })
         })
     }),

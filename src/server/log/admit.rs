@@ -27,13 +27,6 @@ pub(super) enum AdmitError {
     Database(#[from] rusqlite::Error),
 }
 
-impl AdmitError {
-    /// Whether the fault is in the envelope: another attempt will not help.
-    pub(super) fn is_final(&self) -> bool {
-        !matches!(self, Self::Database(_))
-    }
-}
-
 /// Who brings an envelope.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bearer<'a> {
@@ -93,8 +86,8 @@ impl Entrance<'_> {
         match (tables::key(self.db, key)?, bearer) {
             (Some(known), _) if known.digest == digest => Ok(tables::certificate_leaf(self.db, key)?),
             (Some(_), _) => Err(AdmitError::Fork { key, seq: 0 }),
-            // Certificates are given out by us, and enter with that.
-            (None, Bearer::Client(_)) => Err(AdmitError::Foreign(key)),
+            // Certificates are given out by us, and enter with that, from the journal.
+            (None, Bearer::Client(_)) => Err(AdmitError::Unknown(key)),
             (None, Bearer::Journal) => {
                 tables::insert_key(self.db, &Key { certificate, digest })?;
                 self.append(key, None, digest, line)

@@ -26,7 +26,7 @@ use crate::domain::{
 use crate::runtime::drain::{self, Recovery};
 use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders};
-use crate::runtime::{clock, random};
+use crate::runtime::{clock, files, random};
 use crate::server::store;
 use writer::{Job, Upload, Writer};
 
@@ -47,11 +47,11 @@ const SERVER_KEY_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 pub(crate) struct Opening<'a> {
     /// A folder of its own.
     pub(crate) folder: &'a Path,
-    /// The server's key, which certifies all others.
+    /// The server's key: it certifies all others, and signs checkpoints. Whoever has its public half can verify
+    /// everything.
     pub(crate) server: Signer,
-    /// The key that signs checkpoints.
-    pub(crate) log: Signer,
-    /// The log's name in checkpoints: a URL without its scheme.
+    /// The name of a log that begins now, in its checkpoints: a URL without its scheme. A log keeps the name it began
+    /// with, whatever the server is called later.
     pub(crate) origin: &'a str,
     pub(crate) pseudonyms: Pseudonyms,
 }
@@ -65,7 +65,8 @@ pub(crate) struct Log {
     server: Signer,
     key: NoteKey,
     jobs: mpsc::Sender<Job>,
-    thread: Option<JoinHandle<()>>,
+    /// Until the log is closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
     /// For reading beside the thread that writes.
     reader: Arc<Mutex<Connection>>,
     recovery: Recovery,
@@ -93,7 +94,7 @@ impl Log {
         let database = folder.join("log.db");
         let db = store::open_database(&database, &[tables::MIGRATIONS])?;
         let reader = store::open_database(&database, &[tables::MIGRATIONS])?;
-        let note = NoteSigner::new(opening.origin, Algorithm::Ed25519, opening.log)
+        let note = NoteSigner::new(&name(folder, opening.origin)?, Algorithm::Ed25519, opening.server.clone())
             .map_err(|error| Failure::new(Kind::Usage, "the log cannot have this name").detail(format!("{error}.")))?;
         let key = note.key().clone();
 
@@ -115,7 +116,8 @@ impl Log {
             .spawn(move || writer.run(&inbox))
             .map_err(|error| Failure::new(Kind::Internal, "no thread can be started").detail(format!("{error}.")))?;
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { recorders, control, server, key, jobs, thread: Some(thread), reader, recovery })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { recorders, control, server, key, jobs, thread, reader, recovery })
     }
 
     /// What opening found.
@@ -217,19 +219,40 @@ impl Log {
     }
 }
 
-impl Drop for Log {
-    /// Takes in everything recorded so far and signs the last checkpoint.
-    fn drop(&mut self) {
+impl Log {
+    /// Takes in everything recorded so far and signs the last checkpoint. Blocks. What is recorded later is refused.
+    pub(crate) fn close(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let stopped = Event { at: clock::now(), session: None, happening: Happening::ServerStopped };
         // What cannot be recorded now shows as a server that did not say goodbye.
         drop(self.control.record(&stopped));
         drop(self.control.close().and_then(|last| self.recorders.journal().wait_durable(last)));
         drop(self.jobs.send(Job::Stop));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        drop(thread.join());
     }
 }
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The name this log began with; `origin`, if it begins now.
+fn name(folder: &Path, origin: &str) -> Result<String, Failure> {
+    let path = folder.join("origin");
+    let broken = |error: std::io::Error| {
+        Failure::new(Kind::Usage, format!("`{}` cannot be used", path.display())).detail(format!("{error}."))
+    };
+    if let Some(known) = files::read_limited(&path, ORIGIN_MAX).map_err(broken)? {
+        return String::from_utf8(known).map_err(|error| broken(std::io::Error::other(error)));
+    }
+    files::write_private(&path, origin.as_bytes()).map_err(broken)?;
+    Ok(origin.to_owned())
+}
+
+/// Longest name of a log, in bytes: what a note takes as the name of a key.
+const ORIGIN_MAX: u64 = 255;
 
 fn open_control(recorders: &Recorders, server: &Signer, pseudonyms: Pseudonyms) -> Result<Recorder, Failure> {
     let signer = random::signer()?;
@@ -272,7 +295,6 @@ fn file(db: &Connection, path: &str) -> rusqlite::Result<Option<Vec<u8>>> {
 
 /// Writes the log as files into a folder: what the API serves, for keeping elsewhere and verifying offline.
 pub(crate) fn export(log: &Log, folder: &Path) -> Result<Head, Failure> {
-    use crate::runtime::files;
     let db = log.reader.lock().unwrap_or_else(PoisonError::into_inner);
     let broken = |error: rusqlite::Error| writer::broken(&error);
     let Some((head, note)) = tables::checkpoint(&db).map_err(broken)? else {

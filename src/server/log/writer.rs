@@ -263,6 +263,10 @@ fn take_upload(entrance: &mut Entrance<'_>, upload: &Upload) -> rusqlite::Result
         match entrance.admit(Bearer::Client(&upload.subject), envelope) {
             Ok(leaf) => leaves.push(leaf),
             Err(AdmitError::Database(error)) => return Err(error),
+            // Its certificate is in the journal before the client has it; the log may not have come that far.
+            Err(AdmitError::Unknown(_)) => {
+                return Ok(Err(Failure::new(Kind::Pending, "the log does not know this session's key yet")));
+            }
             Err(error) => {
                 let (now, why) = (entrance.now, error.to_string());
                 tables::insert_refused(entrance.db, now, &why, envelope)?;

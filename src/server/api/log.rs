@@ -1,0 +1,85 @@
+//! The log: clients bring what they recorded, and everybody may see what the log has signed.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+
+use super::{Call, Caller, Contents, Handler, Method, Route, json};
+use crate::audit::{Inclusion, Receipt, Tile, TileKind};
+use crate::domain::{Digest, Failure, Kind};
+use crate::wire::api::{InclusionProof, UploadReceipt, UploadRequest};
+
+/// Longest upload, in bytes: what a client puts into one (2 MiB of envelopes), with the escapes of JSON.
+const UPLOAD_MAX: usize = 4 * 1024 * 1024;
+
+pub(super) const UPLOAD: Route = Route {
+    method: Method::Post,
+    path: "/v1/log/envelopes",
+    summary: "Bring what this side of a session has recorded; the answer proves that the log has it",
+    request: Contents::Json(|schemas| schemas.subschema_for::<UploadRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<UploadReceipt>()),
+    handler: Handler::User(|mut call, caller| {
+        Box::pin(async move {
+            let request: UploadRequest = call.json_up_to(UPLOAD_MAX).await?;
+            let UploadRequest { envelopes, remembered } = request;
+            let receipt = call.server.log.upload(&caller.pseudonym, envelopes, remembered).await?;
+            json(&written(receipt))
+        })
+    }),
+};
+
+pub(super) const CHECKPOINT: Route = Route {
+    method: Method::Get,
+    path: "/v1/log/checkpoint",
+    summary: "Give the log's last signed checkpoint (c2sp.org/tlog-checkpoint)",
+    request: Contents::Nothing,
+    response: Contents::Text,
+    handler: Handler::User(|call, _| {
+        Box::pin(async move { file(&call, "checkpoint", "text/plain; charset=utf-8").await })
+    }),
+};
+
+pub(super) const TILE: Route = Route {
+    method: Method::Get,
+    path: "/v1/log/tile/{*path}",
+    summary: "Give a tile of the log (c2sp.org/tlog-tiles); what was recorded is for operators only",
+    request: Contents::Nothing,
+    response: Contents::Bytes,
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let path = format!("tile/{}", call.parameter("path")?);
+            let tile = Tile::parse(&path).ok_or_else(|| Failure::new(Kind::NotFound, "that is no tile"))?;
+            if tile.kind == TileKind::Entries {
+                only_operators(&call, &caller)?;
+            }
+            file(&call, &path, "application/octet-stream").await
+        })
+    }),
+};
+
+/// Refuses whoever may see only what is their own.
+pub(super) fn only_operators(call: &Call, caller: &Caller) -> Result<(), Failure> {
+    if call.server.config.is_operator(&caller.identity) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Denied, "everybody's records are for operators only")
+        .hint("see your own with: gov timeline"))
+}
+
+async fn file(call: &Call, path: &str, kind: &'static str) -> Result<Response, Failure> {
+    let found = call.server.log.file(path).await?;
+    let bytes = found.ok_or_else(|| Failure::new(Kind::NotFound, format!("the log has no `{path}` yet")))?;
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}
+
+fn written(receipt: Receipt) -> UploadReceipt {
+    let hashes = |hashes: Vec<Digest>| hashes.iter().map(Digest::to_string).collect();
+    let inclusion = |found: Inclusion| InclusionProof { leaf: found.leaf, proof: hashes(found.proof) };
+    UploadReceipt {
+        checkpoint: receipt.checkpoint,
+        inclusions: receipt.inclusions.into_iter().map(inclusion).collect(),
+        consistency: hashes(receipt.consistency),
+    }
+}
