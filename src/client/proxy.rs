@@ -22,6 +22,7 @@ use crate::domain::{Duration, Failure, Grant, Kind, Secret, Timestamp};
 use crate::engine::{Engine, Scope};
 use crate::runtime::net::{self, Socket};
 use crate::runtime::pump::{Command, Durability, Ended, Pump};
+use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::{clock, random};
 use crate::session::{Duty, Session, Setup};
@@ -232,7 +233,9 @@ impl<D: Dial> Endpoint<D> {
                     match (&self.door.tls, socket) {
                         (Some((config, ours)), Socket::Plain(mut stream)) => {
                             stream.write_all(b"S").await.ok()?;
-                            let accepted = tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(stream).await;
+                            let accepted = tokio_rustls::TlsAcceptor::from(Arc::clone(config))
+                                .accept(ReadAhead::new(stream))
+                                .await;
                             socket = Socket::Accepted(Box::new(accepted.ok()?));
                             binding = ours.clone();
                         }

@@ -16,10 +16,10 @@ use hyper_util::rt::TokioIo;
 use ring::signature::Ed25519KeyPair;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
 use crate::domain::{Digest, Duration, Failure, Kind, SessionId};
-use crate::runtime::net::{self, Socket};
+use crate::runtime::net::{self, DialledTls, Socket};
+use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::tls;
 use crate::wire::api::ErrorBody;
 use crate::wire::tunnel;
@@ -57,7 +57,7 @@ pub(crate) async fn open(destination: &Destination, ticket: &Ticket<'_>) -> Resu
         let stream = connect(destination).await?;
         let name = tls::server_name(host.trim_matches(['[', ']']))?;
         let stream = tokio_rustls::TlsConnector::from(Arc::clone(&destination.tls))
-            .connect(name, stream)
+            .connect(name, ReadAhead::new(stream))
             .await
             .map_err(|error| unreachable(host, &error))?;
         upgrade(stream, destination, ticket).await
@@ -68,11 +68,7 @@ pub(crate) async fn open(destination: &Destination, ticket: &Ticket<'_>) -> Resu
 }
 
 /// Steps 2 and 3.
-async fn upgrade(
-    stream: TlsStream<TcpStream>,
-    destination: &Destination,
-    ticket: &Ticket<'_>,
-) -> Result<Socket, Failure> {
+async fn upgrade(stream: DialledTls, destination: &Destination, ticket: &Ticket<'_>) -> Result<Socket, Failure> {
     let host = destination.url.host().unwrap_or_default();
     let broken = |error: &dyn std::fmt::Display| unreachable(host, error);
     let exporter = tls::exporter(stream.get_ref().1).map_err(|error| broken(&error))?;
@@ -92,7 +88,7 @@ async fn upgrade(
         return Err(refusal(answer, host).await);
     }
     let upgraded = hyper::upgrade::on(answer).await.map_err(|error| broken(&error))?;
-    let stream = whole::<TlsStream<TcpStream>>(upgraded).map_err(|error| broken(&error))?;
+    let stream = whole::<DialledTls>(upgraded).map_err(|error| broken(&error))?;
     Ok(Socket::Dialled(Box::new(stream)))
 }
 

@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 
 use crate::domain::{Failure, Kind, Secret};
 use crate::runtime::net::{self, Socket};
+use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::{random, tls};
 use crate::wire::buffer::{Frame, Frames, Piece, WireError, Writer};
 use crate::wire::postgres::{
@@ -155,7 +156,7 @@ async fn secure(socket: Socket, address: &Address) -> Result<(Socket, ChannelBin
     }
     let name = tls::server_name(&address.host).map_err(|failure| ConnectError::Tls(failure.message))?;
     let stream = tokio_rustls::TlsConnector::from(Arc::clone(config))
-        .connect(name, stream)
+        .connect(name, ReadAhead::new(stream))
         .await
         .map_err(|error| ConnectError::Tls(error.to_string()))?;
     let binding = stream

@@ -13,6 +13,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod pump;
 pub(crate) mod random;
+pub(crate) mod read_ahead;
 pub(crate) mod recorder;
 pub(crate) mod shutdown;
 pub(crate) mod tasks;

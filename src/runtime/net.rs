@@ -10,6 +10,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
+use crate::runtime::read_ahead::ReadAhead;
+
 /// How long a connection attempt may take.
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,15 +42,19 @@ pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
 }
 
+/// TLS in which we are the client.
+pub(crate) type DialledTls = tokio_rustls::client::TlsStream<ReadAhead>;
+
+/// TLS in which we are the server.
+pub(crate) type AcceptedTls = tokio_rustls::server::TlsStream<ReadAhead>;
+
 /// A connection of any kind we make or accept.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Plain(TcpStream),
     Unix(UnixStream),
-    /// TLS in which we are the client.
-    Dialled(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    /// TLS in which we are the server.
-    Accepted(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Dialled(Box<DialledTls>),
+    Accepted(Box<AcceptedTls>),
 }
 
 impl AsyncRead for Socket {

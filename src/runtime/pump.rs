@@ -310,7 +310,7 @@ where
         let mut progress = false;
         if self.to_client.waiting() < BUFFER_MAX {
             let mut target = ReadBuf::uninit(scratch);
-            match Pin::new(&mut self.database).poll_read(cx, &mut target) {
+            match poll_gather(&mut self.database, cx, &mut target) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if target.filled().is_empty() => {
                     self.database_is_gone("the connection was closed");
@@ -330,7 +330,7 @@ where
         let waiting = self.to_database.waiting().max(self.session.held_back());
         if waiting < BUFFER_MAX && self.closing.is_none() {
             let mut target = ReadBuf::uninit(scratch);
-            match Pin::new(&mut self.client).poll_read(cx, &mut target) {
+            match poll_gather(&mut self.client, cx, &mut target) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if !target.filled().is_empty() => {
                     self.session.recording(self.records.ready());
@@ -425,6 +425,24 @@ where
 
 /// A read buffer that costs nothing to set up: it is lent uninitialised, and only what was filled is ever seen.
 type Scratch = Box<[MaybeUninit<u8>]>;
+
+/// Reads what there is, as long as there is room: what arrived in several TLS records or segments goes on as one. Ready
+/// without a byte at the end of the stream.
+fn poll_gather(
+    socket: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    target: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let before = target.filled().len();
+        match Pin::new(&mut *socket).poll_read(cx, target) {
+            Poll::Ready(Ok(())) if target.filled().len() > before && target.remaining() > 0 => {}
+            // After bytes, an end or an error is left to the next read, which meets it again.
+            Poll::Pending | Poll::Ready(Err(_)) if before > 0 => return Poll::Ready(Ok(())),
+            done => return done,
+        }
+    }
+}
 
 async fn shut(socket: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     use tokio::io::AsyncWriteExt as _;

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
 use crate::domain::{Failure, Kind};
+use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::shutdown::{DRAIN, Ending};
 use crate::runtime::{net, ports, tls};
 
@@ -140,7 +141,7 @@ async fn connection(
             return http(stream, Connection { peer, exporter: None }, router, ending).await;
         }
     }
-    let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await.map_err(too_slow)??;
+    let stream = timeout(HANDSHAKE, acceptor.accept(ReadAhead::new(stream))).await.map_err(too_slow)??;
     let exporter = tls::exporter(stream.get_ref().1)?;
     http(stream, Connection { peer, exporter: Some(exporter) }, router, ending).await
 }

@@ -281,6 +281,27 @@ impl Chunk<'_> {
         Ok(self.kept.get(from..self.kept_done).and_then(frame).map(Piece::Frame))
     }
 
+    /// The messages of type `tag` that come next, as they stand on the wire, and how many they are: as many as lie whole
+    /// within the input and are not long. `None` when that is none, or when something was kept that comes before them.
+    pub(crate) fn run(&mut self, tag: u8) -> Option<(&[u8], u64)> {
+        if self.frames.streaming > 0 || self.kept_done < self.kept.len() {
+            return None;
+        }
+        let (mut end, mut count) = (0usize, 0u64);
+        while let Some(next) = self.input.get(end..).filter(|next| next.first() == Some(&tag)) {
+            // What is wrong with a length is said when the message is asked for by itself.
+            let Ok(Some(length)) = self.length(next) else { break };
+            if length > Frames::WHOLE_MAX || length > next.len() {
+                break;
+            }
+            end += length;
+            count += 1;
+        }
+        let (raw, rest) = self.input.split_at_checked(end).filter(|_| count > 0)?;
+        self.input = rest;
+        Some((raw, count))
+    }
+
     /// Decides to collect the long message at the head; it comes out as one [`Piece::Frame`].
     pub(crate) fn gather(&mut self) {
         self.frames.gathering = true;
@@ -433,6 +454,30 @@ mod tests {
                 assert!(got == messages, "chunks of {size}, gather {gather}");
             }
         }
+    }
+
+    #[test]
+    fn a_run_is_what_lies_whole_in_the_input() {
+        let (row, other) = (message(b'D', b"abc"), message(b'C', b"SELECT 2"));
+        let long = message(b'D', &vec![7u8; Frames::WHOLE_MAX]);
+        let stream = [&row[..], &row, &row, &other, &row, &long].concat();
+        let mut frames = Frames::new(usize::MAX);
+        // Cut in the second row.
+        let mut chunk = frames.chunk(&stream[..12]);
+        assert_eq!(chunk.run(b'C'), None);
+        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D'), None);
+        assert_eq!(chunk.next(), Ok(None));
+        chunk.end();
+        let mut chunk = frames.chunk(&stream[12..]);
+        assert_eq!(chunk.run(b'D'), None, "the rest of the second row was kept and comes first");
+        assert!(matches!(chunk.next(), Ok(Some(Piece::Frame(Frame { tag: b'D', .. })))));
+        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D'), None);
+        assert!(matches!(chunk.next(), Ok(Some(Piece::Frame(Frame { tag: b'C', .. })))));
+        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D'), None);
+        assert!(matches!(chunk.next(), Ok(Some(Piece::Long { tag: b'D', .. }))));
     }
 
     #[test]

@@ -8,13 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use ring::signature::{ED25519, UnparsedPublicKey};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 use tracing::warn;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
 use crate::domain::{Failure, Kind, SessionId};
-use crate::runtime::net::Socket;
+use crate::runtime::net::{AcceptedTls, Socket};
 use crate::server::live::Live;
 use crate::server::{sessions, tunnel};
 use crate::wire::api::{Empty, SessionEntry, SessionList, SessionOpened, SessionRequest};
@@ -141,7 +139,7 @@ fn prove(call: &Call, live: &Live) -> Result<u32, Failure> {
 
 /// The connection itself, if nothing has been read beyond the request.
 fn whole(upgraded: Upgraded) -> Option<Socket> {
-    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<AcceptedTls>>().ok()?;
     parts.read_buf.is_empty().then(|| Socket::Accepted(Box::new(parts.io.into_inner())))
 }
 
