@@ -24,4 +24,4 @@ pub(crate) use resource::{Environment, Labels, ProtocolName};
 pub(crate) use secret::Secret;
 pub(crate) use statement::{Operation, Parse, Relation, Statement, Touch};
 pub(crate) use time::{Duration, Timestamp, parse_duration, print_duration};
-pub(crate) use verdict::{Action, Reason, Verdict};
+pub(crate) use verdict::{Action, Fault, Reason, Verdict};

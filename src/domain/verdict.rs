@@ -47,6 +47,22 @@ impl Action {
     }
 }
 
+/// What kind of thing is wrong with a statement, where databases tell them apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Fault {
+    /// It is understood, and not wanted.
+    #[default]
+    Forbidden,
+    /// It is no statement.
+    Syntax,
+    /// It is no text.
+    Encoding,
+    TooLong,
+    TooComplex,
+    /// It names a relation that is not there.
+    UnknownRelation,
+}
+
 /// Why a rule fired: what a person needs to understand it and to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reason {
@@ -58,11 +74,12 @@ pub(crate) struct Reason {
     pub(crate) hint: Option<String>,
     /// Byte offset of the offending token in the statement's text.
     pub(crate) position: Option<usize>,
+    pub(crate) fault: Fault,
 }
 
 impl Reason {
     pub(crate) fn new(rule: &'static str, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into(), detail: None, hint: None, position: None }
+        Self { rule, message: message.into(), detail: None, hint: None, position: None, fault: Fault::default() }
     }
 
     #[must_use]
@@ -74,6 +91,12 @@ impl Reason {
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
         self
     }
 

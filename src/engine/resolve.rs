@@ -6,6 +6,7 @@ use super::builtin::{self, Class};
 use super::catalog::{CastContext, Catalog, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind};
 use super::policy::Policy;
 use super::scope::{Names, Scope};
+use super::sql::Complaint;
 use super::sql::fact::{Call, Command, Deed, Name, Notation, Use};
 use crate::domain::{Access, Environment, IdentityKind, Relation, Touch};
 
@@ -18,7 +19,7 @@ pub(crate) struct Facts<'a> {
     pub(super) access: Access,
     pub(super) who: IdentityKind,
     /// Why the text is not understood, when it is not; then nothing else is known.
-    pub(super) complaint: Option<&'a str>,
+    pub(super) complaint: Option<&'a Complaint>,
     parts: Vec<Part<'a>>,
     pub(super) calls: Vec<Called<'a>>,
     pub(super) relations: Vec<Used<'a>>,
@@ -112,7 +113,7 @@ impl<'a> Facts<'a> {
     }
 
     /// What is known about a text that is not understood.
-    pub(super) fn not_understood(asked: Asked<'a>, scope: &'a Scope, complaint: &'a str) -> Self {
+    pub(super) fn not_understood(asked: Asked<'a>, scope: &'a Scope, complaint: &'a Complaint) -> Self {
         Self { complaint: Some(complaint), ..Self::empty(asked, scope) }
     }
 

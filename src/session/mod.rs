@@ -276,6 +276,14 @@ impl Session {
     }
 
     fn violated(&mut self, now: Timestamp, who: Closing, error: &WireError, turn: &mut Turn) {
+        if let (Closing::ClientFault, WireError::Length { length, max, .. }) = (who, error)
+            && usize::try_from(*length).is_ok_and(|length| length > *max)
+        {
+            let failure = Failure::new(Kind::Limit, "this request is too long")
+                .detail(format!("A request may have {} MiB.", max >> 20))
+                .hint("send the data in several statements, or with COPY");
+            return self.close(now, who, Some(("54000", &failure)), turn);
+        }
         let (message, hint) = match who {
             Closing::ClientFault => (
                 "what this client sent is not PostgreSQL's protocol",

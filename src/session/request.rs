@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Barrier, Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn};
-use crate::domain::{Digest, Failure, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
+use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Request, Severity, Target, Transaction};
@@ -387,9 +387,16 @@ fn too_many(what: &str) -> Failure {
         .hint("close those that are no longer used, or reconnect")
 }
 
-/// What is no SQL gets the code PostgreSQL gives it, everything else `insufficient_privilege`.
+/// The code PostgreSQL would give; what it would have run gets `insufficient_privilege`.
 fn sqlstate(refusal: &Refusal) -> &'static str {
-    if refusal.reason.rule == "not_understood" { "42601" } else { "42501" }
+    match refusal.reason.fault {
+        Fault::Forbidden => "42501",
+        Fault::Syntax => "42601",
+        Fault::Encoding => "22021",
+        Fault::TooLong => "54000",
+        Fault::TooComplex => "54001",
+        Fault::UnknownRelation => "42P01",
+    }
 }
 
 /// What the person is told when the policy says no.

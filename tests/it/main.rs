@@ -12,6 +12,7 @@
 
 mod generated;
 mod guardrails;
+mod hostile;
 mod layers;
 mod limits;
 mod lists;

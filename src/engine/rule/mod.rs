@@ -21,6 +21,7 @@ mod schema_change;
 mod sequence_reset;
 mod session_guard;
 mod tagged_schema_change;
+mod unknown_relation;
 mod unknown_statement;
 
 use super::resolve::Facts;
@@ -48,6 +49,7 @@ pub(crate) const RULES: &[&dyn Rule] = &[
     &parser_settings::ParserSettings,
     &destructive_ddl::DestructiveDdl,
     &read_only::ReadOnly,
+    &unknown_relation::UnknownRelation,
     &missing_where::MissingWhere,
     &catalog_write::CatalogWrite,
     &outside_access::OutsideAccess,

@@ -25,6 +25,10 @@ impl Rule for NotUnderstood {
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
         let complaint = facts.complaint?;
-        Some(Reason::new(self.name(), complaint).detail("A statement that cannot be read is not sent to the database."))
+        Some(
+            Reason::new(self.name(), complaint.text.as_str())
+                .detail("A statement that cannot be read is not sent to the database.")
+                .fault(complaint.fault),
+        )
     }
 }

@@ -3,8 +3,7 @@
 use super::Rule;
 use crate::domain::{Access, Action, Environment, IdentityKind, Reason};
 use crate::engine::builtin::Class;
-use crate::engine::policy::nearest;
-use crate::engine::resolve::{Callee, Facts, Found, HiddenFunction};
+use crate::engine::resolve::{Callee, Facts, HiddenFunction};
 use crate::engine::sql::fact::{Deed, Transaction};
 
 pub(super) struct ReadOnly;
@@ -58,16 +57,7 @@ impl Rule for ReadOnly {
             || facts.unknown_names.first().map(|(name, position)| told(format!("`{name}` is not known"), *position));
         let strange =
             || facts.strange().next().map(|(_, position)| told("part of this is not known".to_owned(), position));
-        let missing = || {
-            let used = facts.relations.iter().find(|used| matches!(used.found, Found::Missing))?;
-            let reason = told(format!("`{}` is not known", used.used.name), used.position);
-            let known = facts.catalog.relations().map(|relation| relation.name.as_str());
-            Some(match nearest(&used.used.name.name, known) {
-                Some(near) => reason.hint(format!("did you mean `{near}`?")),
-                None => reason.hint("check the name; a relation made just now is known in a moment"),
-            })
-        };
-        deed.or_else(call).or_else(hidden).or_else(name).or_else(strange).or_else(missing)
+        deed.or_else(call).or_else(hidden).or_else(name).or_else(strange)
     }
 }
 

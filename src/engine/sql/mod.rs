@@ -26,7 +26,7 @@ pub(super) use path::words as path_words;
 use tree::Tree;
 
 use super::decide::Memory;
-use crate::domain::Statement;
+use crate::domain::{Fault, Statement};
 
 /// Longest text that is parsed. What is longer cannot be judged in reasonable time and is not understood.
 const TEXT_MAX: usize = 1024 * 1024;
@@ -45,12 +45,19 @@ pub(crate) const STACK: usize = if cfg!(debug_assertions) { 128 << 20 } else { 8
 pub(crate) struct Understood {
     /// The part that goes into records, with names as written.
     pub(crate) statement: Arc<Statement>,
-    /// The parser's complaint, when it did not understand.
-    pub(crate) complaint: Option<String>,
+    /// Why it is not understood, when it is not.
+    pub(crate) complaint: Option<Complaint>,
     /// The commands, in order. Empty for an empty text.
     pub(crate) commands: Vec<Command>,
     /// What was decided about it last.
     pub(super) memory: Memory,
+}
+
+/// Why a text is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) text: String,
+    pub(crate) fault: Fault,
 }
 
 impl Understood {

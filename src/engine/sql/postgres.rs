@@ -6,8 +6,8 @@ use super::fact::{Command, Deed, Object};
 use super::statement::command;
 use super::token::Tokens;
 use super::tree::Tree;
-use super::{DEPTH_MAX, Memory, TEXT_MAX, Understood};
-use crate::domain::{Operation, Parse, Relation, Statement, Touch};
+use super::{Complaint, DEPTH_MAX, Memory, TEXT_MAX, Understood};
+use crate::domain::{Fault, Operation, Parse, Relation, Statement, Touch};
 
 pub(super) fn understand(text: &[u8]) -> Understood {
     match read(text) {
@@ -31,7 +31,7 @@ pub(super) fn understand(text: &[u8]) -> Understood {
                 relations: Arc::from([]),
                 length: text.len(),
             }),
-            complaint: Some(refused.to_string()),
+            complaint: Some(Complaint { text: refused.to_string(), fault: refused.fault() }),
             commands: Vec::new(),
             memory: Memory::default(),
         },
@@ -51,6 +51,17 @@ enum Refused {
     TooDeep,
     #[error("{0}")]
     Syntax(String),
+}
+
+impl Refused {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::TooLong => Fault::TooLong,
+            Self::NotUtf8 | Self::ZeroByte => Fault::Encoding,
+            Self::TooDeep => Fault::TooComplex,
+            Self::Syntax(_) => Fault::Syntax,
+        }
+    }
 }
 
 impl From<pg_query::Error> for Refused {
