@@ -68,14 +68,14 @@ if [ -n "$missing" ]; then
     as_root=sudo
   fi
   say "Installing with apt-get:$missing"
-  # A mirror that does not answer at once often does a moment later.
+  # A mirror that does not answer at once often does a moment later. What it says matters only when it never does.
   persist() {
-    for pause in 2 10 30; do
-      "$@" && return
-      say "that failed; trying again in $pause s"
-      sleep "$pause"
+    for pause in 2 10 30 0; do
+      if said=$("$@" 2>&1); then return; fi
+      [ "$pause" = 0 ] || { say "that failed; trying again in $pause s"; sleep "$pause"; }
     done
-    "$@"
+    say "$said"
+    fail "apt-get failed" "see above; then run this again"
   }
   persist $as_root apt-get update -qq
   case $missing in
@@ -96,7 +96,7 @@ if [ -n "$missing" ]; then
     esac
   fi
   # shellcheck disable=SC2086 # the names are meant to be split
-  persist $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  persist $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 fi
 if [ "$action" = prepare ]; then exit 0; fi
 
