@@ -103,6 +103,16 @@ pub(crate) enum Happening {
     StatementStarted(StatementStart),
     /// Written after the database answered, or when it is known that the answer cannot be known.
     StatementEnded(StatementEnd),
+    /// A transaction was rolled back because of what it had changed.
+    TransactionRefused {
+        /// The last statement that ran in it.
+        last: StatementId,
+        why: &'static str,
+        /// Rows changed in all tables.
+        changed: u64,
+        /// Rows that might have been.
+        allowed: u64,
+    },
     /// Somebody read the log.
     AuditRead {
         subject: String,

@@ -9,7 +9,7 @@ use super::resolve::{Asked, Callee, Facts};
 use super::rule::RULES;
 use super::scope::{Names, Scope};
 use super::sql::Understood;
-use super::sql::fact::{Command, Deed, Discard, Rows};
+use super::sql::fact::{Command, Deed, Rows};
 use crate::domain::{
     Access, Action, Digest, Grant, Identity, IdentityKind, Operation, Reason, Relation, Statement, Timestamp, Verdict,
 };
@@ -42,16 +42,12 @@ impl Permit {
 /// What an allowed statement must still obey. Whoever forwards it sees to that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Obligations {
-    /// It runs in a READ ONLY transaction.
-    pub(crate) read_only: bool,
     /// It commits only after the audit inside the transaction; `None` for what is proved to read.
     pub(crate) audit: Option<Audit>,
     /// Rows that may be returned; `None` is without limit.
     pub(crate) rows_max: Option<u64>,
     /// Which rows it changes depends on data: the planner's estimate is worth asking for first.
     pub(crate) estimate: bool,
-    /// It puts the session's parameters back to their defaults: the gateway sets its own again afterwards.
-    pub(crate) reassert: bool,
     /// The server refuses to run it inside a transaction block, so that no audit can hold it back.
     pub(crate) alone: bool,
     /// Code runs in it that nobody reviewed; [`Scope::ran_opaque_code`] is due when it succeeded.
@@ -69,23 +65,29 @@ pub(crate) struct Audit {
     pub(crate) locks: bool,
 }
 
+impl Audit {
+    /// What two statements of one transaction may do together.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            rows_max: self.rows_max.min(other.rows_max),
+            writes: self.writes || other.writes,
+            locks: self.locks || other.locks,
+        }
+    }
+}
+
 impl Obligations {
     /// Those of two statements that run in one message.
     fn and(self, other: Self) -> Self {
         let audit = match (self.audit, other.audit) {
-            (Some(one), Some(other)) => Some(Audit {
-                rows_max: one.rows_max.min(other.rows_max),
-                writes: one.writes || other.writes,
-                locks: one.locks || other.locks,
-            }),
+            (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),
         };
         Self {
-            read_only: self.read_only || other.read_only,
             audit,
             rows_max: self.rows_max.into_iter().chain(other.rows_max).min(),
             estimate: self.estimate || other.estimate,
-            reassert: self.reassert || other.reassert,
             alone: self.alone || other.alone,
             opaque: self.opaque || other.opaque,
         }
@@ -304,13 +306,11 @@ fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
     let audited = opaque || writes || locks || facts.strange().next().is_some();
     let rows_max = facts.policy.limits().changed_rows;
     Obligations {
-        read_only: facts.access == Access::Read,
         audit: audited.then_some(Audit { rows_max, writes: writes || opaque, locks: locks || opaque }),
         rows_max: None,
         estimate: facts
             .deeds()
             .any(|(deed, _)| matches!(deed, Deed::Change(_) | Deed::Insert { rows: Rows::Query(_), .. })),
-        reassert: facts.deeds().any(|(deed, _)| matches!(deed, Deed::ResetAll | Deed::Discard(Discard::All))),
         alone: command.alone,
         opaque,
     }

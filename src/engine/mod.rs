@@ -31,7 +31,7 @@ pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
 pub(crate) use rule::{RULES, Rule};
 pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use sql::{STACK, Understood};
+pub(crate) use sql::{Bound, STACK, Understood};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

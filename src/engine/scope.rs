@@ -337,12 +337,14 @@ impl Scope {
         }
     }
 
-    fn begin(&mut self) {
+    /// A transaction begins, whoever asked for it.
+    pub(crate) fn begin(&mut self) {
         let saved = Saved { savepoint: None, names: Arc::clone(&self.names), kept: None };
         self.transaction = Some(Open { before: vec![saved], ..Open::default() });
     }
 
-    fn commit(&mut self) {
+    /// The transaction was committed.
+    pub(crate) fn commit(&mut self) {
         self.cursors.retain(|_, cursor| cursor.hold);
         let Some(open) = self.transaction.take() else { return };
         self.change(|names| {

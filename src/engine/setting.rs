@@ -124,20 +124,23 @@ pub(super) fn effect(setting: &Setting, policy: &Policy) -> Effect {
         "standard_conforming_strings" => pinned(&setting.value, |word| boolean(word) == Some(true)),
         "backslash_quote" => pinned(&setting.value, |word| word.eq_ignore_ascii_case("safe_encoding")),
         "search_path" => search_path(setting, policy),
-        "default_transaction_read_only" | "transaction_read_only" => match setting.value.word().and_then(boolean) {
-            Some(true) => Effect::Harmless,
-            Some(false) | None => Effect::Guard("it allows writing where only reading may be allowed"),
-        },
-        "row_security" => match setting.value.word().and_then(boolean) {
-            Some(true) => Effect::Harmless,
-            Some(false) | None => Effect::Guard("it asks for rows that row security hides"),
-        },
+        "default_transaction_read_only" | "transaction_read_only" if is_on(&setting.value) => Effect::Harmless,
+        "default_transaction_read_only" | "transaction_read_only" => {
+            Effect::Guard("it allows writing where only reading may be allowed")
+        }
+        "row_security" if is_on(&setting.value) => Effect::Harmless,
+        "row_security" => Effect::Guard("it asks for rows that row security hides"),
         name if HARMLESS.binary_search(&name).is_ok() => Effect::Harmless,
         name if TIMEOUTS.contains(&name) => timeout(&setting.value, policy),
         name if policy.lists_setting(name) => Effect::Harmless,
         name if name.contains('.') => Effect::Guard("it sets a parameter that code in the database may rely on"),
         _ => Effect::Guard("it sets a parameter that is not on the list of those a session may change"),
     }
+}
+
+/// Whether a parameter is surely switched on by this.
+pub(super) fn is_on(value: &Value) -> bool {
+    value.word().and_then(boolean) == Some(true)
 }
 
 /// A parameter with one value that may be written again; its default is that value too.

@@ -98,7 +98,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
 
 /// What a client wants to begin with, judged like the SET it is, and the scope that follows from it.
 async fn governed(live: &Live, startup: &Startup) -> Result<(Vec<(String, String)>, Scope), Failure> {
-    let parameters = upstream::parameters(startup)?;
+    let parameters = upstream::parameters(startup, live.grant.access)?;
     let reading = live.schema.current().await?;
     let mut scope = Scope::new(live.lease.acts_as(), &reading.search_path);
     for (name, value) in &parameters {

@@ -1,6 +1,6 @@
 //! Opens the real database connection of a stream: whom it logs in as is the session's, never the client's, choice.
 
-use crate::domain::{Failure, Kind};
+use crate::domain::{Access, Failure, Kind};
 use crate::runtime::database::{self, ConnectError, Login, Opened};
 use crate::server::credential::Lease;
 use crate::server::resource::Resource;
@@ -26,11 +26,14 @@ pub(crate) async fn open(
 /// `user` and `database` are the session's. Text is UTF-8, because statements are read as UTF-8. `options` is taken
 /// apart, because what it sets is judged like everything else that is set. `replication` is refused: it is another
 /// protocol behind the same login.
-pub(crate) fn parameters(startup: &Startup) -> Result<Vec<(String, String)>, Failure> {
-    let mut out = vec![("client_encoding".to_owned(), "UTF8".to_owned())];
+///
+/// What a session begins with is also what RESET ALL and DISCARD ALL return to. So where only reading is allowed every
+/// transaction begins READ ONLY, whatever the credential, and there is nothing to set again afterwards.
+pub(crate) fn parameters(startup: &Startup, access: Access) -> Result<Vec<(String, String)>, Failure> {
+    let mut out = Vec::new();
     for (name, value) in &startup.parameters {
         match name.as_str() {
-            "user" | "database" | "client_encoding" => {}
+            "user" | "database" => {}
             "replication" if matches!(value.as_str(), "false" | "off" | "no" | "0") => {}
             "replication" => {
                 return Err(Failure::new(Kind::Denied, "replication connections are not allowed here"));
@@ -39,6 +42,12 @@ pub(crate) fn parameters(startup: &Startup) -> Result<Vec<(String, String)>, Fai
             _ => out.push((name.to_ascii_lowercase(), value.clone())),
         }
     }
+    let ours: &[_] = match access {
+        Access::Read => &[("client_encoding", "UTF8"), ("default_transaction_read_only", "on")],
+        Access::Write => &[("client_encoding", "UTF8")],
+    };
+    out.retain(|(name, _)| !ours.iter().any(|(taken, _)| name == taken));
+    out.extend(ours.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     Ok(out)
 }
 
@@ -85,10 +94,11 @@ mod tests {
             list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let startup = Startup { version: Version::V3_0, negotiate: None, parameters: pairs(given) };
-        match (parameters(&startup), expected) {
+        match (parameters(&startup, Access::Write), expected) {
             (Ok(got), Ok(expected)) => {
-                assert_eq!(got.split_first().unwrap().1, pairs(expected), "{given:?}");
-                assert_eq!(got[0], ("client_encoding".to_owned(), "UTF8".to_owned()));
+                let (ours, others) = got.split_last().unwrap();
+                assert_eq!(others, pairs(expected), "{given:?}");
+                assert_eq!(*ours, ("client_encoding".to_owned(), "UTF8".to_owned()));
             }
             (Err(failure), Err(part)) => assert!(failure.message.contains(part), "{failure:?}"),
             (got, _) => panic!("{given:?} gave {got:?}"),
@@ -104,6 +114,15 @@ mod tests {
         );
         check(&[("replication", "database")], Err("replication"));
         check(&[("replication", "off")], Ok(&[]));
+    }
+
+    #[test]
+    fn whoever_may_only_read_begins_with_that() {
+        let wish = ("options".to_owned(), "-c default_transaction_read_only=off".to_owned());
+        let startup = Startup { version: Version::V3_0, negotiate: None, parameters: vec![wish] };
+        let names = ["client_encoding=UTF8", "default_transaction_read_only=on"];
+        let got: Vec<_> = parameters(&startup, Access::Read).unwrap();
+        assert_eq!(got.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(), names);
     }
 
     #[test]

@@ -13,10 +13,12 @@
 //! Both directions go on independently. What ties them together is the queue of what the database still owes: one
 //! entry for each request sent, in order, because PostgreSQL answers in order.
 
+mod ledger;
 mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +29,10 @@ use crate::domain::{Digest, Event, Failure, Grant, Happening, Kind, Outcome, Sta
 use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, Severity, Target, Transaction};
+use ledger::Ledger;
+use transaction::Script;
+
+pub(crate) use ledger::AUDIT;
 
 /// Which end of the tunnel this is. Both decide; only one is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +116,16 @@ pub(crate) struct Session {
     from_client: Frames,
     from_database: Frames,
     scope: Scope,
+    /// What the database said last about its transaction.
     status: Transaction,
+    /// The database is in a transaction block, as far as answers have come.
+    in_block: bool,
+    /// A batch of the extended protocol was sent in part: its Sync has not been.
+    unsynced: bool,
+    /// The transaction that may not commit before its audit.
+    ledger: Option<Ledger>,
+    /// The simple query that runs in steps.
+    script: Option<Script>,
     prepared: HashMap<String, Prepared>,
     portals: HashMap<String, Arc<Portal>>,
     /// What the database still owes, in order.
@@ -125,13 +140,44 @@ pub(crate) struct Session {
     statements: u64,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
     unrecordable: Option<Failure>,
-    /// A request whose decision waits for a newer catalog, as it came. Nothing behind it is read meanwhile.
-    parked: Option<Vec<u8>>,
+    /// A request that waits for something. Nothing behind it is read meanwhile.
+    waiting: Option<Waiting>,
     /// The request at hand was parked once; it is decided by what is known now.
     unparked: bool,
     /// The database has said itself why it closes the connection.
     farewell: bool,
     closed: bool,
+}
+
+/// What a request waits for; with the request as it came.
+#[derive(Debug)]
+enum Waiting {
+    /// A newer catalog, to be decided by.
+    Catalog(Vec<u8>),
+    /// The answers to everything sent before it.
+    Answers(Vec<u8>),
+    /// The audit of the transaction that it commits.
+    Audit(Vec<u8>),
+}
+
+/// A question of ours to the database.
+#[derive(Debug)]
+struct Own {
+    task: Task,
+    /// It was asked within a batch of the extended protocol, not as a simple query.
+    in_batch: bool,
+    row: Option<Vec<Option<String>>>,
+    error: Option<[u8; 5]>,
+}
+
+/// What a question of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Begin,
+    Counts,
+    Audit,
+    Commit,
+    Rollback,
 }
 
 /// A prepared statement.
@@ -200,6 +246,8 @@ enum Pending {
     Sync,
     /// The end of COPY data from the client was sent here; nothing is owed for it.
     CopyEnd,
+    /// The answer to a question of ours, which the client does not see.
+    Own(Own),
     /// Nothing is owed: these bytes are ours and go to the client when it is their turn.
     Local { bytes: Vec<u8>, ready: bool },
     /// A request of ours that must fail, so that the database undoes the batch a refused request belongs to. Its error
@@ -223,6 +271,10 @@ impl Session {
             from_database: Frames::new(postgres::REPLY_MAX),
             scope,
             status: Transaction::Idle,
+            in_block: false,
+            unsynced: false,
+            ledger: None,
+            script: None,
             prepared: HashMap::new(),
             portals: HashMap::new(),
             pending: VecDeque::new(),
@@ -231,7 +283,7 @@ impl Session {
             copying_in: false,
             statements: 0,
             unrecordable: None,
-            parked: None,
+            waiting: None,
             unparked: false,
             farewell: false,
             closed: false,
@@ -249,9 +301,9 @@ impl Session {
         self.unrecordable = state.err();
     }
 
-    /// Client bytes that wait because a request is parked.
+    /// Client bytes that wait behind a request that waits.
     pub(crate) fn held_back(&self) -> usize {
-        if self.parked.is_some() { self.from_client.kept() } else { 0 }
+        if self.waiting.is_some() { self.from_client.kept() } else { 0 }
     }
 
     /// No request is being answered: a cut now loses nothing.
@@ -309,6 +361,9 @@ impl Session {
             && self.from_database.at_message_start()
         {
             postgres::error(postgres::complaint(Severity::Fatal, sqlstate, failure, None), &mut turn.to_client);
+        }
+        if let Some(run) = self.script.take().and_then(|script| script.run) {
+            self.ended(now, *run, Outcome::Unknown, turn);
         }
         for entry in std::mem::take(&mut self.pending) {
             if let Pending::Query(run) | Pending::Execute { run, .. } = entry {

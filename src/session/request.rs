@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Barrier, Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn};
+use super::transaction::{Passage, is_own_name, own_name, raw};
+use super::{
+    Barrier, Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting,
+};
 use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Request, Severity, Target, Transaction};
 
-/// A statement name no client can have prepared through us, used to make a batch fail.
+/// What is no SQL, under a name no client can take: preparing it makes a batch fail.
 const POISON: &str = "gov: refused";
 
 /// `io_error`: the statement could not be put on record.
@@ -22,7 +25,7 @@ impl Session {
         let mut frames = std::mem::take(&mut self.from_client);
         let mut chunk = frames.chunk(bytes);
         let outcome = loop {
-            if self.closed || self.parked.is_some() {
+            if self.closed || self.waiting.is_some() {
                 break Ok(());
             }
             match chunk.next() {
@@ -48,17 +51,11 @@ impl Session {
 
     /// The catalog is as new as it can be: decides the request that waited for that, then what came behind it.
     pub(crate) fn catalog_refreshed(&mut self, now: Timestamp, turn: &mut Turn) {
-        let Some(raw) = self.parked.take() else { return };
-        self.unparked = true;
-        let outcome = match raw.split_first_chunk::<5>() {
-            Some(([tag, ..], body)) => self.request(now, Frame { tag: *tag, body, raw: &raw }, turn),
-            None => Ok(()),
+        let Some(Waiting::Catalog(raw)) = self.waiting.take_if(|waiting| matches!(waiting, Waiting::Catalog(_))) else {
+            return;
         };
-        self.unparked = false;
-        match outcome {
-            Ok(()) => self.from_client(now, &[], turn),
-            Err(error) => self.violated(now, Closing::ClientFault, &error, turn),
-        }
+        self.unparked = true;
+        self.request_again(now, &raw, turn);
     }
 
     /// Whether a refusal rests on a name the catalog does not have. Then the request waits for a newer one, once.
@@ -66,19 +63,24 @@ impl Session {
         if !refusal.stale || self.unparked || self.setup.duty == Duty::Watch {
             return false;
         }
-        let mut raw = Vec::new();
-        request.write(&mut raw);
-        self.parked = Some(raw);
+        self.waiting = Some(Waiting::Catalog(raw(request)));
         turn.refresh = true;
         true
     }
 
-    fn request(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+    pub(super) fn request(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
         let request = Request::read(frame)?;
         if self.pending.len() >= PENDING_MAX {
             return Err(WireError::Violation("more requests were sent ahead than can be remembered"));
         }
         if self.skipping && !matches!(request, Request::Sync | Request::Terminate) {
+            return Ok(());
+        }
+        if self.copying_in && self.setup.duty == Duty::Enforce && is_out_of_place_in_copy(&request) {
+            return Err(WireError::Violation("a statement was sent in the middle of COPY data"));
+        }
+        if self.is_closing(&request) {
+            self.wait_for_answers(&request, turn);
             return Ok(());
         }
         match request {
@@ -118,6 +120,14 @@ impl Session {
         let what = self.setup.engine.understand(text);
         let raw_hmac = self.hmac(std::iter::once(text));
         match self.decide(now, &what) {
+            Decision::Allow(permit) if self.needs_script(&what, &permit) => {
+                if self.pending.is_empty() {
+                    let run = self.start(now, &what, raw_hmac, &permit, turn);
+                    self.begin_script(now, text, run, permit, turn);
+                } else {
+                    self.wait_for_answers(&Request::Query { text }, turn);
+                }
+            }
             Decision::Allow(permit) => {
                 let run = self.start(now, &what, raw_hmac, &permit, turn);
                 self.pending.push_back(Pending::Query(Box::new(run)));
@@ -136,6 +146,9 @@ impl Session {
     fn parse(&mut self, now: Timestamp, name: &str, text: &[u8], types: Vec<u32>, turn: &mut Turn) {
         if self.prepared.len() >= NAMES_MAX {
             return self.refuse_batch("53400", &too_many("prepared statements"), None, turn);
+        }
+        if is_own_name(name) {
+            return self.refuse_batch("42P05", &own_name(name), None, turn);
         }
         let what = self.setup.engine.understand(text);
         match self.decide(now, &what) {
@@ -164,6 +177,9 @@ impl Session {
         };
         if self.portals.len() >= NAMES_MAX {
             return self.refuse_batch("53400", &too_many("portals"), None, turn);
+        }
+        if is_own_name(bind.portal) {
+            return self.refuse_batch("42P03", &own_name(bind.portal), None, turn);
         }
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
         let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
@@ -202,6 +218,10 @@ impl Session {
         let what = Arc::clone(&portal.statement.what);
         match self.decide(now, &what) {
             Decision::Allow(permit) => {
+                let request = Request::Execute { portal: name, rows_max };
+                if self.before_execute(&what, &permit, &request, turn) == Passage::Wait {
+                    return;
+                }
                 // Rows are masked by what the database says of them. A client that did not ask is not the reason not to.
                 if self.describes() && !portal.described.swap(true, Ordering::Relaxed) {
                     self.pending.push_back(Pending::Describe { portal: Some(Arc::clone(&portal)), shown: false });
@@ -210,7 +230,7 @@ impl Session {
                 let run = Box::new(self.start(now, &what, portal.raw_hmac, &permit, turn));
                 self.pending.push_back(Pending::Execute { run, portal });
                 self.batch_executed |= self.status == Transaction::Idle;
-                self.forward(&Request::Execute { portal: name, rows_max }, &permit, turn);
+                self.forward(&request, &permit, turn);
             }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
                 if self.parks(&refusal, &Request::Execute { portal: name, rows_max }, turn) {
@@ -262,6 +282,7 @@ impl Session {
                 | Pending::Close { .. }
                 | Pending::Sync
                 | Pending::CopyEnd
+                | Pending::Own(_)
                 | Pending::Local { .. }
                 | Pending::Poison { .. } => false,
             })
@@ -342,13 +363,13 @@ impl Session {
     /// Outside a transaction block the batch is one transaction. Had the database refused, what ran before in the batch
     /// would be undone; so it is made to fail there too. Inside a block the block goes on: that is the point of refusing
     /// one statement instead of the connection.
-    fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+    pub(super) fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
         let mut bytes = Vec::new();
         postgres::error(postgres::complaint(Severity::Error, sqlstate, failure, position), &mut bytes);
         self.skipping = true;
         if self.batch_executed {
             self.pending.push_back(Pending::Poison { bytes });
-            self.pass(&Request::Describe { target: Target::Statement, name: POISON }, turn);
+            self.write(&Request::Parse { name: POISON, text: POISON.as_bytes(), types: Vec::new() }, turn);
         } else {
             if !self.pending.is_empty() {
                 // What was sent before is answered before; the database keeps its answers back until asked.
@@ -360,12 +381,12 @@ impl Session {
     }
 
     /// Sends a statement. Only a permit opens this way.
-    fn forward(&self, request: &Request<'_>, _permit: &Permit, turn: &mut Turn) {
-        request.write(&mut turn.to_database);
+    pub(super) fn forward(&mut self, request: &Request<'_>, _permit: &Permit, turn: &mut Turn) {
+        self.write(request, turn);
     }
 
     /// Sends a message that starts nothing by itself. A statement does not pass here.
-    fn pass(&self, request: &Request<'_>, turn: &mut Turn) {
+    fn pass(&mut self, request: &Request<'_>, turn: &mut Turn) {
         match request {
             Request::Query { .. } | Request::Parse { .. } | Request::Execute { .. } | Request::FunctionCall { .. } => {}
             Request::Bind(_)
@@ -376,8 +397,45 @@ impl Session {
             | Request::CopyData(_)
             | Request::CopyDone
             | Request::CopyFail { .. }
-            | Request::Terminate => request.write(&mut turn.to_database),
+            | Request::Terminate => self.write(request, turn),
         }
+    }
+
+    fn write(&mut self, request: &Request<'_>, turn: &mut Turn) {
+        match request {
+            Request::Parse { .. }
+            | Request::Bind(_)
+            | Request::Describe { .. }
+            | Request::Execute { .. }
+            | Request::Close { .. } => self.unsynced = true,
+            Request::Query { .. } | Request::Sync => self.unsynced = false,
+            Request::Flush
+            | Request::CopyData(_)
+            | Request::CopyDone
+            | Request::CopyFail { .. }
+            | Request::FunctionCall { .. }
+            | Request::Terminate => {}
+        }
+        request.write(&mut turn.to_database);
+    }
+}
+
+/// The server takes COPY data, its end, and what it ignores meanwhile (manual, section "COPY Operations").
+fn is_out_of_place_in_copy(request: &Request<'_>) -> bool {
+    match request {
+        Request::Query { .. }
+        | Request::Parse { .. }
+        | Request::Bind(_)
+        | Request::Describe { .. }
+        | Request::Execute { .. }
+        | Request::Close { .. }
+        | Request::FunctionCall { .. } => true,
+        Request::Sync
+        | Request::Flush
+        | Request::CopyData(_)
+        | Request::CopyDone
+        | Request::CopyFail { .. }
+        | Request::Terminate => false,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Closed, Closing, Duty, Pending, Portal, Run, Session, Turn};
-use crate::domain::{Outcome, Timestamp};
+use super::{Closed, Closing, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
+use crate::domain::{Access, Outcome, Timestamp};
 use crate::engine::{Masked, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cells, Format, Target, Transaction, tag};
@@ -62,6 +62,7 @@ impl Session {
         if let Err(error) = outcome {
             self.violated(now, Closing::DatabaseFault, &error, turn);
         }
+        self.resume(now, turn);
     }
 
     /// Whether rows are masked here, for which the database must have described them.
@@ -80,6 +81,10 @@ impl Session {
             tag::READY => return self.ready(now, frame, turn),
             _ => {}
         }
+        if matches!(self.pending.front(), Some(Pending::Own(_))) {
+            return self.own_response(now, frame, turn);
+        }
+        self.deliver_held(turn);
         let head = self.pending.front_mut().ok_or(WireError::Unexpected(frame.tag))?;
         let mut done = true;
         match (frame.tag, head) {
@@ -127,7 +132,10 @@ impl Session {
                 run.command += 1;
                 self.copying_in = false;
                 self.follow(&what, command, opaque, turn);
-                turn.to_client.extend_from_slice(frame.raw);
+                match &mut self.script {
+                    Some(script) => script.held.extend_from_slice(frame.raw),
+                    None => turn.to_client.extend_from_slice(frame.raw),
+                }
                 done = false;
             }
             (tag::EMPTY_QUERY, Pending::Query(_)) => {
@@ -162,8 +170,36 @@ impl Session {
         Ok(())
     }
 
+    /// The CommandComplete that was kept back is followed by more: it was not the last.
+    fn deliver_held(&mut self, turn: &mut Turn) {
+        if let Some(script) = &mut self.script {
+            turn.to_client.append(&mut script.held);
+        }
+    }
+
+    /// An answer to a question of ours.
+    fn own_response(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        match (frame.tag, self.pending.pop_front()) {
+            (tag::COMMAND_COMPLETE, Some(Pending::Own(own))) if own.in_batch => self.answered(now, own, turn),
+            (
+                tag::ROW_DESCRIPTION
+                | tag::COMMAND_COMPLETE
+                | tag::PARSE_COMPLETE
+                | tag::BIND_COMPLETE
+                | tag::CLOSE_COMPLETE,
+                Some(head),
+            ) => self.pending.push_front(head),
+            (other, _) => return Err(WireError::Unexpected(other)),
+        }
+        Ok(())
+    }
+
     /// A row of the statement at the head.
     fn row(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        if let Some(Pending::Own(own)) = self.pending.front_mut() {
+            return Self::own_row(own, frame);
+        }
+        self.deliver_held(turn);
         self.begin_portal_rows()?;
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else {
             return Err(WireError::Unexpected(frame.tag));
@@ -249,6 +285,9 @@ impl Session {
 
     /// What changed for the session by a command that succeeded.
     fn follow(&mut self, what: &Understood, command: usize, opaque: bool, turn: &mut Turn) {
+        if let Some(bound) = what.bound(command) {
+            self.bound_moved(bound);
+        }
         self.setup.engine.scope_after(what, command, &mut self.scope);
         if opaque {
             self.scope.ran_opaque_code(self.setup.engine.catalog().epoch);
@@ -271,6 +310,9 @@ impl Session {
     fn copy_in_begins(&mut self) {
         let end = self.pending.iter().position(|entry| matches!(entry, Pending::CopyEnd));
         self.copying_in = end.is_none();
+        if matches!(&self.waiting, Some(Waiting::Answers(raw)) if raw.first() == Some(&b'S')) {
+            self.waiting = None;
+        }
         let end = end.unwrap_or(self.pending.len());
         let mut index = 0;
         self.pending.retain(|entry| {
@@ -285,6 +327,9 @@ impl Session {
         let sqlstate = complaint.sqlstate();
         self.farewell = complaint.field(b'V').or_else(|| complaint.field(b'S')) == Some("FATAL");
         self.copying_in = false;
+        if !matches!(self.pending.front(), Some(Pending::Own(_))) {
+            self.deliver_held(turn);
+        }
         match self.pending.front_mut() {
             Some(Pending::Query(run)) => {
                 run.error = Some(sqlstate);
@@ -295,6 +340,21 @@ impl Session {
                 turn.to_client.append(bytes);
                 self.drop_batch(now, None, turn);
                 return Ok(());
+            }
+            Some(Pending::Own(own)) if own.in_batch => {
+                self.question_failed(now, turn);
+                return Ok(());
+            }
+            Some(Pending::Own(own)) => {
+                own.error = Some(sqlstate);
+                if own.task != Task::Commit {
+                    return Ok(());
+                }
+                // What the constraints that are checked at the end say is the client's to know.
+                if let Some(script) = &mut self.script {
+                    script.held.clear();
+                }
+                self.redact(None, &mut complaint.fields);
             }
             // Nobody asked: the server is about to end the connection (shutdown, terminated, idle timeout).
             None | Some(Pending::Sync) => self.redact(None, &mut complaint.fields),
@@ -321,7 +381,7 @@ impl Session {
 
     /// After an error in an extended-query batch the server ignores everything up to Sync: what was sent is not owed
     /// an answer, and the names it would have changed stand as before.
-    fn drop_batch(&mut self, now: Timestamp, sqlstate: Option<[u8; 5]>, turn: &mut Turn) {
+    pub(super) fn drop_batch(&mut self, now: Timestamp, sqlstate: Option<[u8; 5]>, turn: &mut Turn) {
         let end = self.pending.iter().position(|entry| matches!(entry, Pending::Sync)).unwrap_or(self.pending.len());
         if end == self.pending.len() {
             // The Sync has not been sent yet: what comes before it would be ignored over there.
@@ -345,6 +405,7 @@ impl Session {
                 | Pending::Describe { .. }
                 | Pending::Sync
                 | Pending::CopyEnd
+                | Pending::Own(_)
                 | Pending::Local { .. }
                 | Pending::Poison { .. } => {}
             }
@@ -362,17 +423,33 @@ impl Session {
         while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
             self.pending.pop_front();
         }
+        (self.status, self.in_block, self.copying_in) = (status, status != Transaction::Idle, false);
         match self.pending.pop_front() {
+            Some(Pending::Own(own)) if !own.in_batch => {
+                self.answered(now, own, turn);
+                return Ok(());
+            }
             Some(Pending::Query(run)) => {
+                if let Some(script) = &mut self.script {
+                    script.run = Some(run);
+                    // Nothing is owed for the end of COPY data, and a question of ours comes next.
+                    while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
+                        self.pending.pop_front();
+                    }
+                    self.step_script(now, turn);
+                    return Ok(());
+                }
                 let outcome = run.error.map_or(Outcome::Ok, |sqlstate| Outcome::Error { sqlstate });
                 self.ended(now, *run, outcome, turn);
             }
             Some(Pending::Sync) => {}
             _ => return Err(WireError::Unexpected(frame.tag)),
         }
-        self.status = status;
-        self.copying_in = false;
+        if self.closes_transaction(now, turn) {
+            return Ok(());
+        }
         if status == Transaction::Idle {
+            self.ledger = None;
             self.scope.idle();
             // Portals live no longer than their transaction (manual, section "Extended Query").
             self.forget_portals();
@@ -383,7 +460,7 @@ impl Session {
     }
 
     /// Portals that no request on its way mentions are gone with the transaction.
-    fn forget_portals(&mut self) {
+    pub(super) fn forget_portals(&mut self) {
         if self.pending.is_empty() {
             self.portals.clear();
         }
@@ -438,7 +515,8 @@ impl Session {
     }
 
     /// A changed parameter. Two of them change what a text means; the engine reads texts as if they were never
-    /// changed, so a session in which they are must not go on.
+    /// changed, so a session in which they are must not go on. Neither must one for reading in which writing was
+    /// switched on, by whatever code.
     fn parameter(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
         let mut body = Reader::new(frame.body);
         let (name, value) = (body.text()?, body.text()?);
@@ -446,6 +524,10 @@ impl Session {
         match (name, value) {
             ("standard_conforming_strings", value) if value != "on" => {
                 Err(WireError::Violation("standard_conforming_strings was switched off"))
+            }
+            // Servers since 14 report it; before, only the rules stand between.
+            ("default_transaction_read_only", value) if value != "on" && self.setup.grant.access == Access::Read => {
+                Err(WireError::Violation("a session for reading was made to write"))
             }
             ("client_encoding", value) if !value.eq_ignore_ascii_case("utf8") => {
                 Err(WireError::Violation("client_encoding was changed"))

@@ -66,10 +66,56 @@ fn shown(bytes: &[u8], from_client: bool) -> Vec<String> {
             }
             _ => String::new(),
         };
-        out.push(format!("{}{text}", char::from(frame.tag)));
+        out.push(match (frame.tag, from_client) {
+            (b'P', true) if text.starts_with(" gov: own.") => format!("own {}", question(&text)),
+            // What goes with it.
+            (b'C' | b'B' | b'E', true) if text.contains("gov: own.") => continue,
+            (b'Q', true) => format!("Q {}", question(&text)),
+            (tag, _) => format!("{}{text}", char::from(tag)),
+        });
     }
     chunk.end();
     assert!(frames.at_boundary(), "half a message was sent");
+    out
+}
+
+/// A text, or what is short for one of ours.
+fn question(text: &str) -> &str {
+    let text = text.trim_start_matches(" gov: own.").trim();
+    let ours = [(ledger::BEGIN_AND_COUNTS, "BEGIN; counts"), (ledger::COUNTS, "counts"), (ledger::AUDIT, "audit")];
+    ours.iter().find(|(whole, _)| text.starts_with(whole)).map_or(text.trim_end_matches("..."), |(_, short)| short)
+}
+
+/// The answer to a question for counts.
+fn counts(tables: &str) -> Vec<u8> {
+    [described(&["a", "b"]), row(&[tables, "20000"]), complete("SELECT 1")].concat()
+}
+
+/// The answer to the audit: no strong lock is held.
+fn audit(tables: &str) -> Vec<u8> {
+    let mut out = described(&["a", "b", "c", "d"]);
+    let mut message = Writer::message(&mut out, b'D');
+    message.count(4);
+    message.value(Some(tables.as_bytes()));
+    message.value(None);
+    message.value(Some(b"t"));
+    message.value(Some(b"on"));
+    drop(message);
+    out.extend(complete("SELECT 1"));
+    out
+}
+
+/// The same within a batch: no description, and the answers to what goes with it.
+fn in_batch(answer: &[u8]) -> Vec<u8> {
+    let mut frames = Frames::new(usize::MAX >> 1);
+    let mut chunk = frames.chunk(answer);
+    let mut out = [message(b'3', b""), message(b'3', b""), message(b'1', b""), message(b'2', b"")].concat();
+    while let Some(Piece::Frame(frame)) = chunk.next().unwrap() {
+        if frame.tag != b'T' {
+            out.extend_from_slice(frame.raw);
+        }
+    }
+    chunk.end();
     out
 }
 
@@ -296,17 +342,21 @@ fn pg_05_what_ran_before_a_refusal_in_the_same_batch_is_undone() {
     let mut insert = batch(&[parse("", "insert into t values (1)")], &[run("")]);
     insert.extend(batch(&[parse("", "drop table t")], &[run(""), sync()]));
     bench.says_raw(&insert);
+    bench.heard(&["P .insert into t values (1)...", "B ........", "H"]);
+    bench.answers(&[message(b'1', b""), message(b'2', b"")]);
     let heard = std::mem::take(&mut bench.database);
+    assert_eq!(heard[..4], ["own BEGIN", "own counts", "D P.", "E ....."], "{heard:?}");
     // Instead of the DROP the database gets a request that must fail.
-    assert_eq!(heard[heard.len() - 2..], ["D Sgov: refused.", "S"], "{heard:?}");
+    assert_eq!(heard[4..], ["P gov: refused.gov: refused...", "S"], "{heard:?}");
     bench.answers(&[
-        message(b'1', b""),
-        message(b'2', b""),
+        in_batch(&complete("BEGIN")),
+        in_batch(&counts("")),
         message(b'n', b""),
         complete("INSERT 0 1"),
-        failed("26000", "prepared statement \"gov: refused\" does not exist"),
-        ready("I"),
+        failed("42601", "syntax error at or near \"gov\""),
+        ready("E"),
     ]);
+    bench.heard(&["Q ROLLBACK."]).answers(&[complete("ROLLBACK"), ready("I")]);
     let told = std::mem::take(&mut bench.client);
     assert_eq!(told[..3], ["1", "2", "C"], "{told:?}");
     assert!(told[3].starts_with("E 42501") && told[4] == "Z I" && told.len() == 5, "{told:?}");
@@ -342,35 +392,42 @@ fn pg_07_copy_data_is_passed_only_while_it_is_wanted() {
     let mut bench = Bench::new();
     // Stray data is ignored, as the server would.
     bench.says(&[Request::CopyData(b"stray"), Request::CopyDone]).heard(&[]);
-    bench.query("copy t from stdin").answers(&[message(b'G', &[0, 0, 1, 0, 0])]);
-    bench.database.clear();
+    bench.query("copy t from stdin").answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[message(b'G', &[0, 0, 1, 0, 0])]);
+    bench.heard(&["Q BEGIN; counts", "Q copy t from stdin."]);
     bench
         .says(&[Request::CopyData(b"1\n"), Request::Sync, Request::Flush, Request::CopyData(b"2\n"), Request::CopyDone])
         .heard(&["d", "H", "d", "c"]);
     bench.client.clear();
-    bench.answers(&[complete("COPY 2"), ready("I")]).told(&["C", "Z I"]);
+    bench.answers(&[complete("COPY 2"), ready("T")]).told(&[]).answers(&[audit("7 u 2"), ready("T")]);
+    bench.heard(&["Q audit", "Q COMMIT."]).answers(&[complete("COMMIT"), ready("I")]).told(&["C", "Z I"]);
     assert_eq!(bench.ends(), [(1, Outcome::Ok, 2)]);
     bench.says(&[Request::CopyData(b"late")]).heard(&[]);
 }
 
 #[test]
 fn pg_07_a_sync_behind_copy_in_is_ignored_and_the_one_behind_its_end_is_not() {
+    let opened = || [message(b'1', b""), message(b'2', b"")];
+    let begun = || [in_batch(&complete("BEGIN")), in_batch(&counts("")), message(b'n', b"")];
+    let wanted = || [message(b'G', &[0, 0, 1, 0, 0])];
+    let closed = |bench: &mut Bench| {
+        bench.client.clear();
+        bench.answers(&[complete("COPY 1"), ready("T")]).answers(&[audit("7 u 1"), ready("T")]);
+        bench.answers(&[complete("COMMIT"), ready("I")]).told(&["C", "Z I"]);
+        assert!(bench.session.is_idle(), "{:?}", bench.session.pending);
+    };
     // libpq sends Sync with the Execute, and once more after CopyDone.
     let mut bench = Bench::new();
     bench.says_raw(&batch(&[parse("", "copy t from stdin")], &[run(""), sync()]));
-    bench.answers(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 1, 0, 0])]);
+    bench.answers(&opened()).answers(&begun()).answers(&wanted());
     bench.says(&[Request::CopyData(b"1\n"), Request::CopyDone, Request::Sync]);
-    bench.client.clear();
-    bench.answers(&[complete("COPY 1"), ready("I")]).told(&["C", "Z I"]);
-    assert!(bench.session.is_idle(), "{:?}", bench.session.pending);
+    closed(&mut bench);
 
     // A client that does not wait for the server to want the data.
     bench.says_raw(&batch(&[parse("", "copy t from stdin")], &[run("")]));
     bench.says(&[Request::CopyData(b"1\n"), Request::CopyDone, Request::Sync]);
-    bench.answers(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 1, 0, 0])]);
-    bench.client.clear();
-    bench.answers(&[complete("COPY 1"), ready("I")]).told(&["C", "Z I"]);
-    assert!(bench.session.is_idle(), "{:?}", bench.session.pending);
+    bench.answers(&opened()).answers(&begun()).answers(&wanted());
+    closed(&mut bench);
 }
 
 #[test]
@@ -544,4 +601,194 @@ fn attack_02_messages_out_of_place_end_the_connection() {
         bench.answers(std::slice::from_ref(&bytes));
         assert_eq!(bench.closed, Some(Closing::DatabaseFault), "{bytes:?}");
     }
+}
+
+#[test]
+fn audit_a_statement_commits_after_its_audit_and_the_client_sees_one_statement() {
+    let mut bench = Bench::new();
+    bench.query("update t set a = 1 where id = 7").heard(&["Q BEGIN; counts"]);
+    assert_eq!(bench.barriers, 1, "it is on record before anything happens for it");
+    bench.answers(&[complete("BEGIN"), counts("7 u 5000"), ready("T")]);
+    bench.heard(&["Q update t set a = 1 where id = 7."]).told(&[]);
+    bench.answers(&[complete("UPDATE 1"), ready("T")]).heard(&["Q audit"]).told(&[]);
+    bench.answers(&[audit("7 u 5001"), ready("T")]).heard(&["Q COMMIT."]).told(&[]);
+    bench.answers(&[complete("COMMIT"), ready("I")]).told(&["C", "Z I"]);
+    assert_eq!(bench.ends(), [(1, Outcome::Ok, 1)]);
+    assert!(bench.session.is_idle());
+}
+
+#[test]
+fn audit_what_changed_too_much_is_rolled_back_with_one_error() {
+    let mut bench = Bench::new();
+    bench.query("update t set a = 1 where id = 7").answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[complete("UPDATE 1"), ready("T")]).answers(&[audit("7 u 1,8 u 1000"), ready("T")]);
+    bench.heard(&["Q BEGIN; counts", "Q update t set a = 1 where id = 7.", "Q audit", "Q ROLLBACK."]).told(&[]);
+    bench.answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.told(&["E 42501 this changes 1001 rows, and one transaction may change 1000", "Z I"]);
+    assert_eq!(bench.ends(), [(1, Outcome::Error { sqlstate: *b"42501" }, 1)]);
+    let refused = bench.events.iter().any(|event| {
+        matches!(event, Happening::TransactionRefused { why: "changed_rows", changed: 1001, allowed: 1000, .. })
+    });
+    assert!(refused, "{:?}", bench.events);
+    bench.query("select 1").heard(&["Q select 1."]);
+}
+
+#[test]
+fn audit_a_failed_statement_leaves_no_transaction_behind() {
+    let mut bench = Bench::new();
+    bench.query("update t set a = 1 / 0 where id = 7").answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[failed("22012", "division by zero"), ready("E")]).answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.heard(&["Q BEGIN; counts", "Q update t set a = 1 / 0 where id = 7.", "Q ROLLBACK."]);
+    assert!(bench.client[0].starts_with("E 22012") && bench.client[1..] == ["Z I"], "{:?}", bench.client);
+    assert_eq!(bench.ends(), [(1, Outcome::Error { sqlstate: *b"22012" }, 0)]);
+}
+
+#[test]
+fn audit_a_commit_that_fails_is_the_clients_to_know() {
+    let mut bench = Bench::new();
+    bench.query("update t set a = 1 where id = 7").answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[complete("UPDATE 1"), ready("T")]).answers(&[audit("7 u 1"), ready("T")]);
+    bench.answers(&[failed("23503", "violates foreign key constraint"), ready("I")]);
+    assert!(bench.client[0].starts_with("E 23503") && bench.client[1..] == ["Z I"], "{:?}", bench.client);
+    assert_eq!(bench.ends(), [(1, Outcome::Error { sqlstate: *b"23503" }, 1)]);
+}
+
+#[test]
+fn audit_a_client_that_sends_ahead_waits_for_the_end_of_the_transaction() {
+    let mut bench = Bench::new();
+    bench.query("update t set a = 1 where id = 7").query("select 1").heard(&["Q BEGIN; counts"]);
+    bench.answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[complete("UPDATE 1"), ready("T")]).answers(&[audit("7 u 1"), ready("T")]);
+    bench.answers(&[complete("COMMIT"), ready("I")]);
+    bench.heard(&["Q update t set a = 1 where id = 7.", "Q audit", "Q COMMIT.", "Q select 1."]).told(&["C", "Z I"]);
+
+    // And the other way round.
+    bench.query("delete from t where id = 7").heard(&[]);
+    bench.answers(&[complete("SELECT 0"), ready("I")]).heard(&["Q BEGIN; counts"]);
+}
+
+#[test]
+fn audit_in_the_clients_transaction_comes_before_its_commit() {
+    let mut bench = Bench::new();
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("select 1").answers(&[complete("SELECT 0"), ready("T")]).heard(&["Q begin.", "Q select 1."]);
+    bench.query("delete from t where id = 7").heard(&["Q counts"]).answers(&[counts(""), ready("T")]);
+    bench.heard(&["Q delete from t where id = 7."]).answers(&[complete("DELETE 1"), ready("T")]);
+    bench.query("update t set a = 2 where id = 8").heard(&["Q update t set a = 2 where id = 8."]);
+    bench.client.clear();
+    bench.answers(&[complete("UPDATE 1"), ready("T")]).told(&["C", "Z T"]);
+    bench.query("commit").heard(&["Q audit"]).answers(&[audit("7 u 2"), ready("T")]).heard(&["Q commit."]);
+    bench.answers(&[complete("COMMIT"), ready("I")]).told(&["C", "Z I"]);
+
+    // One that only read needs none.
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("commit").heard(&["Q begin.", "Q commit."]);
+}
+
+#[test]
+fn audit_a_refused_commit_rolls_back() {
+    let mut bench = Bench::new();
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("delete from t where id = 7").answers(&[counts(""), ready("T")]);
+    bench.answers(&[complete("DELETE 1"), ready("T")]);
+    bench.client.clear();
+    bench.query("commit").answers(&[audit("7 u 5000"), ready("T")]);
+    bench.heard(&["Q begin.", "Q counts", "Q delete from t where id = 7.", "Q audit", "Q ROLLBACK."]).told(&[]);
+    bench.answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.told(&["E 42501 this changes 5000 rows, and one transaction may change 1000", "Z I"]);
+
+    // A rollback of the client's own asks nothing.
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("delete from t where id = 7").answers(&[counts(""), ready("T")]);
+    bench.answers(&[complete("DELETE 1"), ready("T")]);
+    bench.database.clear();
+    bench.query("rollback").heard(&["Q rollback."]).answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.query("select 1").heard(&["Q select 1."]);
+}
+
+#[test]
+fn audit_of_a_batch_comes_at_its_sync() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", "delete from t where id = 7")], &[run(""), sync()]));
+    bench
+        .heard(&["P .delete from t where id = 7...", "B ........", "H"])
+        .answers(&[message(b'1', b""), message(b'2', b"")]);
+    bench.heard(&["own BEGIN", "own counts", "D P.", "E .....", "S"]).told(&["1", "2"]);
+    bench.answers(&[in_batch(&complete("BEGIN")), in_batch(&counts("")), message(b'n', b""), complete("DELETE 1")]);
+    bench.told(&["C"]).answers(&[ready("T")]).heard(&["Q audit"]);
+    bench.answers(&[audit("7 u 1"), ready("T")]).heard(&["Q COMMIT."]).told(&[]);
+    bench.answers(&[complete("COMMIT"), ready("I")]).told(&["Z I"]);
+    assert!(bench.session.is_idle());
+
+    // The same found wanting: PostgreSQL too reports a failed commit behind the CommandComplete.
+    bench.says_raw(&batch(&[parse("", "delete from t where id = 7")], &[run(""), sync()]));
+    bench.answers(&[message(b'1', b""), message(b'2', b"")]);
+    bench.answers(&[in_batch(&complete("BEGIN")), in_batch(&counts("")), message(b'n', b""), complete("DELETE 1")]);
+    bench.answers(&[ready("T")]).answers(&[audit("7 u 1,8 u 2000"), ready("T")]);
+    bench.client.clear();
+    bench.answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.told(&["E 42501 this changes 2001 rows, and one transaction may change 1000", "Z I"]);
+}
+
+#[test]
+fn audit_of_a_commit_in_a_batch() {
+    let mut bench = Bench::new();
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("delete from t where id = 7").answers(&[counts(""), ready("T")]);
+    bench.answers(&[complete("DELETE 1"), ready("T")]);
+    bench.database.clear();
+    bench.client.clear();
+    let commit = batch(&[parse("", "commit")], &[run(""), sync()]);
+    bench.says_raw(&commit).heard(&["P .commit...", "B ........", "H"]);
+    bench.answers(&[message(b'1', b""), message(b'2', b"")]).heard(&["own audit", "H"]);
+    bench.answers(&[in_batch(&audit("7 u 1001"))]).heard(&["S"]);
+    bench.told(&["1", "2", "E 42501 this changes 1001 rows, and one transaction may change 1000"]);
+    bench.answers(&[ready("T")]).heard(&["Q ROLLBACK."]).answers(&[complete("ROLLBACK"), ready("I")]).told(&["Z I"]);
+
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query("delete from t where id = 7").answers(&[counts(""), ready("T")]);
+    bench.answers(&[complete("DELETE 1"), ready("T")]);
+    bench.says_raw(&commit).answers(&[message(b'1', b""), message(b'2', b"")]);
+    bench.database.clear();
+    bench.answers(&[in_batch(&audit("7 u 1"))]).heard(&["D P.", "E .....", "S"]);
+}
+
+#[test]
+fn audit_a_text_with_its_own_transaction_is_taken_apart_where_it_commits() {
+    let mut bench = Bench::new();
+    bench.query("begin; delete from t where id = 7; update t set a = 1 where id = 8; commit; select 1");
+    bench.heard(&["Q begin; ."]).answers(&[complete("BEGIN"), ready("T")]).heard(&["Q counts"]);
+    bench.answers(&[counts(""), ready("T")]);
+    bench.heard(&["Q delete from t where id = 7; update t set a = 1 where id = 8; ."]).told(&["C"]);
+    bench.answers(&[complete("DELETE 1"), complete("UPDATE 1"), ready("T")]).heard(&["Q audit"]).told(&["C"]);
+    bench.answers(&[audit("7 u 2"), ready("T")]).heard(&["Q commit; ."]).told(&["C"]);
+    bench.answers(&[complete("COMMIT"), ready("I")]).heard(&["Q BEGIN; counts"]);
+}
+
+#[test]
+fn audit_an_unanswered_question_stops_the_transaction() {
+    let mut bench = Bench::new();
+    bench.query("delete from t where id = 7").answers(&[failed("57014", "canceling statement"), ready("E")]);
+    bench.heard(&["Q BEGIN; counts", "Q ROLLBACK."]).answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.told(&["E 42501 the database does not say what this transaction changed", "Z I"]);
+
+    bench.says_raw(&batch(&[parse("", "delete from t where id = 7")], &[run(""), sync()]));
+    bench.answers(&[message(b'1', b""), message(b'2', b"")]);
+    bench.client.clear();
+    bench.answers(&[in_batch(&complete("BEGIN")), failed("57014", "canceling statement"), ready("E")]);
+    bench.answers(&[complete("ROLLBACK"), ready("I")]);
+    bench.told(&["E 42501 the database does not say what this transaction changed", "Z I"]);
+}
+
+#[test]
+fn audit_the_end_that_watches_asks_nothing() {
+    let mut bench = Bench::with(Duty::Watch);
+    bench.query("delete from t where id = 7").heard(&["Q delete from t where id = 7."]);
+}
+
+#[test]
+fn names_of_ours_cannot_be_taken() {
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("gov: own", "select 1")], &[sync()])).heard(&["S"]);
+    assert!(bench.client[0].starts_with("E 42P05"), "{:?}", bench.client);
 }

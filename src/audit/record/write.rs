@@ -172,6 +172,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::StatementStarted(_) => "stmt.start",
         Happening::StatementEnded(_) => "stmt.end",
         Happening::StatementUnknown { .. } => "stmt.unknown",
+        Happening::TransactionRefused { .. } => "txn.refuse",
         Happening::AuditRead { .. } => "audit.read",
         Happening::Recovered { .. } => "recovered",
         Happening::Lost { .. } => "lost",
@@ -218,6 +219,11 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
             write_numbers(json, &[("stream", u64::from(*stream))]);
         }
         Happening::Cancelled { stream } => write_numbers(json, &[("stream", u64::from(*stream))]),
+        Happening::TransactionRefused { last, why, changed, allowed } => {
+            word("why", why);
+            write_statement_id(json, *last);
+            write_numbers(json, &[("changed", *changed), ("allowed", *allowed)]);
+        }
         Happening::AuditRead { subject, what } => {
             word("sub", subject);
             word("what", what);

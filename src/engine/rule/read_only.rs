@@ -4,7 +4,8 @@ use super::Rule;
 use crate::domain::{Access, Action, Environment, IdentityKind, Reason};
 use crate::engine::builtin::Class;
 use crate::engine::resolve::{Callee, Facts, HiddenFunction};
-use crate::engine::sql::fact::{Deed, Transaction};
+use crate::engine::setting;
+use crate::engine::sql::fact::{Deed, Setting, Transaction};
 
 pub(super) struct ReadOnly;
 
@@ -65,6 +66,8 @@ impl Rule for ReadOnly {
 fn effect(deed: &Deed) -> Option<&'static str> {
     match deed {
         Deed::Read { locks: false, .. } | Deed::Export { .. } | Deed::Explain { .. } | Deed::Show => None,
+        // Whatever the policy says about settings.
+        Deed::Set(setting) if !keeps_read_only(setting) => Some("this asks for a transaction that writes"),
         Deed::Set(_) | Deed::ResetAll | Deed::Discard(_) | Deed::Listen => None,
         Deed::Prepare { .. } | Deed::Execute { .. } | Deed::Deallocate { .. } => None,
         Deed::Declare { .. } | Deed::Fetch { .. } | Deed::Close { .. } => None,
@@ -83,6 +86,15 @@ fn effect(deed: &Deed) -> Option<&'static str> {
         Deed::Maintain { .. } => Some("this is maintenance"),
         Deed::Block { .. } | Deed::Procedure => Some("this runs code"),
         Deed::Notify => Some("this sends a notification"),
+    }
+}
+
+/// Whether transactions still read only after this. A parameter whose name is computed may be any.
+fn keeps_read_only(setting: &Setting) -> bool {
+    match setting.name.as_deref() {
+        Some("transaction_read_only" | "default_transaction_read_only") => setting::is_on(&setting.value),
+        Some(_) => true,
+        None => false,
     }
 }
 

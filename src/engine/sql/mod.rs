@@ -60,7 +60,32 @@ pub(crate) struct Complaint {
     pub(crate) fault: Fault,
 }
 
+/// How a command moves the bounds of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Begin,
+    /// What was done becomes lasting, or is left behind prepared to. With AND CHAIN another one begins at once.
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
+}
+
 impl Understood {
+    /// How command number `command` moves the bounds of a transaction. Savepoints are within them.
+    pub(crate) fn bound(&self, command: usize) -> Option<Bound> {
+        let bound = |act: &fact::Act| match &act.deed {
+            fact::Deed::Transaction(fact::Transaction::Begin { .. }) => Some(Bound::Begin),
+            fact::Deed::Transaction(fact::Transaction::Commit { chain }) => Some(Bound::Commit { chain: *chain }),
+            fact::Deed::Transaction(fact::Transaction::TwoPhase) => Some(Bound::Commit { chain: false }),
+            fact::Deed::Transaction(fact::Transaction::Rollback { chain }) => Some(Bound::Rollback { chain: *chain }),
+            _ => None,
+        };
+        self.commands.get(command)?.acts.iter().find_map(bound)
+    }
+
     /// Whether the database will ask the client for COPY data.
     pub(crate) fn copies_in(&self) -> bool {
         let asks = |act: &fact::Act| matches!(act.deed, fact::Deed::Insert { rows: fact::Rows::Client, .. });

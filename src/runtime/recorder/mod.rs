@@ -434,6 +434,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::StatementUnknown { .. }
         | Happening::StreamClosed { .. }
         | Happening::Cancelled { .. }
+        | Happening::TransactionRefused { .. }
         | Happening::SessionClosed { .. }
         | Happening::CredentialRevoked { .. }
         | Happening::CredentialSwept { .. }

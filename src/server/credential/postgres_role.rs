@@ -288,8 +288,33 @@ async fn preflight(resource: &Resource) -> Result<Vec<Finding>, Failure> {
         }
         seen.push(group);
     }
+    findings.extend(audit(resource).await);
     findings.extend(warnings(resource, superuser, major));
     Ok(findings)
+}
+
+/// Whether the audit inside transactions can be on. Without it nothing that writes is committed: that is safe, and of
+/// no use.
+async fn audit(resource: &Resource) -> Option<Finding> {
+    let broker = resource.broker();
+    let group = quoted(resource.roles.write.first()?);
+    let ask = format!("BEGIN; SET LOCAL ROLE {group}; {}; ROLLBACK", crate::session::AUDIT);
+    let text = match broker.ask(&ask).await {
+        Ok(rows) if rows.iter().any(|row| row.text(3) == Some("on")) => return None,
+        Ok(_) => "The server does not count changed rows (`track_counts` is off): no write can be audited, so none will be committed.".to_owned(),
+        // The broker may be forbidden to act as the group; then the first write shows.
+        Err(error) if error.sqlstate() == Some(*b"42501") => {
+            // A failed text leaves its transaction open.
+            drop(broker.ask("ROLLBACK").await);
+            format!("It could not be tried whether sessions of {group} may ask what they changed.")
+        }
+        Err(_) => {
+            drop(broker.ask("ROLLBACK").await);
+            format!("Sessions of {group} cannot ask what they changed: no write can be audited, so none will be committed.")
+        }
+    };
+    let remedy = Some("ALTER SYSTEM SET track_counts = on; -- and let PUBLIC read pg_catalog".to_owned());
+    Some(Finding { fatal: false, text, remedy })
 }
 
 /// What works, but less safely than it could.
