@@ -27,7 +27,7 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "engine/detector",
             entries: crate::engine::DETECTORS.iter().map(|detector| (detector.name(), detector.summary())).collect(),
-            other_files: &["checksum", "name", "scan"],
+            other_files: &["checksum", "given_names", "name", "scan", "surnames"],
         },
     ]
 }

@@ -22,6 +22,10 @@ impl Detector for Card {
         Sight::Digits(look)
     }
 
+    fn is_checked(&self) -> bool {
+        true
+    }
+
     fn claims(&self) -> &'static [&'static str] {
         &[
             "card",

@@ -22,6 +22,10 @@ impl Detector for Iban {
         Sight::Word(look)
     }
 
+    fn is_checked(&self) -> bool {
+        true
+    }
+
     fn claims(&self) -> &'static [&'static str] {
         &["iban", "bank account", "account iban", "kontonummer", "bankverbindung", "compte bancaire", "cuenta bancaria"]
     }

@@ -3,20 +3,74 @@
 //! A detector says how its values look ([`Sight`]), what columns that hold them are called, and how they are masked.
 //! [`scan`] looks at a text once for all of them: most cells are rejected after counting digits and signs.
 
+mod access_token;
+mod address;
+mod au_tfn;
+mod aws_key;
+mod bank_account;
+mod be_national;
+mod bic;
+mod birth_date;
+mod br_cnpj;
+mod br_cpf;
+mod ca_sin;
 mod card;
+mod card_code;
+mod ch_ahv;
 mod checksum;
+mod cn_resident_id;
+mod connection_string;
+mod crypto_address;
+mod de_tax_id;
+mod dk_cpr;
+mod driver_licence;
 mod email;
+mod es_dni;
+mod fi_hetu;
+mod fr_nir;
+mod google_key;
+mod health;
 mod iban;
+mod imei;
+mod in_aadhaar;
+mod in_pan;
+mod ip_address;
+mod ipv6_address;
+mod it_fiscal_code;
+mod jwt;
+mod kr_rrn;
+mod mac_address;
+mod mx_curp;
 mod name;
+mod national_id;
+mod nl_bsn;
+mod no_fodselsnummer;
+mod passport;
+mod password_hash;
+mod person_name;
 mod phone;
+mod pl_pesel;
+mod private_key;
+mod salary;
 mod scan;
+mod se_personnummer;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod tr_tckn;
+mod uk_nhs;
+mod uk_nino;
+mod us_routing;
 mod us_ssn;
+mod username;
+mod vin;
+mod za_id;
 
 use std::fmt;
 use std::ops::Range;
 
 pub(super) use name::{claimed, words};
-pub(super) use scan::{Found, scan};
+pub(super) use scan::{Found, each, scan};
 
 /// One kind of sensitive value.
 pub(crate) trait Detector: Sync {
@@ -35,6 +89,16 @@ pub(crate) trait Detector: Sync {
     /// What a column that holds them is called: phrases of whole words in lower case. Also what stands before a value
     /// in a text.
     fn claims(&self) -> &'static [&'static str];
+
+    /// What it may also be called, where the table or the values agree.
+    fn hints(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether values carry check digits, so that few others pass.
+    fn is_checked(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for dyn Detector {
@@ -74,6 +138,10 @@ pub(crate) enum Sight {
     Digits(fn(&Digits<'_>) -> Likeness),
     /// A word of letters and digits. The check may see further than the word and says where the value ends.
     Word(fn(&Word<'_>) -> Option<(Likeness, usize)>),
+    /// Only where the column says so.
+    Nowhere,
+    /// Only as a whole cell, and many cells of a column together.
+    Cell(fn(&str) -> Likeness),
     /// What holds this needle; the function gives the first value at or after a place.
     Text { needle: &'static str, find: fn(&str, usize) -> Option<Range<usize>> },
 }
@@ -119,5 +187,62 @@ pub(super) fn named(name: &str) -> Option<&'static dyn Detector> {
 }
 
 /// All detectors. Where two find the same value, the earlier has it.
-pub(crate) const DETECTORS: &[&dyn Detector] =
-    &[&email::Email, &iban::Iban, &card::Card, &us_ssn::UsSsn, &phone::Phone];
+pub(crate) const DETECTORS: &[&dyn Detector] = &[
+    &private_key::PrivateKey,
+    &jwt::Jwt,
+    &connection_string::ConnectionString,
+    &email::Email,
+    &password_hash::PasswordHash,
+    &aws_key::AwsKey,
+    &google_key::GoogleKey,
+    &access_token::AccessToken,
+    &crypto_address::CryptoAddress,
+    &iban::Iban,
+    &mac_address::MacAddress,
+    &ipv6_address::Ipv6Address,
+    &card::Card,
+    &no_fodselsnummer::NoFodselsnummer,
+    &se_personnummer::SePersonnummer,
+    &fr_nir::FrNir,
+    &ch_ahv::ChAhv,
+    &br_cpf::BrCpf,
+    &br_cnpj::BrCnpj,
+    &us_ssn::UsSsn,
+    &es_dni::EsDni,
+    &pl_pesel::PlPesel,
+    &it_fiscal_code::ItFiscalCode,
+    &uk_nhs::UkNhs,
+    &uk_nino::UkNino,
+    &in_aadhaar::InAadhaar,
+    &in_pan::InPan,
+    &nl_bsn::NlBsn,
+    &fi_hetu::FiHetu,
+    &dk_cpr::DkCpr,
+    &de_tax_id::DeTaxId,
+    &be_national::BeNational,
+    &ca_sin::CaSin,
+    &au_tfn::AuTfn,
+    &mx_curp::MxCurp,
+    &cn_resident_id::CnResidentId,
+    &kr_rrn::KrRrn,
+    &tr_tckn::TrTckn,
+    &za_id::ZaId,
+    &passport::Passport,
+    &driver_licence::DriverLicence,
+    &national_id::NationalId,
+    &us_routing::UsRouting,
+    &bank_account::BankAccount,
+    &bic::Bic,
+    &imei::Imei,
+    &vin::Vin,
+    &ip_address::IpAddress,
+    &health::Health,
+    &card_code::CardCode,
+    &phone::Phone,
+    &person_name::PersonName,
+    &address::Address,
+    &username::Username,
+    &birth_date::BirthDate,
+    &salary::Salary,
+    &secret::Secret,
+];

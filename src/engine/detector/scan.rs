@@ -51,6 +51,52 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
     }
 }
 
+/// How much a whole text looks like a value of each detector, by its place in the list. Those that see nothing in it are
+/// left out.
+pub(in crate::engine) fn each(text: &str, mut saw: impl FnMut(usize, Likeness)) {
+    let text = text.trim();
+    let mut digits = [0; DIGITS_MAX];
+    let number = number_alone(text, &mut digits);
+    let word = Word { text, start: 0, end: text.find(' ').unwrap_or(text.len()) };
+    let digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    for (index, detector) in DETECTORS.iter().enumerate() {
+        let likeness = match (detector.sight(), &number) {
+            (Sight::Digits(look), Some(number)) => look(number),
+            (Sight::Word(look), _) if digit || text.len() >= 8 => match look(&word) {
+                Some((likeness, end)) if end == text.len() => likeness,
+                _ => Likeness::No,
+            },
+            (Sight::Text { needle, find }, _) if text.contains(needle) => match find(text, 0) {
+                Some(range) if range == (0..text.len()) => Likeness::Certain,
+                _ => Likeness::No,
+            },
+            (Sight::Cell(look), _) => look(text),
+            (Sight::Digits(_) | Sight::Word(_) | Sight::Text { .. } | Sight::Nowhere, _) => Likeness::No,
+        };
+        if likeness > Likeness::No {
+            saw(index, likeness);
+        }
+    }
+}
+
+/// A text that is one number with signs between its digits.
+fn number_alone<'a>(text: &'a str, digits: &'a mut [u8; DIGITS_MAX]) -> Option<Digits<'a>> {
+    let mut count = 0;
+    for byte in text.bytes() {
+        match (byte, digits.get_mut(count)) {
+            (b'0'..=b'9', Some(digit)) => {
+                *digit = byte - b'0';
+                count += 1;
+            }
+            (b'+' | b'(' | b')' | b' ' | b'-' | b'.' | b'/', _) => {}
+            _ => return None,
+        }
+    }
+    let starts = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '('));
+    let digits = digits.get(..count).filter(|digits| digits.len() >= RUN_MIN && starts)?;
+    Some(Digits { text, digits })
+}
+
 /// Fewest digits of anything that is not a word of some length.
 const DIGITS_MIN: usize = 4;
 
@@ -207,7 +253,7 @@ fn number(text: &str, groups: &[Range<usize>], floor: Likeness) -> Option<Found>
     let seen = Digits { text: text.get(range.clone())?, digits };
     let detector = DETECTORS.iter().find(|detector| match detector.sight() {
         Sight::Digits(look) => counts(**detector, look(&seen), floor, text, range.start),
-        Sight::Word(_) | Sight::Text { .. } => false,
+        Sight::Word(_) | Sight::Text { .. } | Sight::Cell(_) | Sight::Nowhere => false,
     })?;
     Some(Found { range, detector: *detector })
 }

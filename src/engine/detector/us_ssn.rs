@@ -22,7 +22,7 @@ impl Detector for UsSsn {
     }
 
     fn claims(&self) -> &'static [&'static str] {
-        &["ssn", "social security", "social security number", "social security no", "soc sec", "ssn last4", "itin"]
+        &["ssn", "social security", "social security number", "social security no", "soc sec", "ssn last 4", "itin"]
     }
 }
 
