@@ -101,7 +101,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__connect)
-            opts="-h --write --purpose --ref --ttl --port --print --background --detached --json --color --help"
+            opts="-h --write --purpose --ref --ttl --agent --port --print --background --detached --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -116,6 +116,10 @@ _gov() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -157,7 +161,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__exec)
-            opts="-c -f -v -1 -h --write --purpose --ref --ttl --command --file --set --format --single-transaction --json --color --help"
+            opts="-c -f -v -1 -h --write --purpose --ref --ttl --agent --command --file --set --format --single-transaction --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -172,6 +176,10 @@ _gov() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -263,12 +271,16 @@ _gov() {
             return 0
             ;;
         gov__subcmd__ls)
-            opts="-h --json --color --help"
+            opts="-h --agent --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -303,7 +315,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__run)
-            opts="-h --resource --write --purpose --ref --ttl --json --color --help"
+            opts="-h --resource --write --purpose --ref --ttl --agent --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -322,6 +334,10 @@ _gov() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

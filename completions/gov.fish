@@ -62,6 +62,7 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand status" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand status" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand ls" -l agent -d 'Those this agent may use, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand ls" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -70,6 +71,7 @@ complete -c gov -n "__fish_gov_using_subcommand ls" -s h -l help -d 'Print help 
 complete -c gov -n "__fish_gov_using_subcommand connect" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ref -d 'What the purpose refers to, for example a ticket' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l port -d 'Listen on this port of 127.0.0.1; 0 takes any that is free' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l print -d 'Print how to connect, for programs; the password is part of it' -r -f -a "url\t''
 env\t''
@@ -86,6 +88,7 @@ complete -c gov -n "__fish_gov_using_subcommand connect" -s h -l help -d 'Print 
 complete -c gov -n "__fish_gov_using_subcommand exec" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l ref -d 'What the purpose refers to, for example a ticket' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -s c -l command -d 'Run this; may be repeated' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -s f -l file -d 'Run what is in this file; `-` is the input' -r -F
 complete -c gov -n "__fish_gov_using_subcommand exec" -s v -l set -d 'Set a variable: `:NAME` in the SQL becomes a bound value, `:"NAME"` a quoted identifier' -r
@@ -104,6 +107,7 @@ complete -c gov -n "__fish_gov_using_subcommand run" -l resource -d 'The databas
 complete -c gov -n "__fish_gov_using_subcommand run" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l ref -d 'What the purpose refers to, for example a ticket' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

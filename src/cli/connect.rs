@@ -13,7 +13,6 @@ use super::output::{Format, Output};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async, wrapped};
 use crate::client::endpoint::{Bound, Local, Port};
-use crate::client::gateway::Gateway;
 use crate::client::session::{Held, Keeper};
 use crate::domain::{Duration, Failure, Kind, ResourceName, print_duration};
 use crate::runtime::{log, shutdown};
@@ -101,13 +100,13 @@ impl Command for Connect {
 }
 
 async fn connect(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let wish = arguments.wish.wish(&arguments.resource)?;
+    let gateway = arguments.wish.gateway().await?;
+    let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;
     if !arguments.command.is_empty() {
-        return wrapped::run(wish, arguments.port, &arguments.command, output).await;
+        return wrapped::run(gateway, wish, arguments.port, &arguments.command, output).await;
     }
     // Before anything is announced: whoever waits for the announcement may end us right after it.
     let mut signalled = std::pin::pin!(shutdown::signalled());
-    let gateway = Gateway::open().await?;
     let port = arguments.port.map_or(Port::Stable, Port::Given);
     let bound = Bound::open(&gateway.server.origin(), &arguments.resource, port).await?;
     let keeper = Keeper::open(gateway, wish).await?;

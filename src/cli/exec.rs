@@ -15,7 +15,6 @@ use super::result::{Format, Printer};
 use super::variables::{self, Prepared};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async};
-use crate::client::gateway::Gateway;
 use crate::client::proxy::{Door, Endpoint};
 use crate::client::session::Keeper;
 use crate::domain::{Duration, Failure, Kind, ResourceName};
@@ -137,8 +136,9 @@ fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
 }
 
 async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Output) -> Result<Exit, Failure> {
-    let wish = arguments.wish.wish(&arguments.resource)?;
-    let keeper = Keeper::open(Gateway::open().await?, wish).await?;
+    let gateway = arguments.wish.gateway().await?;
+    let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;
+    let keeper = Keeper::open(gateway, wish).await?;
     let database = keeper.current().await.database.clone();
     let door = Door::new("gov".to_owned(), &random::password()?, vec![database.clone()], None)?;
     let endpoint = Endpoint::new(door, keeper)?;

@@ -1,15 +1,22 @@
 //! The databases somebody may use.
 
-use clap::ArgMatches;
+use clap::{ArgMatches, Args};
 
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::{Command, run_async};
+use super::{Command, parse, run_async};
 use crate::client::gateway::Gateway;
-use crate::domain::{Duration, Failure, print_duration};
+use crate::domain::{AgentId, Duration, Failure, print_duration};
 use crate::wire::api::{ResourceEntry, ResourceList, Way};
 
 pub(super) struct Ls;
+
+#[derive(Args)]
+struct Arguments {
+    /// Those this agent may use, for whoever is logged in
+    #[arg(long, value_name = "AGENT", env = "GOV_AGENT")]
+    agent: Option<AgentId>,
+}
 
 impl Command for Ls {
     fn name(&self) -> &'static str {
@@ -21,7 +28,7 @@ impl Command for Ls {
     }
 
     fn define(&self, command: clap::Command) -> clap::Command {
-        command
+        Arguments::augment_args(command)
             .long_about(
                 "List the databases you may use, with their labels, and for each way in: whether it is for reading or \
                  writing, which purpose must be stated, and how long a session may last.",
@@ -29,9 +36,10 @@ impl Command for Ls {
             .after_help("Example: gov ls")
     }
 
-    fn run(&self, _: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
+    fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
+        let arguments: Arguments = parse(arguments)?;
         run_async(async {
-            let gateway = Gateway::open().await?;
+            let gateway = Gateway::open().await?.acting(arguments.agent);
             let list: ResourceList = gateway.get("/v1/resources").await?;
             match output.format() {
                 Format::Json => output.json(&list),

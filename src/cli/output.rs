@@ -2,7 +2,7 @@
 //! the data quietly.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead as _, IsTerminal, Read as _, Write};
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use serde::Serialize;
@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::domain::Failure;
 use crate::runtime::env;
 use crate::wire::api::ErrorBody;
+
+/// Longest answer to a question, in bytes.
+const ANSWER_MAX: u64 = 1024;
 
 /// What `--color` may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -112,6 +115,22 @@ impl Output {
     /// Something for the person, not for the next program.
     pub(crate) fn say(&self, text: impl Display) {
         self.talk(&format!("{text}\n"));
+    }
+
+    /// Whether there is a person to ask.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && self.is_watched()
+    }
+
+    /// Asks the person. `None` when there is none: only on a terminal, and never in a script.
+    pub(crate) fn ask(&self, question: impl Display) -> Option<String> {
+        if !self.can_ask() {
+            return None;
+        }
+        self.talk(&format!("{question} "));
+        let mut line = String::new();
+        io::stdin().lock().take(ANSWER_MAX).read_line(&mut line).ok()?;
+        Some(line.trim().to_owned()).filter(|answer| !answer.is_empty())
     }
 
     /// Something that is not as it should be, and does not stop the command.

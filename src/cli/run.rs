@@ -53,7 +53,10 @@ impl Command for Run {
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
         let arguments: Arguments = parse(arguments)?;
         log::start("warn");
-        let wish = arguments.wish.wish(&arguments.resource)?;
-        run_async(wrapped::run(wish, None, &arguments.command, output))
+        run_async(async {
+            let gateway = arguments.wish.gateway().await?;
+            let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;
+            wrapped::run(gateway, wish, None, &arguments.command, output).await
+        })
     }
 }

@@ -2,8 +2,11 @@
 
 use clap::Args;
 
+use super::output::Output;
+use crate::client::gateway::Gateway;
 use crate::client::session::Wish;
-use crate::domain::{Access, BadName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration};
+use crate::domain::{Access, AgentId, BadName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration};
+use crate::wire::api::{PurposeEntry, ResourceList};
 
 // Not a doc comment: clap would make it the command's help.
 #[derive(Args)]
@@ -20,6 +23,9 @@ pub(super) struct WishArguments {
     /// End the session after this long, for example 30m or 1h
     #[arg(long, value_name = "TIME", value_parser = time)]
     ttl: Option<Duration>,
+    /// Act as this agent, for whoever is logged in
+    #[arg(long, value_name = "AGENT", env = "GOV_AGENT")]
+    agent: Option<AgentId>,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -27,19 +33,58 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 impl WishArguments {
-    pub(super) fn wish(&self, resource: &ResourceName) -> Result<Wish, Failure> {
-        let purpose = match &self.purpose {
-            None => None,
-            Some(id) => Some(Purpose {
-                id: id.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?,
-                reference: self.reference.clone(),
-            }),
-        };
-        Ok(Wish {
-            resource: resource.clone(),
-            access: if self.write { Access::Write } else { Access::Read },
-            purpose,
-            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
-        })
+    /// The server, as whoever is to have the session.
+    pub(super) async fn gateway(&self) -> Result<Gateway, Failure> {
+        Ok(Gateway::open().await?.acting(self.agent.clone()))
     }
+
+    /// What is wished for. Where a purpose is needed and none was typed, the person is asked.
+    pub(super) async fn wish(
+        &self,
+        gateway: &Gateway,
+        resource: &ResourceName,
+        output: &Output,
+    ) -> Result<Wish, Failure> {
+        let access = if self.write { Access::Write } else { Access::Read };
+        let purpose = match &self.purpose {
+            Some(id) => Some((id.clone(), self.reference.clone())),
+            None if output.can_ask() => pick(&gateway.get("/v1/resources").await?, resource, access, output),
+            None => None,
+        };
+        let purpose = purpose.map(|(id, reference)| {
+            let id = id.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?;
+            Ok(Purpose { id, reference })
+        });
+        let ttl_seconds = self.ttl.map(|ttl| ttl.as_secs());
+        Ok(Wish { resource: resource.clone(), access, purpose: purpose.transpose()?, ttl_seconds })
+    }
+}
+
+/// Asks for one of the purposes that open a resource, and for what it refers to. Nobody is asked where none is needed;
+/// an answer that names none of them is left to the server, which says what there is.
+fn pick(
+    list: &ResourceList,
+    resource: &ResourceName,
+    access: Access,
+    output: &Output,
+) -> Option<(String, Option<String>)> {
+    let entry = list.resources.iter().find(|entry| entry.name == resource.as_str())?;
+    let ways: Vec<_> =
+        entry.ways.iter().filter(|way| access == Access::Read || way.access == Access::Write.word()).collect();
+    if ways.iter().any(|way| way.purposes.is_empty()) {
+        return None;
+    }
+    let opens = |purpose: &&PurposeEntry| ways.iter().any(|way| way.purposes.contains(&purpose.id));
+    let open: Vec<_> = list.purposes.iter().filter(opens).collect();
+    output.say(format!("`{resource}` needs a purpose:\n"));
+    for (index, purpose) in open.iter().enumerate() {
+        output.say(format!("  {}  {}  {}", index + 1, purpose.id, purpose.description));
+    }
+    let typed = output.ask(format!("\nWhich one? [1-{}]", open.len()))?;
+    let by_number = typed.parse::<usize>().ok().and_then(|number| open.get(number.checked_sub(1)?));
+    let chosen = by_number.or_else(|| open.iter().find(|purpose| purpose.id == typed));
+    let Some(chosen) = chosen else { return Some((typed, None)) };
+    let reference = chosen.reference.as_ref();
+    let reference = reference.and_then(|pattern| output.ask(format!("What does it refer to? ({pattern})")));
+    Some((chosen.id.clone(), reference))
 }

@@ -19,8 +19,13 @@ use crate::runtime::shutdown::{self, Signal};
 
 /// Opens an endpoint, runs a command that finds nothing but it, and ends the session when the command has ended.
 /// Not cancel safe: the session would go on to its end.
-pub(super) async fn run(wish: Wish, port: Option<u16>, command: &[OsString], output: &Output) -> Result<Exit, Failure> {
-    let gateway = Gateway::open().await?;
+pub(super) async fn run(
+    gateway: Gateway,
+    wish: Wish,
+    port: Option<u16>,
+    command: &[OsString],
+    output: &Output,
+) -> Result<Exit, Failure> {
     let port = port.map_or(Port::Any, Port::Given);
     let bound = Bound::open(&gateway.server.origin(), &wish.resource, port).await?;
     let keeper = Keeper::open(gateway, wish).await?;

@@ -11,7 +11,7 @@ use super::oauth::Provider;
 use super::profile::{self, Profile};
 use super::token_store::{self, Login, StoreError, TokenStore};
 use crate::audit::{Algorithm, NoteKey};
-use crate::domain::{Duration, Failure, Kind, Secret, Timestamp};
+use crate::domain::{AgentId, Duration, Failure, Kind, Secret, Timestamp};
 use crate::identity::dpop;
 use crate::identity::jwt::SigningKey;
 use crate::runtime::http::{self, Answer, HttpError};
@@ -125,16 +125,37 @@ impl Server {
         subject_token: &Secret<String>,
         device: &SigningKey,
     ) -> Result<(Secret<String>, Timestamp), Failure> {
-        let url = self.address("/v1/token");
         let kind = if issuer.token == "access_token" { ACCESS_TOKEN_TYPE } else { ID_TOKEN_TYPE };
         let form = TokenRequest {
             grant_type: TOKEN_EXCHANGE.to_owned(),
             subject_token: subject_token.expose().clone(),
             subject_token_type: kind.to_owned(),
+            requested_actor: None,
         };
+        self.token(&form, device).await
+    }
+
+    /// A token with which an agent acts for whoever `token` is of.
+    async fn delegate(
+        &self,
+        token: &Secret<String>,
+        agent: &AgentId,
+        device: &SigningKey,
+    ) -> Result<(Secret<String>, Timestamp), Failure> {
+        let form = TokenRequest {
+            grant_type: TOKEN_EXCHANGE.to_owned(),
+            subject_token: token.expose().clone(),
+            subject_token_type: ACCESS_TOKEN_TYPE.to_owned(),
+            requested_actor: Some(agent.to_string()),
+        };
+        self.token(&form, device).await
+    }
+
+    async fn token(&self, form: &TokenRequest, device: &SigningKey) -> Result<(Secret<String>, Timestamp), Failure> {
+        let url = self.address("/v1/token");
         let now = clock::now();
         let proof = prove(device, "POST", &url, None)?;
-        let answer = self.send(self.http.post(&url).header(DPOP_HEADER, proof).form(&form)).await?;
+        let answer = self.send(self.http.post(&url).header(DPOP_HEADER, proof).form(form)).await?;
         if !answer.status.is_success() {
             return Err(exchange_refused(&answer));
         }
@@ -195,6 +216,15 @@ pub(crate) struct Gateway {
     pub(crate) profile: Profile,
     store: &'static dyn TokenStore,
     login: Mutex<Login>,
+    agent: Option<Acting>,
+}
+
+/// An agent that acts for whoever is logged in.
+#[derive(Debug)]
+struct Acting {
+    agent: AgentId,
+    /// Its token and until when that is good. Kept in memory only.
+    token: Mutex<Option<(Secret<String>, Timestamp)>>,
 }
 
 impl Gateway {
@@ -211,7 +241,14 @@ impl Gateway {
     }
 
     pub(super) fn new(server: Server, profile: Profile, store: &'static dyn TokenStore, login: Login) -> Self {
-        Self { server, profile, store, login: Mutex::new(login) }
+        Self { server, profile, store, login: Mutex::new(login), agent: None }
+    }
+
+    /// The same as an agent that acts for whoever is logged in.
+    #[must_use]
+    pub(crate) fn acting(mut self, agent: Option<AgentId>) -> Self {
+        self.agent = agent.map(|agent| Acting { agent, token: Mutex::default() });
+        self
     }
 
     /// `GET path`.
@@ -245,10 +282,25 @@ impl Gateway {
     pub(crate) async fn authorize(&self, method: &str, path: &str) -> Result<Authorization, Failure> {
         let login = self.current().await?;
         let device = device_key(&login)?;
-        let token = login.access_token.expose();
+        let token = self.token(&login, &device).await?;
+        let token = token.expose();
         let path = path.split(['?', '#']).next().unwrap_or(path);
         let proof = prove(&device, method, &self.server.address(path), Some(token))?;
         Ok(Authorization { authorization: Secret::new(format!("DPoP {token}")), proof })
+    }
+
+    /// The token to call with: the login's own, or the agent's that acts for it.
+    async fn token(&self, login: &Login, device: &SigningKey) -> Result<Secret<String>, Failure> {
+        let Some(acting) = &self.agent else { return Ok(login.access_token.clone()) };
+        let mut held = acting.token.lock().await;
+        match &*held {
+            Some((token, until)) if clock::now().after(RENEW_BEFORE) < *until => Ok(token.clone()),
+            _ => {
+                let (token, until) = self.server.delegate(&login.access_token, &acting.agent, device).await?;
+                *held = Some((token.clone(), until));
+                Ok(token)
+            }
+        }
     }
 
     /// The login with a token that is good for a while; renewed if needed.

@@ -17,13 +17,13 @@ use super::records::Records;
 use super::tunnel::{self, Destination, Ticket};
 use crate::audit::{self, Context, Envelope, Signer};
 use crate::domain::{
-    Access, Digest, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method, Purpose,
+    Access, Actor, Digest, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method, Purpose,
     ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::{clock, env, random, tls};
-use crate::wire::api::{Empty, Me, SessionOpened, SessionRequest};
+use crate::wire::api::{ActorEntry, Empty, Me, SessionOpened, SessionRequest};
 
 /// What somebody wants to use.
 #[derive(Clone, Debug)]
@@ -273,21 +273,23 @@ fn hold(
 }
 
 fn identity(me: &Me) -> Option<Identity> {
-    let kind = match me.kind.as_str() {
-        "person" => IdentityKind::Person,
-        "workload" => IdentityKind::Workload,
-        "agent" => IdentityKind::Agent,
-        _ => return None,
-    };
     Some(Identity {
         issuer: me.issuer.clone(),
         subject: me.subject.clone(),
         name: me.name.clone(),
         email: me.email.clone(),
         groups: me.groups.clone(),
-        kind,
-        actors: Vec::new(),
+        kind: IdentityKind::parse(&me.kind)?,
+        actors: me.actors.iter().map(actor).collect::<Option<_>>()?,
         method: Method::IdToken,
         proved_at: Timestamp::parse(&me.proved_at)?,
     })
+}
+
+fn actor(entry: &ActorEntry) -> Option<Actor> {
+    let charter = match &entry.charter {
+        None => None,
+        Some(charter) => Some(Digest::parse(charter)?),
+    };
+    Some(Actor { kind: IdentityKind::parse(&entry.kind)?, id: entry.id.clone(), charter })
 }

@@ -78,6 +78,11 @@ name!(
     "purpose"
 );
 name!(
+    /// An agent of the configured list, for example `report-bot`.
+    AgentId,
+    "name for an agent"
+);
+name!(
     /// The name of one gateway process in records.
     GatewayName,
     "gateway name"

@@ -1,5 +1,6 @@
 //! Who somebody is, and how that was proved.
 
+use super::digest::Digest;
 use super::time::Timestamp;
 
 /// What kind of somebody.
@@ -54,6 +55,8 @@ impl Method {
 pub(crate) struct Actor {
     pub(crate) kind: IdentityKind,
     pub(crate) id: String,
+    /// SHA-256 of the text that says what an agent is for, as it was when the agent was let in.
+    pub(crate) charter: Option<Digest>,
 }
 
 /// A proved identity.
@@ -72,4 +75,17 @@ pub(crate) struct Identity {
     pub(crate) actors: Vec<Actor>,
     pub(crate) method: Method,
     pub(crate) proved_at: Timestamp,
+}
+
+impl Identity {
+    /// What kind of somebody acts: where an agent acts for a person, an agent does.
+    pub(crate) fn acting(&self) -> IdentityKind {
+        let is_agent = |actor: &Actor| actor.kind == IdentityKind::Agent;
+        if self.actors.iter().any(is_agent) { IdentityKind::Agent } else { self.kind }
+    }
+
+    /// Whether this is the very same: the same subject, with the same chain of those who act for it.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.subject == other.subject && self.actors == other.actors
+    }
 }

@@ -11,7 +11,7 @@ use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed, Rows};
 use crate::domain::{
-    Access, Action, Digest, Grant, Identity, IdentityKind, Operation, Reason, Relation, Statement, Timestamp, Verdict,
+    Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, Statement, Timestamp, Verdict,
 };
 
 /// The proof that the engine allowed a statement. Only this file can make one.
@@ -212,7 +212,7 @@ fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood,
         epoch: catalog.epoch,
         policy: policy.digest(),
         access: who.access,
-        who: kind(&who.identity),
+        who: who.identity.acting(),
         rows_max: who.limits.rows_max,
     };
     if let Some(judgement) = what.memory.recall(&key) {
@@ -225,12 +225,6 @@ fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood,
         what.memory.remember(key, &judgement);
     }
     judgement
-}
-
-/// Who acts: somebody for whom an agent acts is judged as the agent.
-pub(super) fn kind(identity: &Identity) -> IdentityKind {
-    let is_agent = |kind: IdentityKind| kind == IdentityKind::Agent;
-    if identity.actors.iter().any(|actor| is_agent(actor.kind)) { IdentityKind::Agent } else { identity.kind }
 }
 
 fn names_another(command: &Command) -> bool {

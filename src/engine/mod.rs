@@ -101,7 +101,7 @@ impl Engine {
 
     /// Whether a session may begin with this parameter: judged like a SET, because it is one.
     pub(crate) fn startup_parameter(&self, who: &Grant, name: &str, value: &str) -> Result<(), Reason> {
-        startup::parameter(&self.policy, decide::kind(&who.identity), name, value)
+        startup::parameter(&self.policy, who.identity.acting(), name, value)
     }
 
     /// How the rows of command number `command` of a statement are to be masked, from what the database says about

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::jwt::{ACCESS_TOKEN, JwtError, KeySet, NumericDate, SigningKey, Thumbprint};
-use crate::domain::{Actor, Duration, Identity, IdentityKind, Method, Timestamp};
+use crate::domain::{Actor, Digest, Duration, Identity, IdentityKind, Method, Timestamp};
 
 /// Longest life of a token: what a stolen laptop's thief has after the login was revoked elsewhere, if the server that
 /// revokes could not be asked.
@@ -48,6 +48,9 @@ struct ActClaim {
     sub: String,
     /// Which kind of actor; the registered claim for it is still a draft, so the name is ours.
     gov_kind: String,
+    /// Under which charter an agent acts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gov_charter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<Box<Self>>,
 }
@@ -94,7 +97,12 @@ impl AccessToken {
     pub(crate) fn sign(&self, server: &str, key: &SigningKey) -> Result<String, JwtError> {
         let identity = &self.identity;
         let act = identity.actors.iter().rev().fold(None, |inner, actor| {
-            Some(Box::new(ActClaim { sub: actor.id.clone(), gov_kind: actor.kind.word().to_owned(), act: inner }))
+            Some(Box::new(ActClaim {
+                sub: actor.id.clone(),
+                gov_kind: actor.kind.word().to_owned(),
+                gov_charter: actor.charter.map(|charter| charter.to_string()),
+                act: inner,
+            }))
         });
         let claims = Claims {
             iss: server.to_owned(),
@@ -159,7 +167,11 @@ fn actors(mut claim: Option<Box<ActClaim>>) -> Option<Vec<Actor>> {
         if out.len() == ACTORS_MAX {
             return None;
         }
-        out.push(Actor { kind: IdentityKind::parse(&actor.gov_kind)?, id: actor.sub });
+        let charter = match actor.gov_charter {
+            None => None,
+            Some(text) => Some(Digest::parse(&text)?),
+        };
+        out.push(Actor { kind: IdentityKind::parse(&actor.gov_kind)?, id: actor.sub, charter });
         claim = actor.act;
     }
     Some(out)
@@ -188,7 +200,9 @@ mod tests {
                 email: None,
                 groups: vec!["engineering".to_owned()],
                 kind: IdentityKind::Person,
-                actors: ["near", "far"].map(|id| Actor { kind: IdentityKind::Agent, id: id.to_owned() }).to_vec(),
+                actors: [("near", Some(Digest([7; 32]))), ("far", None)]
+                    .map(|(id, charter)| Actor { kind: IdentityKind::Agent, id: id.to_owned(), charter })
+                    .to_vec(),
                 method: Method::IdToken,
                 proved_at: NOW,
             },
@@ -229,7 +243,8 @@ mod tests {
     fn chains_of_actors_are_short() {
         let server = key(1);
         let mut long = token();
-        long.identity.actors = vec![Actor { kind: IdentityKind::Agent, id: "a".to_owned() }; ACTORS_MAX + 1];
+        long.identity.actors =
+            vec![Actor { kind: IdentityKind::Agent, id: "a".to_owned(), charter: None }; ACTORS_MAX + 1];
         let text = long.sign(SERVER, &server).unwrap();
         assert!(AccessToken::verify(&text, SERVER, &KeySet::of(&[&server]), NOW).is_err());
     }

@@ -58,7 +58,7 @@ pub(super) async fn open(
         labels: resource.labels.clone(),
         purpose: wish.purpose.clone(),
         access: allowed.access,
-        limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: None },
+        limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: allowed.bounds.statement_rows },
         opened_at: now,
         expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
         policy: policy.digest(),

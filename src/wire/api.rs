@@ -142,6 +142,10 @@ pub(crate) struct TokenRequest {
     pub(crate) grant_type: String,
     pub(crate) subject_token: String,
     pub(crate) subject_token_type: String,
+    /// An agent that is to act for the subject, whose token is then one of this server. The agent proves nothing by
+    /// itself: what it gets is less than what the subject has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) requested_actor: Option<String>,
 }
 
 /// A server token (RFC 8693 section 2.2.1), bound to the key that made the proof.
@@ -239,6 +243,9 @@ pub(crate) struct Me {
     pub(crate) pseudonym: String,
     /// `person`, `workload` or `agent`.
     pub(crate) kind: String,
+    /// Who acts for them, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) actors: Vec<ActorEntry>,
     pub(crate) groups: Vec<String>,
     /// When the identity provider last saw them.
     pub(crate) proved_at: String,
@@ -246,10 +253,34 @@ pub(crate) struct Me {
     pub(crate) expires_at: String,
 }
 
+/// Somebody who acts for another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ActorEntry {
+    /// `agent` or `workload`.
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    /// SHA-256 of the text that says what an agent is for, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) charter: Option<String>,
+}
+
 /// `GET /v1/resources`: what the caller may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ResourceList {
     pub(crate) resources: Vec<ResourceEntry>,
+    /// What the purposes that they are open for mean.
+    #[serde(default)]
+    pub(crate) purposes: Vec<PurposeEntry>,
+}
+
+/// A reason for access that the caller may state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PurposeEntry {
+    pub(crate) id: String,
+    pub(crate) description: String,
+    /// The pattern that a reference must have; with it, one must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
 }
 
 /// One database the caller may use, and how.

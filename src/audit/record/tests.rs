@@ -20,7 +20,11 @@ fn grant() -> Grant {
             email: Some("alice@example.com".to_owned()),
             groups: vec!["engineering".to_owned()],
             kind: IdentityKind::Person,
-            actors: vec![Actor { kind: IdentityKind::Agent, id: "copilot".to_owned() }],
+            actors: vec![Actor {
+                kind: IdentityKind::Agent,
+                id: "copilot".to_owned(),
+                charter: Some(Digest([0xc4; 32])),
+            }],
             method: Method::IdToken,
             proved_at: Timestamp::from_millis(0),
         },
@@ -179,6 +183,8 @@ fn what_was_written_is_what_is_read() {
     assert_eq!((decided.action.as_str(), decided.policy), ("hold", Some(Digest([0xcd; 32]))));
     assert_eq!((core.subject.as_deref(), core.purpose.as_deref()), (Some("5e1f"), Some("support.ticket")));
     assert_eq!((core.actors, core.resource.as_deref()), (vec!["copilot".to_owned()], Some("prod-db")));
+    let chain = format!(r#""act":[{{"type":"agent","id":"copilot","charter":"{}"}}]"#, "c4".repeat(32));
+    assert!(line.contains(&chain), "{line}");
     let took = Duration::from_micros(8);
     let id = StatementId { stream: 1, number: 1 };
     let outcome = Outcome::Error { sqlstate: *b"22P02" };
@@ -221,7 +227,7 @@ fn the_longest_record_is_within_the_limit() {
         ..statement(&"\u{1}".repeat(1024 * 1024))
     };
     let mut context = Context::session(Side::Gateway, &grant(), &"\u{1}".repeat(500));
-    context.actors = vec![Actor { kind: IdentityKind::Agent, id: "\u{1}".repeat(500) }; 3];
+    context.actors = vec![Actor { kind: IdentityKind::Agent, id: "\u{1}".repeat(500), charter: None }; 3];
     let (line, _) = written(&mut Encoder::new(&context), start(long, Verdict::Deny));
     assert!(line.len() <= RECORD_MAX, "{}", line.len());
     let core = Core::parse(&line).unwrap();

@@ -279,6 +279,9 @@ fn write_actors(json: &mut Json<'_>, actors: &[Actor]) {
         json.raw(if index == 0 { b"" } else { b"," });
         json.raw(b"{\"type\":\"").raw(actor.kind.word().as_bytes()).raw(b"\",\"id\":");
         json.text_within(&actor.id, WORD_MAX);
+        if let Some(charter) = &actor.charter {
+            json.raw(b",\"charter\":").hex(&charter.0);
+        }
         json.raw(b"}");
     }
     json.raw(b"]");

@@ -1,7 +1,8 @@
 //! The login as the server sees it.
 
 use super::{Contents, Handler, Method, Route, json};
-use crate::wire::api::Me;
+use crate::domain::Actor;
+use crate::wire::api::{ActorEntry, Me};
 
 pub(super) const ME: Route = Route {
     method: Method::Get,
@@ -19,6 +20,7 @@ pub(super) const ME: Route = Route {
                 subject: identity.subject,
                 pseudonym: caller.pseudonym,
                 kind: identity.kind.word().to_owned(),
+                actors: identity.actors.into_iter().map(actor).collect(),
                 groups: identity.groups,
                 proved_at: identity.proved_at.to_string(),
                 expires_at: caller.expires_at.to_string(),
@@ -26,3 +28,8 @@ pub(super) const ME: Route = Route {
         })
     }),
 };
+
+fn actor(actor: Actor) -> ActorEntry {
+    let charter = actor.charter.map(|charter| charter.to_string());
+    ActorEntry { kind: actor.kind.word().to_owned(), id: actor.id, charter }
+}

@@ -355,20 +355,23 @@ impl Call {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("dpop"))
             .map(|(_, token)| token.trim())
             .ok_or_else(|| not_logged_in("No access token was sent."))?;
-        let token = AccessToken::verify(text, &self.server.url, &self.server.token_keys, self.now).map_err(
-            |error| match error {
-                TokenError::Expired => not_logged_in("The access token has expired."),
-                TokenError::NotGenuine(_) | TokenError::OtherServer => {
-                    not_logged_in("The access token is not one of this server's.")
-                }
-            },
-        )?;
+        let token = self.own_token(text)?;
         let proof = self.proof(Some(text))?;
         if proof.key != token.key {
             return Err(not_logged_in("The access token belongs to another device."));
         }
         let key = self.use_proof(proof).await?;
         Ok(Caller { identity: token.identity, pseudonym: token.pseudonym, key, expires_at: token.expires_at })
+    }
+
+    /// The login in an access token of this server. Whether the caller holds its key is another question.
+    pub(crate) fn own_token(&self, text: &str) -> Result<AccessToken, Failure> {
+        AccessToken::verify(text, &self.server.url, &self.server.token_keys, self.now).map_err(|error| match error {
+            TokenError::Expired => not_logged_in("The access token has expired."),
+            TokenError::NotGenuine(_) | TokenError::OtherServer => {
+                not_logged_in("The access token is not one of this server's.")
+            }
+        })
     }
 
     /// Refuses requests for pages that another site started, or that came under another name (DNS rebinding).

@@ -11,7 +11,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use tracing::warn;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
-use crate::domain::{Failure, Kind, SessionId};
+use crate::domain::{Failure, Identity, Kind, SessionId};
 use crate::runtime::net::{AcceptedTls, Socket};
 use crate::server::live::Live;
 use crate::server::{sessions, tunnel};
@@ -63,8 +63,7 @@ pub(super) const END: Route = Route {
             let id = session_id(&call)?;
             let live = call.server.live.get(id).filter(|live| may_touch(&call, &caller, live));
             let live = live.ok_or_else(|| unknown(id))?;
-            let own = live.grant.identity.issuer == caller.identity.issuer
-                && live.grant.identity.subject == caller.identity.subject;
+            let own = is_own(&caller, &live);
             let (why, said) = if own {
                 ("ended_by_owner", Failure::new(Kind::NotLoggedIn, "this session was ended"))
             } else {
@@ -153,9 +152,13 @@ fn unknown(id: SessionId) -> Failure {
 
 /// One's own sessions, and everybody's for operators.
 fn may_touch(call: &Call, caller: &Caller, live: &Live) -> bool {
-    let owner = &live.grant.identity;
-    let own = owner.issuer == caller.identity.issuer && owner.subject == caller.identity.subject;
-    own || call.server.config.is_operator(&caller.identity)
+    is_own(caller, live) || call.server.config.is_operator(&caller.identity)
+}
+
+/// One's own, and those of agents that act for one. An agent has its own only.
+fn is_own(caller: &Caller, live: &Live) -> bool {
+    let (owner, who) = (&live.grant.identity, &caller.identity);
+    owner.is(who) || (who.actors.is_empty() && owner.issuer == who.issuer && owner.subject == who.subject)
 }
 
 fn entry(live: &Live) -> SessionEntry {
@@ -163,7 +166,7 @@ fn entry(live: &Live) -> SessionEntry {
     SessionEntry {
         session: grant.session.to_string(),
         resource: grant.resource.to_string(),
-        who: grant.identity.name.clone(),
+        who: shown(&grant.identity),
         access: grant.access.word().to_owned(),
         purpose: grant.purpose.as_ref().map(|purpose| purpose.id.to_string()),
         reference: grant.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
@@ -174,4 +177,10 @@ fn entry(live: &Live) -> SessionEntry {
         host: live.host.clone(),
         process: live.process,
     }
+}
+
+/// What to call somebody on a screen, with who acts for them.
+fn shown(identity: &Identity) -> String {
+    let through: Vec<_> = identity.actors.iter().map(|actor| format!(" through {}", actor.id)).collect();
+    format!("{}{}", identity.name, through.concat())
 }

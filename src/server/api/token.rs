@@ -5,12 +5,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::{Call, Contents, Handler, Method, Route, json, status};
-use crate::domain::{Digest, Failure, Happening, Identity, Kind, Method as Proof};
+use crate::domain::{
+    Actor, AgentId, BadName, Digest, Failure, Happening, Identity, IdentityKind, Kind, Method as Proof, Timestamp,
+};
 use crate::identity::jwt::Thumbprint;
 use crate::identity::token::{AccessToken, LIFETIME_MAX};
 use crate::runtime::random;
 use crate::server::issuer::Refusal;
-use crate::server::{directory, replay};
+use crate::server::{access, directory, replay};
 use crate::wire::api::{ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, OAuthError, TOKEN_EXCHANGE, TokenRequest, TokenResponse};
 
 pub(super) const EXCHANGE: Route = Route {
@@ -78,6 +80,9 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     if request.grant_type != TOKEN_EXCHANGE {
         return Err(Refused::new("unsupported_grant_type", "this server does token exchange only"));
     }
+    if let Some(actor) = &request.requested_actor {
+        return delegate(&call, &request, actor).await;
+    }
     let method = match request.subject_token_type.as_str() {
         ID_TOKEN_TYPE => Proof::IdToken,
         ACCESS_TOKEN_TYPE => Proof::AccessToken,
@@ -110,15 +115,48 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     if !first {
         return Err(Refused::new("invalid_request", "the token was exchanged before, by another device"));
     }
-    respond(&call, proved.identity, pseudonym, key)
+    let method = proved.identity.method.word();
+    let until = call.now.after(LIFETIME_MAX);
+    respond(&call, Login { identity: proved.identity, pseudonym, key, until }, method)
 }
 
-fn respond(call: &Call, identity: Identity, pseudonym: String, key: Thumbprint) -> Result<TokenResponse, Refused> {
+/// Lets an agent act for whoever is logged in (RFC 8693 section 1.1): the subject stays, the agent becomes the actor.
+/// The token lives no longer than the login it comes from, and no further agent can be put before this one.
+async fn delegate(call: &Call, request: &TokenRequest, actor: &str) -> Result<TokenResponse, Refused> {
+    if request.subject_token_type != ACCESS_TOKEN_TYPE {
+        return Err(Refused::new("invalid_request", "an agent acts for somebody who is logged in at this server"));
+    }
+    let proof = call.proof(None)?;
+    let login = call.own_token(&request.subject_token)?;
+    if proof.key != login.key {
+        return Err(Refused::new("invalid_request", "the access token belongs to another device"));
+    }
+    let key = call.use_proof(proof).await?;
+    let id: AgentId = actor.parse().map_err(|error: BadName| Refused::new("invalid_request", error.to_string()))?;
+    let mut identity = login.identity;
+    let agent = call.server.config.agents.get(&id);
+    // The same words whether there is no such agent or it is not for this person: the difference is nobody's business.
+    let agent = agent
+        .filter(|agent| identity.actors.is_empty() && access::may_act(agent, &identity))
+        .ok_or_else(|| Refused::new("invalid_target", format!("there is no agent `{id}` that may act for you")))?;
+    identity.actors.push(Actor { kind: IdentityKind::Agent, id: id.to_string(), charter: Some(agent.charter) });
+    let until = login.expires_at.min(call.now.after(LIFETIME_MAX));
+    respond(call, Login { identity, pseudonym: login.pseudonym, key, until }, "delegation")
+}
+
+/// What a token is to say.
+struct Login {
+    identity: Identity,
+    pseudonym: String,
+    key: Thumbprint,
+    until: Timestamp,
+}
+
+fn respond(call: &Call, login: Login, method: &'static str) -> Result<TokenResponse, Refused> {
     let server = &call.server;
     let id: String = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let method = identity.method.word();
-    let expires_at = call.now.after(LIFETIME_MAX);
-    let token = AccessToken { id, pseudonym: pseudonym.clone(), identity, key, issued_at: call.now, expires_at };
+    let Login { identity, pseudonym, key, until } = login;
+    let token = AccessToken { id, pseudonym: pseudonym.clone(), identity, key, issued_at: call.now, expires_at: until };
     let signed = token
         .sign(&server.url, &server.keys.signing)
         .map_err(|_| Refused::new("server_error", "the token could not be made"))?;
@@ -127,7 +165,7 @@ fn respond(call: &Call, identity: Identity, pseudonym: String, key: Thumbprint) 
         access_token: signed,
         issued_token_type: ACCESS_TOKEN_TYPE.to_owned(),
         token_type: "DPoP".to_owned(),
-        expires_in: LIFETIME_MAX.as_secs(),
+        expires_in: until.since(call.now).as_secs(),
     })
 }
 

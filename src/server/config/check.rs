@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -9,15 +10,16 @@ use reqwest::Url;
 
 use super::secret::{SecretSource, read_public};
 use super::sections::{
-    AccessSection, AccessWord, CredentialWord, DatabaseTlsSection, DatabaseTlsWord, DurabilityWord, File,
-    IdentitySection, KindWord, PurposeSection, ResourceSection, ServerTlsSection, UserSection,
+    AccessSection, AccessWord, AgentSection, BudgetSection, CredentialWord, DatabaseTlsSection, DatabaseTlsWord,
+    DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PurposeSection, ResourceSection, ServerTlsSection,
+    UserSection, WhoSection,
 };
-use super::values::{LabelName, Length, Unique, UserName};
+use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
-    AccessRule, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule, Resource,
-    Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
+    AccessRule, Agent, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule,
+    Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
 };
-use crate::domain::{Access, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
+use crate::domain::{Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
 use crate::runtime::http;
 use crate::runtime::tls::{CertifiedPem, Trust};
@@ -54,8 +56,9 @@ impl<'a> Check<'a> {
 
     /// The configuration, as far as it can be made. It is one only when there are no mistakes.
     pub(super) fn config(&mut self, file: File, development: bool) -> Option<Config> {
-        let purposes = self.purposes(file.purposes.0);
         let resources = self.resources(file.resources.0);
+        let purposes = self.purposes(file.purposes.0, &resources);
+        let agents = self.agents(file.agents.0, &resources, &purposes);
         let access = self.access(file.access, &resources, &purposes);
         let identity = self.identity(file.identity, file.users.0, development);
         let listen = file.server.listen.0;
@@ -77,6 +80,8 @@ impl<'a> Check<'a> {
             durability,
             resources,
             purposes,
+            require_purpose: file.require_purpose.into_iter().map(labels).collect(),
+            agents,
             access,
             operators: file.operators,
             policy: file.policy,
@@ -250,7 +255,11 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn purposes(&mut self, sections: BTreeMap<PurposeId, PurposeSection>) -> BTreeMap<PurposeId, PurposeRule> {
+    fn purposes(
+        &mut self,
+        sections: BTreeMap<PurposeId, PurposeSection>,
+        resources: &BTreeMap<ResourceName, Resource>,
+    ) -> BTreeMap<PurposeId, PurposeRule> {
         let mut out = BTreeMap::new();
         for (id, section) in sections {
             let reference = match section.reference.as_deref().map(whole_match) {
@@ -265,9 +274,89 @@ impl<'a> Check<'a> {
             };
             let ttl = section.ttl.map(|ttl| self.ttl(&["purposes", id.as_str(), "ttl"], ttl));
             let access = section.access.map_or(Access::Write, access);
-            out.insert(id, PurposeRule { description: section.description, reference, access, ttl });
+            let reach = self.reach(&["purposes", id.as_str()], section.resources, section.labels, resources);
+            let rule = PurposeRule {
+                description: section.description,
+                reference,
+                access,
+                ttl,
+                reach,
+                who: who(section.who),
+                bounds: bounds(&section.limits),
+            };
+            out.insert(id, rule);
         }
         out
+    }
+
+    fn agents(
+        &mut self,
+        sections: BTreeMap<AgentId, AgentSection>,
+        resources: &BTreeMap<ResourceName, Resource>,
+        purposes: &BTreeMap<PurposeId, PurposeRule>,
+    ) -> BTreeMap<AgentId, Agent> {
+        let mut out = BTreeMap::new();
+        for (id, section) in sections {
+            let path = ["agents", id.as_str()];
+            let below = |key| [path.as_slice(), &[key]].concat();
+            let who = who(section.who);
+            if who == Who::default() {
+                self.mistake_with_hint(&below("who"), "this would be for everybody", "name a `group` it may act for");
+            }
+            let wanted = self.wanted(&path, section.purposes, purposes);
+            if wanted.is_empty() {
+                let hint = "name at least one of `purposes`: without one it gets nothing";
+                self.mistake_with_hint(&path, "this agent has no purpose", hint);
+            }
+            let reach = self.reach(&path, section.resources, section.labels, resources);
+            let ttl = section.ttl.map(|ttl| self.ttl(&below("ttl"), ttl));
+            let Some(charter) = self.file(&below("charter"), &section.charter) else { continue };
+            let agent = Agent {
+                owner: section.owner,
+                charter: crate::audit::digest(charter.as_bytes()),
+                who,
+                reach,
+                purposes: wanted,
+                access: section.access.map_or(Access::Read, access),
+                ttl,
+                bounds: bounds(&section.limits),
+            };
+            out.insert(id, agent);
+        }
+        out
+    }
+
+    /// Resources by name and label, under a place of the file.
+    fn reach(
+        &mut self,
+        path: &[&str],
+        names: OneOrMany<Parsed<ResourceName>>,
+        wanted: Unique<LabelName, String>,
+        known: &BTreeMap<ResourceName, Resource>,
+    ) -> Reach {
+        let names: Vec<ResourceName> = names.0.into_iter().map(|name| name.0).collect();
+        for (place, name) in names.iter().enumerate().filter(|(_, name)| !known.contains_key(*name)) {
+            let place = place.to_string();
+            let path = [path, &["resources", &place]].concat();
+            self.unknown(&path, "resource", name.as_str(), known.keys().map(ResourceName::as_str));
+        }
+        Reach { resources: names, labels: labels(wanted) }
+    }
+
+    /// Purposes by name, under a place of the file.
+    fn wanted(
+        &mut self,
+        path: &[&str],
+        names: OneOrMany<Parsed<PurposeId>>,
+        known: &BTreeMap<PurposeId, PurposeRule>,
+    ) -> Vec<PurposeId> {
+        let names: Vec<PurposeId> = names.0.into_iter().map(|name| name.0).collect();
+        for (place, name) in names.iter().enumerate().filter(|(_, name)| !known.contains_key(*name)) {
+            let place = place.to_string();
+            let path = [path, &["purposes", &place]].concat();
+            self.unknown(&path, "purpose", name.as_str(), known.keys().map(PurposeId::as_str));
+        }
+        names
     }
 
     fn access(
@@ -279,40 +368,19 @@ impl<'a> Check<'a> {
         let mut out = Vec::new();
         for (index, section) in sections.into_iter().enumerate() {
             let index = index.to_string();
-            let who = Who {
-                groups: section.who.group.0,
-                subjects: section.who.subject.0,
-                kinds: section.who.kind.0.into_iter().map(identity_kind).collect(),
-            };
+            let who = who(section.who);
             if who == Who::default() {
                 self.mistake_with_hint(&["access", &index, "who"], "this would be everybody", "name a `group`");
             }
-            let names: Vec<ResourceName> = section.resources.0.into_iter().map(|name| name.0).collect();
-            let labels = labels(section.labels);
-            if names.is_empty() && labels.is_empty() {
+            let path = ["access", &index];
+            let reach = self.reach(&path, section.resources, section.labels, resources);
+            if reach == Reach::default() {
                 let hint = "name `resources`, or the `labels` they carry";
-                self.mistake_with_hint(&["access", &index], "this would be every resource", hint);
+                self.mistake_with_hint(&path, "this would be every resource", hint);
             }
-            for (place, name) in names.iter().enumerate().filter(|(_, name)| !resources.contains_key(*name)) {
-                let known = resources.keys().map(ResourceName::as_str);
-                let path = ["access", &index, "resources", &place.to_string()];
-                self.unknown(&path, "resource", name.as_str(), known);
-            }
-            let wanted: Vec<PurposeId> = section.purposes.0.into_iter().map(|purpose| purpose.0).collect();
-            for (place, purpose) in wanted.iter().enumerate().filter(|(_, purpose)| !purposes.contains_key(*purpose)) {
-                let known = purposes.keys().map(PurposeId::as_str);
-                let path = ["access", &index, "purposes", &place.to_string()];
-                self.unknown(&path, "purpose", purpose.as_str(), known);
-            }
+            let wanted = self.wanted(&path, section.purposes, purposes);
             let ttl = section.ttl.map_or(TTL_DEFAULT, |ttl| self.ttl(&["access", &index, "ttl"], ttl));
-            out.push(AccessRule {
-                who,
-                resources: names,
-                labels,
-                access: access(section.access),
-                purposes: wanted,
-                ttl,
-            });
+            out.push(AccessRule { who, reach, access: access(section.access), purposes: wanted, ttl });
         }
         out
     }
@@ -371,6 +439,28 @@ fn access(word: AccessWord) -> Access {
     match word {
         AccessWord::Read => Access::Read,
         AccessWord::Write => Access::Write,
+    }
+}
+
+fn who(section: WhoSection) -> Who {
+    Who {
+        groups: section.group.0,
+        subjects: section.subject.0,
+        kinds: section.kind.0.into_iter().map(identity_kind).collect(),
+    }
+}
+
+fn bounds(section: &LimitsSection) -> Bounds {
+    let budget = |section: &BudgetSection| Budget {
+        rows: section.rows.map(NonZeroU64::get),
+        bytes: section.bytes.map(|size| size.0),
+        statements: section.statements.map(NonZeroU64::get),
+        time: section.time.map(|length| length.0),
+    };
+    Bounds {
+        statement_rows: section.statement_rows.map(NonZeroU64::get),
+        session: budget(&section.session),
+        day: budget(&section.day),
     }
 }
 

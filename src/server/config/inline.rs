@@ -12,7 +12,7 @@ use super::sections::DatabaseTlsWord;
 use super::upstream::{self, BadUrl};
 use super::values::{BadWord, LabelName, UserName};
 use super::{
-    AccessRule, Config, CredentialKind, Durability, IdentitySource, PORT_DEFAULT, Resource, Roles, TTL_DEFAULT,
+    AccessRule, Config, CredentialKind, Durability, IdentitySource, PORT_DEFAULT, Reach, Resource, Roles, TTL_DEFAULT,
     TlsIdentity, User, Who,
 };
 use crate::domain::{Access, BadName, Labels, ResourceName};
@@ -52,8 +52,7 @@ const OPTIONS: [&str; 8] =
 pub(crate) fn development(data: PathBuf) -> Config {
     let rule = |group: &str, access| AccessRule {
         who: Who { groups: vec![group.to_owned()], ..Who::default() },
-        resources: Vec::new(),
-        labels: Labels::new(),
+        reach: Reach::default(),
         access,
         purposes: Vec::new(),
         ttl: TTL_DEFAULT,
@@ -68,6 +67,8 @@ pub(crate) fn development(data: PathBuf) -> Config {
         durability: Durability::Synced,
         resources: BTreeMap::new(),
         purposes: BTreeMap::new(),
+        require_purpose: Vec::new(),
+        agents: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
         operators: vec!["security".to_owned()],
         policy: PolicySource::default(),

@@ -19,7 +19,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::domain::{Access, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName, Secret};
+use crate::domain::{
+    Access, AgentId, Budget, Digest, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName,
+    Secret,
+};
 use crate::engine::PolicySource;
 use crate::identity::claims::ClaimRules;
 pub(crate) use crate::runtime::pump::Durability;
@@ -40,6 +43,9 @@ pub(crate) struct Config {
     pub(crate) durability: Durability,
     pub(crate) resources: BTreeMap<ResourceName, Resource>,
     pub(crate) purposes: BTreeMap<PurposeId, PurposeRule>,
+    /// Labels; a resource that carries all those of one entry is for stated purposes only.
+    pub(crate) require_purpose: Vec<Labels>,
+    pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) access: Vec<AccessRule>,
     /// Groups whose members see and end everybody's sessions.
     pub(crate) operators: Vec<String>,
@@ -52,7 +58,7 @@ pub(crate) struct Config {
 impl Config {
     /// May see and end sessions of others. Only people: a program that can do so is a way around them.
     pub(crate) fn is_operator(&self, identity: &Identity) -> bool {
-        identity.kind == IdentityKind::Person && identity.groups.iter().any(|group| self.operators.contains(group))
+        identity.acting() == IdentityKind::Person && identity.groups.iter().any(|group| self.operators.contains(group))
     }
 }
 
@@ -141,16 +147,74 @@ pub(crate) struct PurposeRule {
     /// The most it opens.
     pub(crate) access: Access,
     pub(crate) ttl: Option<Duration>,
+    /// What it may be stated for.
+    pub(crate) reach: Reach,
+    /// Who may state it; empty for everybody whom an access rule lets in.
+    pub(crate) who: Who,
+    pub(crate) bounds: Bounds,
+}
+
+impl PurposeRule {
+    /// The pattern as it was written, without what makes it match a whole text.
+    pub(crate) fn pattern(&self) -> Option<&str> {
+        let pattern = self.reference.as_ref()?.as_str();
+        Some(pattern.strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(pattern))
+    }
+}
+
+/// Some of the resources. Every list that is not empty must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) resources: Vec<ResourceName>,
+    /// Labels a resource must carry, all of them.
+    pub(crate) labels: Labels,
+}
+
+/// How much may be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Rows returned by one statement.
+    pub(crate) statement_rows: Option<u64>,
+    /// By one session.
+    pub(crate) session: Budget,
+    /// By one identity in a day of UTC.
+    pub(crate) day: Budget,
+}
+
+impl Bounds {
+    /// Both: of each amount the smaller.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            statement_rows: self.statement_rows.into_iter().chain(other.statement_rows).min(),
+            session: self.session.and(other.session),
+            day: self.day.and(other.day),
+        }
+    }
+}
+
+/// A program that may act for people, and is trusted less than they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    /// Who answers for it: `sub` at the issuer.
+    pub(crate) owner: String,
+    /// SHA-256 of the text that says what it is for.
+    pub(crate) charter: Digest,
+    /// For whom it may act.
+    pub(crate) who: Who,
+    pub(crate) reach: Reach,
+    /// The purposes it may state. It must state one.
+    pub(crate) purposes: Vec<PurposeId>,
+    /// The most it gets.
+    pub(crate) access: Access,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) bounds: Bounds,
 }
 
 /// Who may use what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccessRule {
     pub(crate) who: Who,
-    /// Names; empty for any name.
-    pub(crate) resources: Vec<ResourceName>,
-    /// Labels a resource must carry, all of them.
-    pub(crate) labels: Labels,
+    pub(crate) reach: Reach,
     pub(crate) access: Access,
     /// Purposes it is open for; empty when none need be stated.
     pub(crate) purposes: Vec<PurposeId>,

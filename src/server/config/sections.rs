@@ -1,13 +1,14 @@
 //! The form of `gov.yaml`: sections and their keys, as written. What they mean is decided in `check.rs`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::secret::SecretSource;
-use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
-use crate::domain::{PurposeId, ResourceName};
+use super::values::{LabelName, Length, OneOrMany, Parsed, Size, Unique, UserName};
+use crate::domain::{AgentId, PurposeId, ResourceName};
 use crate::engine::PolicySource;
 
 #[derive(Deserialize)]
@@ -21,6 +22,11 @@ pub(super) struct File {
     pub(super) resources: Unique<ResourceName, ResourceSection>,
     #[serde(default)]
     pub(super) purposes: Unique<PurposeId, PurposeSection>,
+    /// Labels; a resource that carries all those of one entry is for stated purposes only.
+    #[serde(default)]
+    pub(super) require_purpose: Vec<Unique<LabelName, String>>,
+    #[serde(default)]
+    pub(super) agents: Unique<AgentId, AgentSection>,
     #[serde(default)]
     pub(super) access: Vec<AccessSection>,
     /// Groups whose members see and end everybody's sessions.
@@ -126,6 +132,50 @@ pub(super) struct PurposeSection {
     pub(super) reference: Option<String>,
     pub(super) access: Option<AccessWord>,
     pub(super) ttl: Option<Length>,
+    #[serde(default)]
+    pub(super) resources: OneOrMany<Parsed<ResourceName>>,
+    #[serde(default)]
+    pub(super) labels: Unique<LabelName, String>,
+    #[serde(default)]
+    pub(super) who: WhoSection,
+    #[serde(default)]
+    pub(super) limits: LimitsSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentSection {
+    pub(super) owner: String,
+    pub(super) charter: PathBuf,
+    pub(super) who: WhoSection,
+    #[serde(default)]
+    pub(super) resources: OneOrMany<Parsed<ResourceName>>,
+    #[serde(default)]
+    pub(super) labels: Unique<LabelName, String>,
+    pub(super) purposes: OneOrMany<Parsed<PurposeId>>,
+    pub(super) access: Option<AccessWord>,
+    pub(super) ttl: Option<Length>,
+    #[serde(default)]
+    pub(super) limits: LimitsSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsSection {
+    pub(super) statement_rows: Option<NonZeroU64>,
+    #[serde(default)]
+    pub(super) session: BudgetSection,
+    #[serde(default)]
+    pub(super) day: BudgetSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BudgetSection {
+    pub(super) rows: Option<NonZeroU64>,
+    pub(super) bytes: Option<Size>,
+    pub(super) statements: Option<NonZeroU64>,
+    pub(super) time: Option<Length>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -149,7 +199,7 @@ pub(super) struct AccessSection {
     pub(super) ttl: Option<Length>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhoSection {
     #[serde(default)]

@@ -15,6 +15,7 @@ fn folder(name: &str) -> PathBuf {
         ("tls/chain.pem", identity.chain.as_str()),
         ("tls/key.pem", identity.key.expose()),
         ("tls/db-ca.pem", &authority),
+        ("agents/report-bot.md", "Makes the weekly report.\n"),
         ("secrets/prod-db", "hunter2\n"),
         ("secrets/key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"),
     ] {
@@ -121,7 +122,21 @@ fn every_mistake_has_a_line_and_most_have_a_hint() {
         "access[0].ttl: `8` is not a length of time: write for example `15m` or `1h30m`",
         None,
     );
-    check("who: { group: support }", "who: {}", "who: {}", "this would be everybody", Some("name a `group`"));
+    check("- who: { group: support }", "- who: {}", "- who: {}", "this would be everybody", Some("name a `group`"));
+    let everybody = "this would be for everybody";
+    let hint = Some("name a `group` it may act for");
+    check("    who: { group: support }   ", "    who: {}   ", "    who: {}   ", everybody, hint);
+    let near = Some("did you mean `analytics.report`?");
+    let unknown = "there is no purpose `analytics.reports`";
+    check("    purposes: [analytics.report]", "    purposes: [analytics.reports]", "analytics.reports]", unknown, near);
+    let hint = Some("name at least one of `purposes`: without one it gets nothing");
+    check("    purposes: [analytics.report]", "    purposes: []", "  report-bot:", "this agent has no purpose", hint);
+    let missing = format!("`{}` cannot be used: it does not exist", folder.join("agents/other.md").display());
+    check("charter: agents/report-bot.md", "charter: agents/other.md", "agents/other.md", &missing, None);
+    let size = "purposes.analytics.report.limits.session.bytes: `50MB` is not an amount of data: write for example `500KiB` or `10MiB`";
+    check("50MiB", "50MB", "50MB", size, None);
+    let zero = "purposes.analytics.report.limits.statement_rows: invalid value: integer `0`, expected a nonzero u64";
+    check("statement_rows: 10000", "statement_rows: 0", "statement_rows: 0", zero, None);
     check(
         "    labels: { env: staging }\n    access: write",
         "    access: write",
@@ -159,12 +174,12 @@ fn mistakes_are_told_together() {
     let folder = folder("together");
     let text = example().replace("[prod-db]", "[prod-bd]").replace("ttl: 8h", "ttl: 13h");
     let failure = parse(&text, &folder.join("gov.yaml"), false).unwrap_err();
-    assert!(failure.message.starts_with("gov.yaml:68"));
-    let detail = failure.detail.unwrap();
-    assert_eq!(
-        detail,
-        "Also: gov.yaml:70: there is no resource `prod-bd`; gov.yaml:74: there is no resource `prod-bd`."
-    );
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    let first = lines.clone().find(|(_, line)| line.contains("13h")).unwrap().0;
+    assert!(failure.message.starts_with(&format!("gov.yaml:{first}: ")), "{failure}");
+    let others = lines.filter(|(_, line)| line.contains("[prod-bd]"));
+    let others: Vec<_> = others.map(|(line, _)| format!("gov.yaml:{line}: there is no resource `prod-bd`")).collect();
+    assert_eq!(failure.detail.unwrap(), format!("Also: {}.", others.join("; ")));
 }
 
 #[test]

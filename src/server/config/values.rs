@@ -18,6 +18,8 @@ enum Complaint {
     Refused { text: String, why: String },
     #[error("`{0}` is not a length of time: write for example `15m` or `1h30m`")]
     NotALength(String),
+    #[error("`{0}` is not an amount of data: write for example `500KiB` or `10MiB`")]
+    NotASize(String),
     #[error("`{0}` stands here twice")]
     Twice(String),
 }
@@ -71,6 +73,29 @@ impl<'de> Deserialize<'de> for Length {
         };
         FromText(read).deserialize(deserializer)
     }
+}
+
+/// An amount of data such as `500KiB` or `10MiB`, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Size(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = |text: &str| size(text).map(Self).ok_or_else(|| Complaint::NotASize(text.to_owned()));
+        FromText(read).deserialize(deserializer)
+    }
+}
+
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
+    let unit: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
 }
 
 /// One value, or a list of them.
