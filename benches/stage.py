@@ -233,6 +233,7 @@ ignore_startup_parameters = extra_float_digits
         home.mkdir(mode=0o700)
         keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         # No keychain and no settings of the user's: a home of its own.
+        keep |= {n: os.environ[n] for n in ("TOKIO_WORKER_THREADS",) if n in os.environ}
         self.environment = keep | {"HOME": str(home), "USER": "bench", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
         secret = home / "broker.password"
         secret.write_text(PASSWORD)

@@ -347,33 +347,20 @@ where
         progress
     }
 
-    /// Moves a turn's results to where they go: events to the records first, then bytes, with their barriers.
+    /// Moves a turn's results to where they go: events to the records first, then bytes, behind their barrier.
     fn settle(&mut self) {
-        let mut places = Vec::new();
-        let mut failed = None;
-        for event in self.turn.events.drain(..) {
+        let durable_first = std::mem::take(&mut self.turn.durable_first);
+        let mut awaited = None;
+        for (index, event) in std::mem::take(&mut self.turn.events).into_iter().enumerate() {
             match self.records.record(&event) {
-                Ok(place) => places.push(place),
-                Err(failure) => {
-                    failed = Some(failure);
-                    break;
-                }
+                Ok(place) if index < durable_first => awaited = Some(place),
+                Ok(_) => {}
+                Err(failure) => return self.unrecorded(&failure),
             }
         }
-        if let Some(failure) = failed {
-            self.unrecorded(&failure);
-            return;
-        }
-        let base = self.to_database.end();
-        for barrier in self.turn.barriers.drain(..) {
-            if self.durability == Durability::Written {
-                // `record` has returned, which is all that was asked for.
-                continue;
-            }
-            if let Some(place) = barrier.events.checked_sub(1).and_then(|index| places.get(index)) {
-                let position = base.saturating_add(u64::try_from(barrier.from).unwrap_or(u64::MAX));
-                self.barriers.push_back((position, *place));
-            }
+        // Where it is enough that a record is written, it is when `record` has returned.
+        if let (Durability::Synced, Some(place)) = (self.durability, awaited) {
+            self.barriers.push_back((self.to_database.end(), place));
         }
         self.to_client.take(&mut self.turn.to_client);
         self.to_database.take(&mut self.turn.to_database);
@@ -400,7 +387,7 @@ where
         self.session.grant_ended(clock::now(), failure, &mut self.turn);
         // The end records of what was running cannot be written either; after a restart they become `unknown`.
         self.turn.events.clear();
-        self.turn.barriers.clear();
+        self.turn.durable_first = 0;
         self.settle();
         self.closing.get_or_insert(Closing::GrantEnded);
     }

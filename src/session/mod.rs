@@ -1,6 +1,6 @@
 //! One governed connection: the state machine that client and gateway both run.
 //!
-//! Bytes and time in; bytes, events and barriers out. No sockets, no clock. The peer that is nearer to the person is
+//! Bytes and time in; bytes and events out. No sockets, no clock. The peer that is nearer to the person is
 //! "the client", the one nearer to the data is "the database", whatever stands in between:
 //!
 //! ```text
@@ -62,20 +62,14 @@ pub(crate) struct Turn {
     pub(crate) to_database: Vec<u8>,
     /// To be recorded in this order.
     pub(crate) events: Vec<Event>,
-    /// Parts of `to_database` that may leave only when events are on record.
-    pub(crate) barriers: Vec<Barrier>,
+    /// How many of `events`, from the first, must be durable before anything of `to_database` leaves. What a turn sends
+    /// waits as a whole: in two pieces it would wake the database twice. `0 <= durable_first <= events.len()`
+    pub(crate) durable_first: usize,
     /// The catalog is older than what the session has seen: it should be read anew, and
     /// [`Session::catalog_refreshed`] called.
     pub(crate) refresh: bool,
     /// The connection ends once `to_client` has been delivered.
     pub(crate) close: Option<Closing>,
-}
-
-/// Bytes of `to_database` from `from` on may be sent only when the first `events` events of the turn are durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Barrier {
-    pub(crate) from: usize,
-    pub(crate) events: usize,
 }
 
 /// Why a connection ends.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::transaction::{Passage, is_own_name, own_name, raw};
-use super::{
-    Barrier, Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting,
-};
+use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
 use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
@@ -319,7 +317,7 @@ impl Session {
             }),
             turn,
         );
-        turn.barriers.push(Barrier { from: turn.to_database.len(), events: turn.events.len() });
+        turn.durable_first = turn.events.len();
         Run {
             id,
             what: Arc::clone(what),

@@ -148,7 +148,7 @@ impl Bench {
     fn settle(&mut self, turn: Turn) {
         self.database.extend(shown(&turn.to_database, true));
         self.client.extend(shown(&turn.to_client, false));
-        self.barriers += turn.barriers.len();
+        self.barriers += usize::from(turn.durable_first > 0);
         self.events.extend(turn.events.into_iter().map(|event| event.happening));
         self.closed = self.closed.or(turn.close);
     }

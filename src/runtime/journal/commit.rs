@@ -29,6 +29,20 @@ pub(super) struct Work {
     /// Something was written since the last round.
     written: bool,
     stop: bool,
+    rest: Rest,
+}
+
+/// What the thread does at the moment. Waking it costs the caller a system call and the machine two switches, so it is
+/// woken only when it would not come by itself in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// A round, or it has been woken: it looks for work before it rests again.
+    #[default]
+    Awake,
+    /// It looks again within [`LAZY`].
+    Dozing,
+    /// Until it is woken.
+    Asleep,
 }
 
 /// The running thread. Dropping it ends the thread after a last round.
@@ -65,11 +79,12 @@ impl Shared {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that frames were written. Wakes the thread only for the first.
+    /// Says that frames were written.
     pub(super) fn note_work(&self) {
         let mut work = self.lock_work();
-        if !work.written {
-            work.written = true;
+        work.written = true;
+        if work.rest == Rest::Asleep {
+            work.rest = Rest::Awake;
             self.wake.notify_all();
         }
     }
@@ -77,8 +92,9 @@ impl Shared {
     /// Says that somebody waits for a frame.
     pub(super) fn want(&self, number: u64) {
         let mut work = self.lock_work();
-        if work.wanted < number {
-            work.wanted = number;
+        work.wanted = work.wanted.max(number);
+        if work.rest != Rest::Awake {
+            work.rest = Rest::Awake;
             self.wake.notify_all();
         }
     }
@@ -91,8 +107,10 @@ impl Shared {
         let (woken, waiting) =
             std::mem::take(&mut progress.waiting).into_iter().partition(|(number, _)| *number <= reached);
         progress.waiting = waiting;
+        if progress.threads > 0 {
+            self.progressed.notify_all();
+        }
         drop(progress);
-        self.progressed.notify_all();
         let woken: Vec<(u64, Waker)> = woken;
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
@@ -122,26 +140,34 @@ fn run(shared: &Shared) {
 /// Step 1. Says whether this is the last round.
 fn wait(shared: &Shared, health: Health) -> bool {
     let mut work = shared.lock_work();
+    // Work is seldom alone: before a long rest there is a short one.
+    let mut rested = false;
     loop {
         let wanted = work.wanted > shared.durable.load(Ordering::Acquire);
         if work.stop || (wanted && health.synced) {
             break;
         }
-        let patience = match (health.synced && health.stocked, work.written) {
-            (false, _) => Some(AGAIN),
-            (true, true) => Some(LAZY),
-            (true, false) => None,
+        let healthy = health.synced && health.stocked;
+        let patience = match (healthy, work.written || !rested) {
+            (false, _) => AGAIN,
+            (true, true) => LAZY,
+            (true, false) => {
+                work.rest = Rest::Asleep;
+                work = shared.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
         };
-        let Some(patience) = patience else {
-            work = shared.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        };
+        work.rest = Rest::Dozing;
         let (guard, timeout) = shared.wake.wait_timeout(work, patience).unwrap_or_else(PoisonError::into_inner);
         work = guard;
         if timeout.timed_out() {
-            break;
+            if work.written || !healthy {
+                break;
+            }
+            rested = true;
         }
     }
+    work.rest = Rest::Awake;
     work.written = false;
     work.stop
 }

@@ -125,6 +125,8 @@ struct Progress {
     why: String,
     /// Tasks that wait, each for a frame.
     waiting: Vec<(u64, Waker)>,
+    /// Threads that wait.
+    threads: usize,
 }
 
 /// Everything that changes with an append.
@@ -255,12 +257,7 @@ impl Journal {
         }
         self.shared.want(ticket.0);
         let waiting = |progress: &mut Progress| progress.durable.max(progress.failed) < ticket.0;
-        let progress = self.shared.lock_progress();
-        let (progress, _) = self
-            .shared
-            .progressed
-            .wait_timeout_while(progress, SYNC_TIMEOUT, waiting)
-            .unwrap_or_else(PoisonError::into_inner);
+        let progress = self.shared.wait_progress(SYNC_TIMEOUT, waiting);
         if progress.durable >= ticket.0 {
             Ok(())
         } else if progress.failed >= ticket.0 {
@@ -272,9 +269,7 @@ impl Journal {
 
     /// Waits until more than `seen` frames are durable, or until the time is over.
     pub(crate) fn wait_beyond(&self, seen: u64, patience: Duration) {
-        let waiting = |progress: &mut Progress| progress.durable <= seen;
-        let progress = self.shared.lock_progress();
-        drop(self.shared.progressed.wait_timeout_while(progress, patience, waiting));
+        drop(self.shared.wait_progress(patience, |progress| progress.durable <= seen));
     }
 
     /// The last frame that is durable.
@@ -323,6 +318,20 @@ impl Journal {
 }
 
 impl Shared {
+    /// Blocks while `waiting` says so, or until the time is over.
+    fn wait_progress(
+        &self,
+        patience: Duration,
+        waiting: impl FnMut(&mut Progress) -> bool,
+    ) -> MutexGuard<'_, Progress> {
+        let mut progress = self.lock_progress();
+        progress.threads += 1;
+        let waited = self.progressed.wait_timeout_while(progress, patience, waiting);
+        let (mut progress, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        progress.threads -= 1;
+        progress
+    }
+
     fn append(&self, importance: Importance, kind: u8, body: &[&[u8]]) -> Result<Ticket, Failure> {
         let length: usize = body.iter().map(|part| part.len()).sum();
         if length == 0 || length > BODY_MAX {
