@@ -1,10 +1,12 @@
 //! A snapshot of a database's schema, as data.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builtin;
 use super::classify::Classification;
 use super::snapshot::{self, Snapshot};
+use super::sql::{self, Command};
 
 /// One column of a relation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -218,6 +220,13 @@ pub(crate) struct Catalog {
     behind: HashMap<u32, Behind>,
     schemas: BTreeSet<String>,
     pub(crate) classification: Classification,
+    views: Arc<Views>,
+}
+
+/// The queries of views, read when they are first asked for.
+#[derive(Debug, Default)]
+struct Views {
+    read: Mutex<HashMap<u32, Option<Arc<Command>>>>,
 }
 
 /// What reading a relation also runs and reads.
@@ -314,6 +323,17 @@ impl Catalog {
         self.relations_by_name.get(name).into_iter().flatten().filter_map(|oid| self.relation(*oid))
     }
 
+    /// The query of a view. The thread needs [`super::STACK`] bytes of stack.
+    pub(super) fn view(&self, oid: u32) -> Option<Arc<Command>> {
+        let lock = || self.views.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&oid) {
+            return known.clone();
+        }
+        let read = self.relation(oid).and_then(|relation| sql::view(relation.definition.as_deref()?));
+        lock().insert(oid, read.clone());
+        read
+    }
+
     pub(crate) fn function(&self, oid: u32) -> Option<&CatalogFunction> {
         self.functions.get(&oid)
     }
@@ -343,6 +363,15 @@ impl Catalog {
     /// The type with this oid, when it did not come with the server.
     pub(crate) fn type_of(&self, oid: u32) -> Option<&CatalogType> {
         self.types_named(self.type_names.get(&oid)?).iter().find(|kind| kind.oid == oid)
+    }
+
+    /// Whether something is called this: a schema, a relation, a column, a function or a type.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.schemas.contains(name)
+            || self.relations_by_name.contains_key(name)
+            || self.functions_by_name.contains_key(name)
+            || self.types.contains_key(name)
+            || self.relations.values().any(|relation| relation.columns.iter().any(|column| column.name == name))
     }
 
     pub(crate) fn has_schema(&self, name: &str) -> bool {

@@ -62,3 +62,10 @@ impl Classification {
         }
     }
 }
+
+impl Classification {
+    /// Whether anything was found at all.
+    pub(super) fn finds(&self) -> bool {
+        !self.findings.is_empty()
+    }
+}

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::catalog::Catalog;
+use super::lineage::Lineage;
 use super::policy::Policy;
-use super::resolve::{Asked, Callee, Facts};
+use super::resolve::{Asked, Callee, Exposure, Facts};
 use super::rule::RULES;
 use super::scope::{Names, Scope};
 use super::sql::Understood;
@@ -142,6 +143,10 @@ struct Judgement {
     statement: Arc<Statement>,
     obligations: Obligations,
     stale: bool,
+    /// For each command where its values come from and go.
+    lineages: Vec<Option<Arc<Lineage>>>,
+    /// What messages about it may show.
+    exposure: Exposure,
 }
 
 impl Memory {
@@ -207,14 +212,7 @@ pub(super) fn decide(
 }
 
 fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
-    let key = Key {
-        names: Arc::clone(scope.names()),
-        epoch: catalog.epoch,
-        policy: policy.digest(),
-        access: who.access,
-        who: who.identity.acting(),
-        rows_max: who.limits.rows_max,
-    };
+    let key = key(policy, catalog, who, scope);
     if let Some(judgement) = what.memory.recall(&key) {
         return judgement;
     }
@@ -227,6 +225,45 @@ fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood,
     judgement
 }
 
+fn key(policy: &Policy, catalog: &Catalog, who: &Grant, scope: &Scope) -> Key {
+    Key {
+        names: Arc::clone(scope.names()),
+        epoch: catalog.epoch,
+        policy: policy.digest(),
+        access: who.access,
+        who: who.identity.acting(),
+        rows_max: who.limits.rows_max,
+    }
+}
+
+/// Where the values of command number `command` come from: as it was judged, or, when the session has changed since,
+/// as it is now.
+pub(super) fn lineage(
+    policy: &Policy,
+    catalog: &Catalog,
+    who: &Grant,
+    what: &Understood,
+    command: usize,
+    scope: &Scope,
+) -> Option<Arc<Lineage>> {
+    let key = key(policy, catalog, who, scope);
+    if let Some(judgement) = what.memory.recall(&key) {
+        return judgement.lineages.get(command).cloned().flatten();
+    }
+    let asked = Asked { policy, catalog, access: key.access, who: key.who };
+    Facts::new(asked, scope, what.commands.get(command)?).lineage
+}
+
+/// What messages about a statement may show.
+pub(super) fn exposure(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
+    judgement(policy, catalog, who, what, scope).exposure
+}
+
+/// What messages may show that belong to no statement in particular.
+pub(super) fn exposure_of_nothing(catalog: &Catalog) -> Exposure {
+    if catalog.classification.finds() { Exposure::Values } else { Exposure::Nothing }
+}
+
 fn names_another(command: &Command) -> bool {
     command.acts.iter().any(|act| matches!(act.deed, Deed::Execute { .. } | Deed::Fetch { .. }))
 }
@@ -236,6 +273,8 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     let mut relations = Vec::new();
     let mut obligations = Obligations { rows_max: who.limits.rows_max, ..Obligations::default() };
     let mut stale = false;
+    let mut lineages = Vec::new();
+    let mut exposure = Exposure::default();
     if let Some(complaint) = &what.complaint {
         fired.extend(check(&Facts::not_understood(asked, scope, complaint)));
     }
@@ -247,6 +286,8 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         relations.extend(facts.recorded());
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
+        exposure = exposure.max(facts.exposure());
+        lineages.push(facts.lineage);
         if index + 1 < what.commands.len() {
             later.get_or_insert_with(|| scope.clone()).advance(command, asked.catalog.epoch);
         }
@@ -258,6 +299,8 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         statement: recorded(&what.statement, relations),
         obligations,
         stale,
+        lineages,
+        exposure,
     }
 }
 

@@ -10,6 +10,7 @@ mod classify;
 mod condition;
 mod decide;
 mod detector;
+mod lineage;
 mod mask;
 mod policy;
 mod resolve;
@@ -114,7 +115,9 @@ impl Engine {
         scope: &Scope,
         columns: &[ResultColumn],
     ) -> Masker {
-        mask::plan::masker(&self.policy, &self.catalog(), self.mask_key.as_ref(), who, what, command, scope, columns)
+        let catalog = self.catalog();
+        let lineage = decide::lineage(&self.policy, &catalog, who, what, command, scope);
+        mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
     }
 
     /// The masker of an end that does not mask: the other end has done it.
@@ -124,7 +127,12 @@ impl Engine {
 
     /// Removes values from the fields of an error or notice that the database sent for `what` (or for nothing in
     /// particular). Severity, SQLSTATE, position and names stay.
-    pub(crate) fn redact(&self, what: Option<&Understood>, fields: &mut Vec<(u8, String)>) {
-        mask::redact(&self.catalog(), what, fields);
+    pub(crate) fn redact(&self, who: &Grant, what: Option<&Understood>, scope: &Scope, fields: &mut Vec<(u8, String)>) {
+        let catalog = self.catalog();
+        let exposure = match what {
+            Some(what) => decide::exposure(&self.policy, &catalog, who, what, scope),
+            None => decide::exposure_of_nothing(&catalog),
+        };
+        mask::message::redact(&catalog, exposure, fields);
     }
 }

@@ -1,9 +1,11 @@
 //! Names of a command → what they stand for in this session: the facts that rules look at.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::builtin::{self, Class};
 use super::catalog::{CastContext, Catalog, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind};
+use super::lineage::{self, Kept, Lineage, Origin, Source};
 use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
@@ -27,6 +29,8 @@ pub(crate) struct Facts<'a> {
     pub(super) hidden: Vec<Hidden<'a>>,
     /// EXECUTE and FETCH of names that nobody prepared or declared here.
     pub(super) unknown_names: Vec<(&'a str, usize)>,
+    /// Where its values come from and go; nothing as long as no column of the database is known to need a mask.
+    pub(super) lineage: Option<Arc<Lineage>>,
 }
 
 /// What a decision is about, besides the statement and the session.
@@ -109,6 +113,9 @@ impl<'a> Facts<'a> {
         facts.relations = facts.resolve_relations();
         facts.calls = facts.resolve_calls();
         facts.hidden = facts.resolve_hidden();
+        if facts.catalog.classification.finds() {
+            facts.lineage = Some(Arc::new(lineage::trace(&facts, command, executed(scope, command))));
+        }
         facts
     }
 
@@ -131,6 +138,7 @@ impl<'a> Facts<'a> {
             relations: Vec::new(),
             hidden: Vec::new(),
             unknown_names: Vec::new(),
+            lineage: None,
         }
     }
 
@@ -486,6 +494,46 @@ impl<'a> Facts<'a> {
             || self.calls.iter().any(|called| matches!(called.callee, Callee::Opaque(None)))
     }
 
+    /// What the command uses values for, besides returning them.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &lineage::Use> {
+        self.lineage.iter().flat_map(|lineage| &lineage.uses)
+    }
+
+    /// The first source that is kept, for a sentence.
+    pub(super) fn first_kept(&self, origin: &Origin) -> String {
+        let kept = origin.sources().map(|(source, _)| source).filter(|source| source.kept(self.catalog) != Kept::Open);
+        let name = |source: &Source| match source {
+            Source::Column { relation, attribute, key } => {
+                let relation = self.catalog.relation(*relation)?;
+                let column = relation.columns.iter().find(|column| column.attribute == *attribute)?;
+                let key = key.as_ref().map(|key| format!(".{}", key.name)).unwrap_or_default();
+                Some(format!("`{}.{}{key}`", relation.name, column.name))
+            }
+            Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => None,
+        };
+        kept.filter_map(name).next().unwrap_or_else(|| "a value".to_owned())
+    }
+
+    /// What the command's messages may show.
+    pub(super) fn exposure(&self) -> Exposure {
+        let opaque = self.calls.iter().any(|called| matches!(called.callee, Callee::Opaque(_)))
+            || self.deeds().any(|(deed, _)| matches!(deed, Deed::Block { .. } | Deed::Procedure))
+            || !self.unknown_names.is_empty();
+        let kept = || {
+            self.relations.iter().any(|used| match used.found {
+                Found::Known(relation) => lineage::touches(self.catalog, relation.oid),
+                Found::System(_) | Found::Missing => true,
+                Found::Temporary => !self.names.certain,
+            })
+        };
+        match (&self.lineage, opaque) {
+            (None, _) => Exposure::Nothing,
+            (Some(_), true) => Exposure::Anything,
+            (Some(_), false) if kept() => Exposure::Values,
+            (Some(_), false) => Exposure::Nothing,
+        }
+    }
+
     pub(super) fn first_position(&self) -> usize {
         self.parts.first().map_or(0, |part| part.command.position)
     }
@@ -500,6 +548,27 @@ impl<'a> Facts<'a> {
                     .iter()
                     .any(|called| bare(&called.call.name) && called.call.notation == Notation::Function))
     }
+}
+
+/// What a statement's messages may show, from nothing that is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exposure {
+    #[default]
+    Nothing,
+    /// Values of columns that are masked, where the server quotes values.
+    Values,
+    /// Anything, anywhere: code that nobody reviewed writes messages of its own.
+    Anything,
+}
+
+/// What an EXECUTE or a FETCH stands for.
+fn executed<'a>(scope: &'a Scope, command: &Command) -> Option<&'a Command> {
+    let found = command.acts.iter().find_map(|act| match &act.deed {
+        Deed::Execute { name } => scope.prepared(name),
+        Deed::Fetch { cursor } => scope.cursor(cursor),
+        _ => None,
+    });
+    found.map(|command| &**command)
 }
 
 impl Found<'_> {

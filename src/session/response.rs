@@ -544,7 +544,7 @@ impl Session {
 
     fn redact(&self, what: Option<&Understood>, fields: &mut Vec<(u8, String)>) {
         match self.setup.duty {
-            Duty::Enforce => self.setup.engine.redact(what, fields),
+            Duty::Enforce => self.setup.engine.redact(&self.setup.grant, what, &self.scope, fields),
             Duty::Watch => {}
         }
     }

@@ -14,6 +14,7 @@ mod generated;
 mod guardrails;
 mod hostile;
 mod layers;
+mod leak;
 mod limits;
 mod lists;
 mod login;

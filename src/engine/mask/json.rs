@@ -16,13 +16,13 @@ const DIGITS_MIN: usize = 9;
 pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
     let floor = match treatment {
         Treatment::Clear => return Applied::Unchanged,
-        Treatment::Redact => return constant(MASKED, out),
+        Treatment::Redact | Treatment::Hide => return masked(out),
         Treatment::Glance => Likeness::Certain,
         Treatment::Look | Treatment::Entity(_) => Likeness::Likely,
     };
     let whole = match treatment {
         Treatment::Entity(entity) => Some(entity),
-        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact => None,
+        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => None,
     };
     match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, changed: false }).run(pen, out) {
         Some(true) => Applied::Written,
@@ -30,6 +30,11 @@ pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut 
         // Not JSON: the type of the column says otherwise, so nothing about it can be relied on.
         None => Applied::Null,
     }
+}
+
+/// A document of which nothing stays.
+pub(super) fn masked(out: &mut Vec<u8>) -> Applied {
+    constant(MASKED, out)
 }
 
 struct Walk<'a> {

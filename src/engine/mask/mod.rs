@@ -5,6 +5,7 @@
 
 mod array;
 mod json;
+pub(super) mod message;
 mod number;
 pub(super) mod plan;
 mod pseudonym;
@@ -118,14 +119,16 @@ impl Masker {
         self.row.bytes.clear();
     }
 
-    /// Takes the next cell of the row; `None` is NULL, which stays.
+    /// Takes the next cell of the row; `None` is NULL, which stays where it tells nothing.
     pub(crate) fn cell(&mut self, index: usize, value: Option<&[u8]>) {
-        let (Some(value), Some(pen)) = (value, &mut self.pen) else { return };
+        let Some(pen) = &mut self.pen else { return };
         let start = self.row.bytes.len();
         // A cell beyond the description is not known to be anything.
-        let applied = match self.columns.get(index) {
-            Some(column) => column.apply(value, pen, &mut self.row.bytes),
-            None => Applied::Null,
+        let applied = match (self.columns.get(index), value) {
+            (Some(column), Some(value)) => column.apply(value, pen, &mut self.row.bytes),
+            (Some(column), None) => column.apply_null(&mut self.row.bytes),
+            (None, Some(_)) => Applied::Null,
+            (None, None) => Applied::Unchanged,
         };
         let value = match applied {
             Applied::Unchanged => return self.row.bytes.truncate(start),
@@ -140,11 +143,6 @@ impl Masker {
     pub(crate) fn finish(&self) -> Masked<'_> {
         Masked { row: Some(&self.row) }
     }
-}
-
-/// See [`super::Engine::redact`].
-pub(super) fn redact(_catalog: &Catalog, _what: Option<&Understood>, fields: &mut Vec<(u8, String)>) {
-    fields.retain(|(code, _)| !b"DW".contains(code));
 }
 
 #[cfg(test)]

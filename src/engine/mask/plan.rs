@@ -1,38 +1,98 @@
 //! Which column of a result gets which treatment.
 
-use super::treatment::{Column, Treatment};
+use super::treatment::Column;
+pub(in crate::engine) use super::treatment::Treatment;
 use super::{MaskKey, Masker, ResultColumn};
-use crate::domain::Grant;
-use crate::engine::catalog::{Catalog, FIRST_USER_OID};
+use crate::engine::catalog::{Catalog, FIRST_USER_OID, RelationKind};
 use crate::engine::classify::Verdict;
-use crate::engine::policy::Policy;
-use crate::engine::scope::Scope;
-use crate::engine::sql::Understood;
+use crate::engine::lineage::{Form, Kept, Lineage, Origin, Outputs, Source, is_mixed, verdict};
 
-/// Plans how a result is masked.
-#[expect(clippy::too_many_arguments, reason = "each is one of the engine's inputs; Engine::masker is the front")]
+/// Plans how a result is masked: by what the text says its columns come from, and by what the database says. The first
+/// knows what was computed; the second is right about what was not, also where the text says too little.
 pub(in crate::engine) fn masker(
-    _policy: &Policy,
     catalog: &Catalog,
     key: Option<&MaskKey>,
-    _who: &Grant,
-    _what: &Understood,
-    _command: usize,
-    _scope: &Scope,
+    lineage: Option<&Lineage>,
     columns: &[ResultColumn],
 ) -> Masker {
-    let columns = columns.iter().map(|column| Column::new(treatment(catalog, column), column, catalog));
-    Masker::new(key, columns.collect())
+    let outputs = lineage.map(|lineage| &lineage.outputs);
+    let treated = columns.iter().enumerate().map(|(index, column)| {
+        let told = told(catalog, column);
+        let treatment = match (outputs, told) {
+            // Nothing in the database is known to need a mask.
+            (None, None) => Treatment::Look,
+            (None, Some(told)) => of_source(catalog, &told, Form::Same),
+            (Some(outputs), told) => treatment(catalog, outputs, index, columns.len(), told.as_ref()),
+        };
+        Column::new(treatment, column, catalog)
+    });
+    Masker::new(key, treated.collect())
 }
 
-fn treatment(catalog: &Catalog, column: &ResultColumn) -> Treatment {
-    // Computed, or from a table of the server's own: nobody has classified it.
-    if column.attribute <= 0 || column.table < FIRST_USER_OID {
-        return Treatment::Look;
+/// What becomes of column number `index` of `count`; `told` is what the database says it is.
+fn treatment(catalog: &Catalog, outputs: &Outputs, index: usize, count: usize, told: Option<&Source>) -> Treatment {
+    let is_known = |origin: &&Origin| origin.sources().all(|(source, _)| *source != Source::Unknown);
+    match (outputs.column(index, count).filter(is_known), told) {
+        (Some(origin), Some(told)) => stricter(of_origin(catalog, origin), of_source(catalog, told, Form::Same)),
+        (Some(origin), None) => of_origin(catalog, origin),
+        (None, Some(told)) => of_source(catalog, told, Form::Same),
+        (None, None) => of_origin(catalog, &outputs.all().at_least(Form::Readable)),
     }
-    match catalog.classification.verdict(column.table, column.attribute) {
-        Verdict::Sensitive(entity) => Treatment::Entity(entity),
-        Verdict::Clear => Treatment::Glance,
-        Verdict::Unknown => Treatment::Redact,
+}
+
+/// The column that the database says the values come from unchanged. A view's own columns say nothing: what they show
+/// is in the view's query.
+fn told(catalog: &Catalog, column: &ResultColumn) -> Option<Source> {
+    let relation = catalog.relation(column.table).filter(|_| column.attribute > 0 && column.table >= FIRST_USER_OID)?;
+    (relation.kind != RelationKind::View).then_some(Source::Column {
+        relation: column.table,
+        attribute: column.attribute,
+        key: None,
+    })
+}
+
+/// What becomes of values that come from all of these.
+pub(in crate::engine) fn of_origin(catalog: &Catalog, origin: &Origin) -> Treatment {
+    let each = origin.sources().map(|(source, form)| of_source(catalog, source, form));
+    each.reduce(stricter).unwrap_or(Treatment::Clear)
+}
+
+/// What becomes of values that come from this in that form.
+fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
+    match source {
+        Source::Column { relation, attribute, key } => match verdict(catalog, *relation, *attribute) {
+            Verdict::Sensitive(entity) if form <= Form::Picked => Treatment::Entity(entity),
+            Verdict::Unknown if form <= Form::Picked => Treatment::Redact,
+            Verdict::Sensitive(_) | Verdict::Unknown => Treatment::Hide,
+            Verdict::Clear if !is_mixed(catalog, *relation, *attribute) => match form {
+                Form::Computed => Treatment::Clear,
+                Form::Same | Form::Picked | Form::Readable => Treatment::Glance,
+            },
+            Verdict::Clear => match key.as_ref().and_then(|key| key.claimed()) {
+                Some(entity) if form <= Form::Picked => Treatment::Entity(entity),
+                Some(_) => Treatment::Hide,
+                None if form <= Form::Readable => Treatment::Look,
+                None if source.kept(catalog) == Kept::Open => Treatment::Look,
+                None => Treatment::Hide,
+            },
+        },
+        Source::Temporary | Source::CatalogText if form <= Form::Readable => Treatment::Look,
+        Source::Temporary => Treatment::Clear,
+        Source::CatalogText | Source::Secret | Source::Unknown => Treatment::Hide,
+    }
+}
+
+/// The stricter of two. Two entities in one value are masked as neither.
+fn stricter(one: Treatment, other: Treatment) -> Treatment {
+    match (one, other) {
+        (Treatment::Entity(one), Treatment::Entity(other)) if one.name() == other.name() => Treatment::Entity(one),
+        (Treatment::Hide, _) | (_, Treatment::Hide) => Treatment::Hide,
+        (Treatment::Redact, _) | (_, Treatment::Redact) | (Treatment::Entity(_), Treatment::Entity(_)) => {
+            Treatment::Redact
+        }
+        (Treatment::Entity(entity), _) | (_, Treatment::Entity(entity)) => Treatment::Entity(entity),
+        (Treatment::Look, _) | (_, Treatment::Look) => Treatment::Look,
+        (Treatment::Glance, _) | (_, Treatment::Glance) => Treatment::Glance,
+        (Treatment::Clear, Treatment::Clear) => Treatment::Clear,
     }
 }

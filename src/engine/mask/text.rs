@@ -39,7 +39,7 @@ pub(super) fn mask(
     if written { Applied::Written } else { stars(room, out) }
 }
 
-fn stars(room: usize, out: &mut Vec<u8>) -> Applied {
+pub(super) fn stars(room: usize, out: &mut Vec<u8>) -> Applied {
     constant(STARS.get(..room.min(STARS.len())).unwrap_or_default(), out)
 }
 

@@ -20,6 +20,9 @@ pub(in crate::engine) enum Treatment {
     Entity(&'static dyn Detector),
     /// It is sensitive, and nobody knows what it is.
     Redact,
+    /// It was computed from something sensitive: also whether there is a value, and whether it is empty, may be all that
+    /// was asked.
+    Hide,
 }
 
 /// A column of a result with its treatment.
@@ -84,7 +87,17 @@ impl Column {
 
     /// Masked whatever a value holds.
     pub(super) fn is_masked(&self) -> bool {
-        matches!(self.treatment, Treatment::Entity(_) | Treatment::Redact)
+        matches!(self.treatment, Treatment::Entity(_) | Treatment::Redact | Treatment::Hide)
+    }
+
+    /// What stands in the place of NULL. Appends to `out` what is written.
+    pub(super) fn apply_null(&self, out: &mut Vec<u8>) -> Applied {
+        match self.treatment {
+            Treatment::Hide => hide(&self.shape, self.binary, self.room, out),
+            Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Entity(_) | Treatment::Redact => {
+                Applied::Unchanged
+            }
+        }
     }
 
     /// Applies the treatment to a value that is not NULL. Appends to `out` what is written.
@@ -162,6 +175,7 @@ pub(super) fn apply(
         Treatment::Look => look(Likeness::Likely, shape, binary, room, value, pen, out),
         Treatment::Entity(entity) => mask(Some(entity), shape, binary, room, value, pen, out),
         Treatment::Redact => mask(None, shape, binary, room, value, pen, out),
+        Treatment::Hide => hide(shape, binary, room, out),
     };
     if applied != Applied::Written {
         out.truncate(start);
@@ -249,6 +263,37 @@ fn mask(
         Shape::Row => array::text_row(treatment, value, pen, out),
         Shape::Hstore => constant(if binary { b"\0\0\0\0" } else { b"" }, out),
         Shape::Plain | Shape::Unknown => Applied::Null,
+    }
+}
+
+/// What stands for any value, and for none.
+fn hide(shape: &Shape, binary: bool, room: usize, out: &mut Vec<u8>) -> Applied {
+    match shape {
+        Shape::Text | Shape::Name => text::stars(room, out),
+        Shape::Json => json::masked(out),
+        Shape::Jsonb => {
+            if binary {
+                out.push(1);
+            }
+            json::masked(out)
+        }
+        Shape::Xml => constant(b"<masked/>", out),
+        Shape::Bytes => constant(if binary { b"" } else { b"\\x" }, out),
+        Shape::Integer(_)
+        | Shape::Float(_)
+        | Shape::Numeric
+        | Shape::Date
+        | Shape::Timestamp
+        | Shape::Uuid
+        | Shape::Network
+        | Shape::Hardware(_)
+        | Shape::Range
+        | Shape::MultiRange
+        | Shape::Array(_)
+        | Shape::Row
+        | Shape::Hstore
+        | Shape::Plain
+        | Shape::Unknown => Applied::Null,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Rule, refused};
 use crate::domain::{Action, Environment, IdentityKind, Reason};
+use crate::engine::lineage::SECRET;
 use crate::engine::resolve::{Facts, Found};
 
 pub(super) struct LeakyCatalog;
@@ -20,10 +21,9 @@ impl Rule for LeakyCatalog {
     }
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
-        let leaks = facts
-            .relations
-            .iter()
-            .find(|used| matches!(used.found, Found::System("pg_catalog")) && LEAKY.contains(&&*used.used.name.name))?;
+        let leaks = facts.relations.iter().find(|used| {
+            matches!(used.found, Found::System("pg_catalog")) && SECRET.contains(&&*used.used.name.name)
+        })?;
         Some(
             Reason::new(self.name(), format!("`{}` holds values of other tables, or secrets", leaks.used.name))
                 .detail("They cannot be masked, because nothing says which column they come from.")
@@ -31,14 +31,3 @@ impl Rule for LeakyCatalog {
         )
     }
 }
-
-const LEAKY: &[&str] = &[
-    "pg_authid",
-    "pg_largeobject",
-    "pg_shadow",
-    "pg_statistic",
-    "pg_statistic_ext_data",
-    "pg_stats",
-    "pg_stats_ext",
-    "pg_stats_ext_exprs",
-];

@@ -6,6 +6,9 @@ mod code_change;
 mod destructive_ddl;
 mod leaky_catalog;
 mod locking;
+mod masked_code;
+mod masked_condition;
+mod masked_copy;
 mod missing_where;
 mod not_understood;
 mod opaque_code;
@@ -58,6 +61,8 @@ pub(crate) const RULES: &[&dyn Rule] = &[
     &session_guard::SessionGuard,
     &public_grant::PublicGrant,
     &leaky_catalog::LeakyCatalog,
+    &masked_condition::MaskedCondition,
+    &masked_copy::MaskedCopy,
     &tagged_schema_change::TaggedSchemaChange,
     &code_change::CodeChange,
     &schema_change::SchemaChange,
@@ -65,6 +70,7 @@ pub(crate) const RULES: &[&dyn Rule] = &[
     &locking::Locking,
     &sequence_reset::SequenceReset,
     &opaque_code::OpaqueCode,
+    &masked_code::MaskedCode,
     &bulk_export::BulkExport,
     &resource_use::ResourceUse,
     &unknown_statement::UnknownStatement,

@@ -1,5 +1,7 @@
 //! The statements in the body of a PL/pgSQL block that can be read without running it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::fact::Command;
@@ -57,6 +59,8 @@ fn text_of<'v>(statement: &'v Value, field: &str) -> Option<&'v str> {
 fn read(text: &str, position: usize) -> Vec<Command> {
     let shallow = Tokens::scan(text).is_ok_and(|tokens| tokens.depth_at_most() <= DEPTH_MAX);
     let parsed = shallow.then(|| pg_query::parse(text, 0).ok()).flatten();
-    let Some(tree) = parsed.and_then(|parsed| Tree::new(&parsed.protobuf).ok()) else { return Vec::new() };
-    tree.statements().filter_map(|raw| raw.child("stmt")).map(|root| command(root, position)).collect()
+    let Some(tree) = parsed.and_then(|parsed| Tree::new(&parsed.protobuf).ok()).map(Arc::new) else {
+        return Vec::new();
+    };
+    tree.statements().filter_map(|raw| raw.child("stmt")).map(|root| command(&tree, root, position)).collect()
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::tree::Root;
 use crate::domain::{Operation, Touch};
 
 /// A name with or without its schema.
@@ -71,6 +72,8 @@ pub(crate) struct Command {
     pub(crate) endless: Option<usize>,
     /// The server refuses to run it inside a transaction block.
     pub(crate) alone: bool,
+    /// Itself in the parse tree, for what follows values through it.
+    pub(in crate::engine) root: Root,
 }
 
 impl Command {

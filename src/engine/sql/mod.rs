@@ -16,13 +16,14 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod token;
-mod tree;
+pub(super) mod tree;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use fact::Command;
 pub(super) use path::words as path_words;
+pub(super) use query::constant;
 use tree::Tree;
 
 use super::decide::Memory;
@@ -122,6 +123,12 @@ const CACHED_TEXT_MAX: usize = 8 * 1024;
 
 /// Texts kept at the same time. When full, the cache starts over.
 const CACHED_TEXTS_MAX: usize = 512;
+
+/// The query of a view, as the server writes it: one command, or nothing when it is not understood.
+pub(super) fn view(definition: &str) -> Option<Arc<Command>> {
+    let commands = postgres::understand(definition.as_bytes()).commands;
+    commands.into_iter().next().map(Arc::new)
+}
 
 /// Texts already understood.
 #[derive(Debug, Default)]

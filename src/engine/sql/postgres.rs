@@ -86,10 +86,10 @@ fn read(text: &[u8]) -> Result<(String, Vec<Command>), Refused> {
         return Err(Refused::TooDeep);
     }
     let parsed = pg_query::parse(sql, 0)?;
-    let tree = Tree::new(&parsed.protobuf).map_err(|error| Refused::Syntax(error.to_string()))?;
+    let tree = Arc::new(Tree::new(&parsed.protobuf).map_err(|error| Refused::Syntax(error.to_string()))?);
     let commands = tree.statements().filter_map(|raw| {
         let start = usize::try_from(raw.integer("stmt_location")).unwrap_or(0);
-        Some(command(raw.child("stmt")?, tokens.word_from(start)))
+        Some(command(&tree, raw.child("stmt")?, tokens.word_from(start)))
     });
     Ok((tokens.normalized(), commands.collect()))
 }

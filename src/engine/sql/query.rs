@@ -358,7 +358,7 @@ fn is_set_operation(select: Node<'_>) -> bool {
 }
 
 /// The value of a node when it is a constant, a sign before one, a cast of one, or whole-number arithmetic.
-pub(super) fn constant(node: Node<'_>) -> Constant {
+pub(in crate::engine) fn constant(node: Node<'_>) -> Constant {
     match node.kind() {
         "AConst" if node.flag("isnull") => Constant::Null,
         "AConst" => node.child("val").map_or(Constant::Unknown, constant),

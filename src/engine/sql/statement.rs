@@ -14,17 +14,23 @@ use super::fact::{
 };
 use super::occurrence;
 use super::query::{Reader, all_of, constant};
-use super::tree::Node;
+use super::tree::{Node, Root, Tree};
 use super::{body, path};
 
 /// `CURSOR_OPT_HOLD` of the server's parsenodes.h.
 const CURSOR_HOLD: i64 = 0x20;
 
 /// What the statement `root` says. `position` is where its first word stands.
-pub(super) fn command(root: Node<'_>, position: usize) -> Command {
-    let mut reading = Reading { position, acts: Vec::new(), visited: HashSet::new(), aside: Vec::new() };
+pub(super) fn command(tree: &Arc<Tree>, root: Node<'_>, position: usize) -> Command {
+    let mut reading = Reading { tree, position, acts: Vec::new(), visited: HashSet::new(), aside: Vec::new() };
     reading.statement(root);
-    let mut command = Command { node: root.kind(), position, alone: is_alone(root), ..Command::default() };
+    let mut command = Command {
+        node: root.kind(),
+        position,
+        alone: is_alone(root),
+        root: Root::new(tree, root),
+        ..Command::default()
+    };
     occurrence::collect(root, &mut command);
     // The net under the match below: a statement that stands anywhere in the tree and was not read is strange.
     let unread = root.all().filter(|node| node.kind().ends_with("Stmt") && !reading.knows(*node));
@@ -36,6 +42,7 @@ pub(super) fn command(root: Node<'_>, position: usize) -> Command {
 
 /// A statement being read.
 pub(super) struct Reading<'t> {
+    tree: &'t Arc<Tree>,
     position: usize,
     acts: Vec<Act>,
     visited: HashSet<u32>,
@@ -266,7 +273,7 @@ impl<'t> Reading<'t> {
     /// PREPARE and DECLARE: what they name is judged now and remembered for later.
     fn named(&mut self, node: Node<'t>) {
         let Some(query) = node.child("query") else { return };
-        let inner = Arc::new(command(query, self.position));
+        let inner = Arc::new(command(self.tree, query, self.position));
         self.statement(query);
         let deed = match node.kind() {
             "PrepareStmt" => Deed::Prepare { name: node.text("name").into(), statement: inner },

@@ -5,6 +5,7 @@
 //! every kind, whether we thought of it or not, and lays it out in the order of reading. After that nothing recurses.
 
 use std::fmt;
+use std::sync::Arc;
 
 use pg_query::protobuf;
 use serde::Serialize;
@@ -12,10 +13,27 @@ use serde::ser::{Error, Impossible, SerializeSeq, SerializeStruct, Serializer};
 
 /// The parse tree of a text.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(in crate::engine) struct Tree {
     entries: Vec<Entry>,
     /// The text of all strings, one after the other.
     strings: String,
+}
+
+/// A node that keeps its tree.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Root {
+    tree: Arc<Tree>,
+    at: u32,
+}
+
+impl Root {
+    pub(in crate::engine) fn new(tree: &Arc<Tree>, node: Node<'_>) -> Self {
+        Self { tree: Arc::clone(tree), at: node.at }
+    }
+
+    pub(in crate::engine) fn node(&self) -> Node<'_> {
+        Node { tree: &self.tree, at: self.at }
+    }
 }
 
 /// A node, a value or an empty place. Values that are zero, false or empty have no entry: they are the default.
@@ -62,7 +80,7 @@ impl Tree {
 
 /// A node of a tree.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'t> {
+pub(in crate::engine) struct Node<'t> {
     tree: &'t Tree,
     at: u32,
 }
@@ -89,7 +107,7 @@ impl<'t> Node<'t> {
     }
 
     /// The kind of node, for example `SelectStmt`; empty for a place without a node.
-    pub(super) fn kind(self) -> &'static str {
+    pub(in crate::engine) fn kind(self) -> &'static str {
         match self.entry().map(|entry| entry.content) {
             Some(Content::Node(kind)) => kind,
             _ => "",
@@ -102,11 +120,11 @@ impl<'t> Node<'t> {
     }
 
     /// The field of the parent in which this node stands.
-    pub(super) fn field(self) -> &'static str {
+    pub(in crate::engine) fn field(self) -> &'static str {
         self.entry().map_or("", |entry| entry.field)
     }
 
-    pub(super) fn parent(self) -> Option<Self> {
+    pub(in crate::engine) fn parent(self) -> Option<Self> {
         let parent = self.entry()?.parent;
         (parent != self.at).then_some(Node { tree: self.tree, at: parent })
     }
@@ -125,22 +143,28 @@ impl<'t> Node<'t> {
     }
 
     /// The nodes directly below, in any field. Empty places are skipped.
-    pub(super) fn nodes(self) -> impl Iterator<Item = Self> {
+    pub(in crate::engine) fn nodes(self) -> impl Iterator<Item = Self> {
         self.below().filter(|(_, entry)| matches!(entry.content, Content::Node(_))).map(|(node, _)| node)
     }
 
     /// The nodes in a field. Empty places are skipped.
-    pub(super) fn children(self, field: &'static str) -> impl Iterator<Item = Self> {
+    pub(in crate::engine) fn children(self, field: &'static str) -> impl Iterator<Item = Self> {
         self.nodes().filter(move |node| node.field() == field)
     }
 
+    /// The nodes in a field, empty places included.
+    pub(in crate::engine) fn places(self, field: &'static str) -> impl Iterator<Item = Self> {
+        let placed = |entry: &Entry| matches!(entry.content, Content::Node(_) | Content::Empty);
+        self.below().filter(move |(_, entry)| entry.field == field && placed(entry)).map(|(node, _)| node)
+    }
+
     /// The first node in a field.
-    pub(super) fn child(self, field: &'static str) -> Option<Self> {
+    pub(in crate::engine) fn child(self, field: &'static str) -> Option<Self> {
         self.children(field).next()
     }
 
     /// This node and all nodes below it in the order of reading, empty places included.
-    pub(super) fn all(self) -> impl Iterator<Item = Self> {
+    pub(in crate::engine) fn all(self) -> impl Iterator<Item = Self> {
         let tree = self.tree;
         let end = self.entry().map_or(0, |entry| entry.end);
         (self.at..end)
@@ -154,7 +178,7 @@ impl<'t> Node<'t> {
     }
 
     /// A string; empty when it is not set.
-    pub(super) fn text(self, field: &'static str) -> &'t str {
+    pub(in crate::engine) fn text(self, field: &'static str) -> &'t str {
         let value = self.below().find(|(_, entry)| entry.field == field).map(|(_, entry)| entry.content);
         match value {
             Some(Content::Text { start, end }) => {
@@ -165,7 +189,7 @@ impl<'t> Node<'t> {
     }
 
     /// A number; 0 when it is not set.
-    pub(super) fn integer(self, field: &'static str) -> i64 {
+    pub(in crate::engine) fn integer(self, field: &'static str) -> i64 {
         let value = self.below().find(|(_, entry)| entry.field == field).map(|(_, entry)| entry.content);
         match value {
             Some(Content::Integer(value)) => value,
@@ -173,22 +197,22 @@ impl<'t> Node<'t> {
         }
     }
 
-    pub(super) fn flag(self, field: &'static str) -> bool {
+    pub(in crate::engine) fn flag(self, field: &'static str) -> bool {
         self.below().any(|(_, entry)| entry.field == field && matches!(entry.content, Content::True))
     }
 
     /// One of the parser's enumerations.
-    pub(super) fn choice<E: TryFrom<i32> + Default>(self, field: &'static str) -> E {
+    pub(in crate::engine) fn choice<E: TryFrom<i32> + Default>(self, field: &'static str) -> E {
         i32::try_from(self.integer(field)).ok().and_then(|value| E::try_from(value).ok()).unwrap_or_default()
     }
 
     /// The byte of the text at which the node begins, where the parser says so.
-    pub(super) fn location(self) -> Option<usize> {
+    pub(in crate::engine) fn location(self) -> Option<usize> {
         usize::try_from(self.integer("location")).ok()
     }
 
     /// The words of a field that holds a dotted name.
-    pub(super) fn words(self, field: &'static str) -> impl Iterator<Item = &'t str> {
+    pub(in crate::engine) fn words(self, field: &'static str) -> impl Iterator<Item = &'t str> {
         self.children(field).filter(|node| node.kind() == "String").map(|node| node.text("sval"))
     }
 }

@@ -52,13 +52,21 @@ pub(crate) struct Database {
 /// The one server of this test run.
 pub(crate) fn server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(Postgres::start)
+    SERVER.get_or_init(|| {
+        let server = Postgres::start("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n", &[]);
+        server.run("postgres", "CREATE DATABASE template_gov");
+        server.run("template_gov", CONTENTS);
+        server
+    })
 }
 
 impl Postgres {
-    fn start() -> Self {
+    /// A server of one test's own, with these rules about who may log in and these settings.
+    pub(crate) fn start(rules: &str, settings: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let programs = programs();
-        let folder = std::env::temp_dir().join(format!("gov-it-pg-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("gov-it-pg-{}-{number}", std::process::id()));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         // PostgreSQL refuses to run as root.
@@ -86,9 +94,9 @@ impl Postgres {
             "UTF8",
             "--locale=C.UTF-8",
         ]));
-        let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         let port = free_port();
+        let own = settings.iter().map(|setting| (*setting).to_owned());
         let settings = [
             format!("port={port}"),
             "listen_addresses=127.0.0.1".to_owned(),
@@ -99,7 +107,7 @@ impl Postgres {
             "log_line_prefix=%p %u %d ".to_owned(),
             "password_encryption=scram-sha-256".to_owned(),
         ];
-        let settings: String = settings.iter().map(|setting| format!(" -c '{setting}'")).collect();
+        let settings: String = settings.into_iter().chain(own).map(|setting| format!(" -c '{setting}'")).collect();
         // The shell waits for the end of its input, which is the end of this process, and ends the server then.
         let script = format!(
             "{}/postgres -D {}{settings} 2> {}/log & server=$!; read line; kill -INT $server; wait; rm -rf {}",
@@ -118,8 +126,6 @@ impl Postgres {
         }
         server.run("postgres", &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"));
         server.run("postgres", ROLES);
-        server.run("postgres", "CREATE DATABASE template_gov");
-        server.run("template_gov", CONTENTS);
         server
     }
 
@@ -178,10 +184,7 @@ impl Postgres {
 impl Database {
     /// The argument of `--resource` that governs this database under `name`, through the broker.
     pub(crate) fn resource(&self, name: &str, home: &Path, labels: &str) -> String {
-        let secret = home.join("broker.password");
-        std::fs::write(&secret, PASSWORD).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&secret, mode).unwrap();
+        let secret = broker_password(home);
         format!(
             "{name}=postgres://gov_broker@127.0.0.1:{}/{}?{labels}&password-file={}&read-role=app_ro&write-role=app_rw",
             server().port,
@@ -189,6 +192,15 @@ impl Database {
             secret.display()
         )
     }
+}
+
+/// A file with the broker's password, as the server wants it kept.
+pub(crate) fn broker_password(home: &Path) -> PathBuf {
+    let secret = home.join("broker.password");
+    std::fs::write(&secret, PASSWORD).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&secret, mode).unwrap();
+    secret
 }
 
 /// The newest server programs of this machine.

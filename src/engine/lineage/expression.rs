@@ -1,0 +1,330 @@
+//! What the value of an expression comes from, and what a condition asks of it.
+
+use pg_query::protobuf::{AExprKind, BoolExprType, SubLinkType};
+
+use super::{Form, Origin, Purpose, Source, Tracer};
+use crate::engine::sql::constant;
+use crate::engine::sql::fact::Constant;
+use crate::engine::sql::tree::Node;
+
+impl Tracer<'_, '_> {
+    /// What a value comes from.
+    pub(super) fn value(&mut self, node: Node<'_>) -> Origin {
+        self.position = node.location().unwrap_or(self.position);
+        match node.kind() {
+            "" | "AConst" | "Integer" | "Float" | "Boolean" | "String" | "BitString" | "ParamRef" | "SetToDefault"
+            | "SqlValueFunction" | "CurrentOfExpr" | "GroupingFunc" | "MergeSupportFunc" | "TypeName" => {
+                Origin::default()
+            }
+            "ColumnRef" => self.column(node),
+            "TypeCast" => self.cast(node),
+            "CollateClause" | "NamedArgExpr" => self.part(node, "arg"),
+            "AExpr" => self.operation(node),
+            "NullTest" => match self.part(node, "arg") {
+                // Whether there is a value is not what it is.
+                origin if origin.is_same() => Origin::default(),
+                origin => origin.computed(),
+            },
+            "SubLink" => self.sub_select(node),
+            "FuncCall" => self.call(node),
+            "CaseExpr" => self.case(node),
+            "CoalesceExpr" => self.one_of(node.children("args")).at_least(Form::Picked),
+            "AArrayExpr" => self.all_of(node.children("elements")).at_least(Form::Readable),
+            "RowExpr" => self.all_of(node.children("args")).at_least(Form::Readable),
+            "AIndirection" => self.within(node),
+            "SelectStmt" => self.query(node).all.at_least(Form::Readable),
+            "XmlExpr"
+            | "XmlSerialize"
+            | "JsonObjectConstructor"
+            | "JsonArrayConstructor"
+            | "JsonArrayQueryConstructor"
+            | "JsonScalarExpr"
+            | "JsonSerializeExpr"
+            | "JsonParseExpr"
+            | "JsonValueExpr"
+            | "JsonKeyValue"
+            | "JsonOutput"
+            | "JsonObjectAgg"
+            | "JsonArrayAgg"
+            | "JsonAggConstructor"
+            | "ResTarget"
+            | "List" => self.all_of(node.nodes()).at_least(Form::Readable),
+            // Conditions as values, and whatever else the grammar has: computed from all of it.
+            _ => self.all_of(node.nodes()).computed(),
+        }
+    }
+
+    fn part(&mut self, node: Node<'_>, field: &'static str) -> Origin {
+        node.child(field).map(|part| self.value(part)).unwrap_or_default()
+    }
+
+    pub(super) fn all_of<'t>(&mut self, nodes: impl Iterator<Item = Node<'t>>) -> Origin {
+        nodes.fold(Origin::default(), |all, node| all.and(&self.value(node)))
+    }
+
+    fn one_of<'t>(&mut self, nodes: impl Iterator<Item = Node<'t>>) -> Origin {
+        nodes.map(|node| self.value(node)).reduce(|one, other| one.or(&other)).unwrap_or_default()
+    }
+
+    fn cast(&mut self, node: Node<'_>) -> Origin {
+        let origin = self.part(node, "arg");
+        let Some(to) = node.child("type_name") else { return origin.computed() };
+        let is_whole = to.child("typmods").is_none() && to.child("array_bounds").is_none();
+        let name = to.words("names").last().unwrap_or_default();
+        if origin.fields().is_some() && matches!(name, "json" | "jsonb") {
+            return origin;
+        }
+        match name {
+            "text" | "varchar" | "bpchar" | "citext" | "name" if is_whole => self.as_text(origin),
+            "json" | "jsonb" | "xml" if is_whole => origin.at_least(Form::Readable),
+            _ => origin.computed(),
+        }
+    }
+
+    /// A value as text: the same where it was text before.
+    fn as_text(&self, origin: Origin) -> Origin {
+        let is_text = |source: &Source| match source {
+            Source::Column { relation, attribute, key } => {
+                let columns = self.facts.catalog.relation(*relation).map(|relation| relation.columns.as_slice());
+                let column = columns.unwrap_or_default().iter().find(|column| column.attribute == *attribute);
+                key.is_some() || column.is_some_and(|column| TEXT.contains(&column.kind))
+            }
+            Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => true,
+        };
+        let stays = origin.sources().all(|(source, _)| is_text(source));
+        if stays { origin } else { origin.at_least(Form::Readable) }
+    }
+
+    fn operation(&mut self, node: Node<'_>) -> Origin {
+        let (left, right) = (self.part(node, "lexpr"), self.part(node, "rexpr"));
+        match (node.choice::<AExprKind>("kind"), node.words("name").last().unwrap_or_default()) {
+            (AExprKind::AexprOp, operator @ ("->" | "->>")) => match node.child("rexpr").map(constant) {
+                Some(Constant::Text(key)) if right.is_empty() => left.under(&key, operator == "->>"),
+                // An element of an array is under the same name as the array.
+                Some(Constant::Integer(_)) if right.is_empty() => left.at_least(Form::Picked),
+                _ => left.and(&right).computed(),
+            },
+            (AExprKind::AexprOp, operator @ ("#>" | "#>>")) => match node.child("rexpr").map(constant) {
+                Some(Constant::Text(path)) if right.is_empty() => {
+                    let names = path.trim_matches(['{', '}']).split(',').map(|name| name.trim_matches(['"', ' ']));
+                    names
+                        .filter(|name| name.parse::<i64>().is_err())
+                        .fold(left, |left, name| left.under(name, operator == "#>>"))
+                }
+                _ => left.and(&right).computed(),
+            },
+            (AExprKind::AexprOp, "||") => left.and(&right).at_least(Form::Readable),
+            // Whether there is a value tells whether they are equal.
+            (AExprKind::AexprNullif, _) => {
+                if let Some((one, other)) = node.child("lexpr").zip(node.child("rexpr")) {
+                    self.equality(one, other);
+                }
+                left.at_least(Form::Picked).and(&right.computed())
+            }
+            _ => left.and(&right).computed(),
+        }
+    }
+
+    fn case(&mut self, node: Node<'_>) -> Origin {
+        let mut tested = self.part(node, "arg");
+        let compared = node.child("arg").is_some();
+        let mut result: Option<Origin> = None;
+        for when in node.children("args") {
+            for condition in when.children("expr") {
+                let origin = if compared { self.value(condition) } else { self.test(condition) };
+                tested = tested.and(&origin);
+            }
+            let one = self.part(when, "result");
+            result = Some(result.map_or(one.clone(), |result| result.or(&one)));
+        }
+        if compared {
+            self.used(Purpose::Test, tested.clone());
+        }
+        let otherwise = self.part(node, "defresult");
+        let result = result.map_or(otherwise.clone(), |result| result.or(&otherwise));
+        result.at_least(Form::Picked).and(&tested.computed())
+    }
+
+    /// Fields, elements and slices of a value.
+    fn within(&mut self, node: Node<'_>) -> Origin {
+        let mut origin = self.part(node, "arg");
+        for step in node.children("indirection") {
+            origin = match step.kind() {
+                "String" => origin.under(step.text("sval"), true),
+                "AIndices" => match step.child("uidx").map(constant) {
+                    Some(Constant::Text(key)) => origin.under(&key, false),
+                    _ => {
+                        let index = self.part(step, "lidx").and(&self.part(step, "uidx"));
+                        origin.at_least(Form::Picked).and(&index.computed())
+                    }
+                },
+                _ => origin.at_least(Form::Readable),
+            };
+        }
+        origin
+    }
+
+    fn sub_select(&mut self, node: Node<'_>) -> Origin {
+        let tested = self.part(node, "testexpr").computed();
+        let Some(select) = node.child("subselect") else { return Origin::unknown() };
+        let rows = self.query(select);
+        let chosen = rows.chosen.clone().computed();
+        match node.choice::<SubLinkType>("sub_link_type") {
+            SubLinkType::ExistsSublink => chosen,
+            SubLinkType::ExprSublink => rows.all.at_least(Form::Picked).and(&chosen),
+            SubLinkType::ArraySublink | SubLinkType::MultiexprSublink => rows.all.at_least(Form::Readable).and(&chosen),
+            SubLinkType::AnySublink
+            | SubLinkType::AllSublink
+            | SubLinkType::RowcompareSublink
+            | SubLinkType::CteSublink
+            | SubLinkType::Undefined => rows.all.and(&chosen).and(&tested).computed(),
+        }
+    }
+
+    /// A condition: notes what it asks, and says what its outcome depends on.
+    pub(super) fn test(&mut self, node: Node<'_>) -> Origin {
+        self.position = node.location().unwrap_or(self.position);
+        match node.kind() {
+            "BoolExpr" if node.choice::<BoolExprType>("boolop") != BoolExprType::Undefined => {
+                node.children("args").fold(Origin::default(), |all, part| all.and(&self.test(part)))
+            }
+            "BooleanTest" => node.child("arg").map(|part| self.test(part)).unwrap_or_default(),
+            "NullTest" => self.tested_value(node),
+            "AExpr" => self.comparison(node),
+            "SubLink" => self.tested_sub_select(node),
+            _ => self.tested_value(node),
+        }
+    }
+
+    /// A value that decides.
+    fn tested_value(&mut self, node: Node<'_>) -> Origin {
+        let origin = self.value(node);
+        self.used(Purpose::Test, origin.clone());
+        origin
+    }
+
+    /// An expression whose value decides how much is done.
+    pub(super) fn decides(&mut self, node: Node<'_>) {
+        self.tested_value(node);
+    }
+
+    fn comparison(&mut self, node: Node<'_>) -> Origin {
+        let (Some(left), Some(right)) = (node.child("lexpr"), node.child("rexpr")) else {
+            return self.tested_value(node);
+        };
+        let operator = node.words("name").last().unwrap_or_default();
+        match node.choice::<AExprKind>("kind") {
+            AExprKind::AexprOp | AExprKind::AexprDistinct | AExprKind::AexprNotDistinct
+                if matches!(operator, "=" | "<>") =>
+            {
+                self.equality(left, right)
+            }
+            AExprKind::AexprIn => {
+                let listed: Vec<_> = right.children("items").collect();
+                if listed.iter().all(|item| is_written_out(*item)) {
+                    let origin = self.recognised(left);
+                    self.looked_up(origin, listed.len())
+                } else {
+                    listed.into_iter().fold(Origin::default(), |all, item| all.and(&self.equality(left, item)))
+                }
+            }
+            AExprKind::AexprLike | AExprKind::AexprIlike if is_word_search(right) => {
+                let origin = self.value(left);
+                self.used(Purpose::Word, origin.clone());
+                origin
+            }
+            _ => self.tested_value(node),
+        }
+    }
+
+    fn equality(&mut self, left: Node<'_>, right: Node<'_>) -> Origin {
+        if is_written_out(right) {
+            let origin = self.recognised(left);
+            return self.looked_up(origin, 1);
+        }
+        if is_written_out(left) {
+            let origin = self.recognised(right);
+            return self.looked_up(origin, 1);
+        }
+        let (left, right) = (self.value(left), self.value(right));
+        self.matched(&left, &right)
+    }
+
+    fn matched(&mut self, left: &Origin, right: &Origin) -> Origin {
+        if left.is_same() && right.is_same() {
+            self.used(Purpose::Match(right.clone()), left.clone());
+            self.used(Purpose::Match(left.clone()), right.clone());
+        } else {
+            self.used(Purpose::Test, left.clone().and(right));
+        }
+        left.clone().and(right)
+    }
+
+    fn looked_up(&mut self, origin: Origin, values: usize) -> Origin {
+        let what = if origin.is_same() { Purpose::Lookup(values) } else { Purpose::Test };
+        self.used(what, origin.clone());
+        origin
+    }
+
+    /// The value of an expression, where letters in another case and blanks at the ends are no change: to know that
+    /// they are equal one must know all the rest.
+    fn recognised(&mut self, node: Node<'_>) -> Origin {
+        const FOLDING: [&str; 5] = ["lower", "upper", "trim", "btrim", "casefold"];
+        let mut arguments = node.children("args");
+        match (arguments.next(), arguments.next()) {
+            (Some(argument), None)
+                if node.kind() == "FuncCall"
+                    && node.words("funcname").last().is_some_and(|name| FOLDING.contains(&name)) =>
+            {
+                self.value(argument)
+            }
+            _ => self.value(node),
+        }
+    }
+
+    fn tested_sub_select(&mut self, node: Node<'_>) -> Origin {
+        let operator = node.words("oper_name").last().unwrap_or("=");
+        match (node.choice::<SubLinkType>("sub_link_type"), node.child("testexpr"), node.child("subselect")) {
+            (SubLinkType::AnySublink, Some(tested), Some(select)) if operator == "=" && tested.kind() != "RowExpr" => {
+                let left = self.value(tested);
+                let rows = self.query(select);
+                self.matched(&left, &rows.all).and(&rows.chosen)
+            }
+            // Its own conditions were noted when it was read.
+            (SubLinkType::ExistsSublink, _, Some(select)) => self.query(select).chosen,
+            _ => self.tested_value(node),
+        }
+    }
+}
+
+/// text, varchar, bpchar, name
+const TEXT: [u32; 4] = [25, 1043, 1042, 19];
+
+/// Whether an expression is a value that whoever wrote the statement knows: a constant, a parameter, a cast of one.
+fn is_written_out(node: Node<'_>) -> bool {
+    match node.kind() {
+        "AConst" | "ParamRef" => true,
+        "TypeCast" | "CollateClause" => node.child("arg").is_some_and(is_written_out),
+        "AExpr" => node.child("lexpr").is_none() && node.child("rexpr").is_some_and(is_written_out),
+        "FuncCall" => {
+            const FOLDING: [&str; 2] = ["lower", "upper"];
+            let mut arguments = node.children("args");
+            let argument = arguments.next().filter(|_| arguments.next().is_none());
+            node.words("funcname").last().is_some_and(|name| FOLDING.contains(&name))
+                && argument.is_some_and(is_written_out)
+        }
+        _ => false,
+    }
+}
+
+/// Shortest word that one may look for. Shorter ones can be put together to what is there.
+const WORD_MIN: usize = 3;
+
+/// Whether a pattern is `%word%`: letters and blanks, nothing that is particular to one value.
+fn is_word_search(pattern: Node<'_>) -> bool {
+    let Constant::Text(pattern) = constant(pattern) else { return false };
+    let word = pattern.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+    word.is_some_and(|word| {
+        word.chars().count() >= WORD_MIN && word.chars().all(|letter| letter.is_alphabetic() || letter == ' ')
+    })
+}

@@ -1,0 +1,97 @@
+//! How closely the values of a source are kept.
+
+use super::{Key, Origin, Source};
+use crate::engine::catalog::{Catalog, CatalogType, RelationKind, TypeKind};
+use crate::engine::classify::Verdict;
+use crate::engine::detector::{self, Detector};
+
+/// How closely values are kept, from not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) enum Kept {
+    /// Anybody may see them.
+    Open,
+    /// Holds values of many kinds, some of which are masked.
+    Mixed,
+    /// Masked.
+    Closed,
+}
+
+impl Source {
+    pub(in crate::engine) fn kept(&self, catalog: &Catalog) -> Kept {
+        match self {
+            Self::Column { relation, attribute, key } => match verdict(catalog, *relation, *attribute) {
+                Verdict::Sensitive(_) | Verdict::Unknown => Kept::Closed,
+                Verdict::Clear if !is_mixed(catalog, *relation, *attribute) => Kept::Open,
+                Verdict::Clear => match key {
+                    Some(key) if key.claimed().is_some() => Kept::Closed,
+                    Some(Key { leaf: true, .. }) => Kept::Open,
+                    Some(_) | None => Kept::Mixed,
+                },
+            },
+            Self::Temporary | Self::CatalogText => Kept::Open,
+            Self::Secret | Self::Unknown => Kept::Closed,
+        }
+    }
+}
+
+impl Origin {
+    /// That of the source that is kept most closely.
+    pub(in crate::engine) fn kept(&self, catalog: &Catalog) -> Kept {
+        self.sources().map(|(source, _)| source.kept(catalog)).max().unwrap_or(Kept::Open)
+    }
+}
+
+impl Key {
+    /// What a value under this name holds.
+    pub(in crate::engine) fn claimed(&self) -> Option<&'static dyn Detector> {
+        detector::claimed(&detector::words(&self.name))
+    }
+}
+
+/// What is known about a column, in itself or in the table it is a partition of.
+pub(in crate::engine) fn verdict(catalog: &Catalog, relation: u32, attribute: i16) -> Verdict {
+    let own = catalog.classification.verdict(relation, attribute);
+    if let Verdict::Sensitive(_) = own {
+        return own;
+    }
+    let Some(child) = catalog.relation(relation) else { return own };
+    let name = child.columns.iter().find(|column| column.attribute == attribute).map(|column| &column.name);
+    let above = child.parents.iter().filter_map(|parent| catalog.relation(*parent)).filter_map(|parent| {
+        let column = parent.columns.iter().find(|column| Some(&column.name) == name)?;
+        // Inheritance has no loops.
+        Some(verdict(catalog, parent.oid, column.attribute))
+    });
+    above.fold(own, |own, above| match (own, above) {
+        (Verdict::Unknown, known) | (Verdict::Clear, known @ Verdict::Sensitive(_)) => known,
+        (own, _) => own,
+    })
+}
+
+/// Whether a column's type holds values with names of their own, which may be anything.
+pub(in crate::engine) fn is_mixed(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
+    /// json, jsonb, xml, record and their arrays
+    const BUILT_IN: [u32; 8] = [114, 3802, 142, 2249, 199, 3807, 143, 2287];
+    let relation = catalog.relation(relation);
+    let column = relation.and_then(|found| found.columns.iter().find(|column| column.attribute == attribute));
+    column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
+}
+
+/// Types that are not the server's own: rows, hstore, and arrays of them.
+fn has_names(catalog: &Catalog, kind: u32) -> bool {
+    let own = |kind: u32| catalog.type_of(kind);
+    let element = own(kind).and_then(|kind| own(kind.element));
+    let named = |kind: &CatalogType| kind.kind == TypeKind::Composite || kind.name == "hstore";
+    own(kind).is_some_and(named) || element.is_some_and(named)
+}
+
+/// Whether rows of a relation may hold values that are masked.
+pub(in crate::engine) fn touches(catalog: &Catalog, oid: u32) -> bool {
+    catalog.relation(oid).is_none_or(|relation| {
+        // What a view shows is kept by the tables behind it.
+        relation.kind == RelationKind::View
+            || relation.columns.iter().any(|column| {
+                let source = Source::Column { relation: oid, attribute: column.attribute, key: None };
+                source.kept(catalog) != Kept::Open
+            })
+    })
+}

@@ -1,0 +1,149 @@
+//! INSERT, UPDATE, DELETE, MERGE and COPY: what is stored where, and what RETURNING gives back.
+
+use super::{Columns, Frame, Item, Named, Origin, Outputs, Purpose, Rows, Tracer};
+use crate::engine::catalog::CatalogRelation;
+use crate::engine::resolve::Found;
+use crate::engine::sql::fact::Name;
+use crate::engine::sql::tree::Node;
+
+impl<'a> Tracer<'_, 'a> {
+    /// The rows that RETURNING gives.
+    pub(super) fn modify(&mut self, node: Node<'_>) -> Rows {
+        let depth = self.commons.len();
+        self.with(node.child("with_clause"));
+        self.frames.push(Frame::default());
+        let relation = node.child("relation");
+        let target = relation.map(|relation| Name::new(relation.text("schemaname"), relation.text("relname")));
+        let target = target.unwrap_or_else(|| Name::bare(""));
+        if let Some(relation) = relation {
+            // A common table expression cannot be written to: the name is a relation's.
+            let columns = self.relation(&target);
+            let alias = relation.child("alias").map_or(relation.text("relname"), |alias| alias.text("aliasname"));
+            if let Some(frame) = self.frames.last_mut() {
+                frame.items.push(Item { alias: alias.into(), columns });
+            }
+        }
+        match node.kind() {
+            "InsertStmt" => self.insert(node, &target),
+            "MergeStmt" => self.merge(node, &target),
+            _ => {
+                node.children("from_clause").chain(node.children("using_clause")).for_each(|item| self.from_item(item));
+                node.children("where_clause").for_each(|condition| drop(self.test(condition)));
+                self.assign(node.children("target_list"), &target);
+            }
+        }
+        let returned = node.child("returning_clause").into_iter().flat_map(|returning| returning.children("exprs"));
+        let rows = self.targets(returned);
+        self.frames.pop();
+        self.commons.truncate(depth);
+        rows
+    }
+
+    fn insert(&mut self, node: Node<'_>, target: &Name) {
+        // What is selected cannot name the target.
+        let outside = self.frames.pop();
+        let rows = node.child("select_stmt").map(|select| self.query(select)).unwrap_or_default();
+        self.frames.extend(outside);
+        let named: Vec<&str> = node.children("cols").map(|column| column.text("name")).collect();
+        let relation = self.written(target);
+        let names: Vec<&str> = match (named.is_empty(), relation) {
+            (true, Some(relation)) => relation.columns.iter().map(|column| &*column.name).collect(),
+            _ => named,
+        };
+        match &rows.columns {
+            Some(columns) => {
+                for (index, column) in columns.iter().enumerate() {
+                    self.store(target, names.get(index).copied(), column.origin.clone());
+                }
+            }
+            None => self.store(target, None, rows.all.clone()),
+        }
+        let Some(conflict) = node.child("on_conflict_clause") else { return };
+        let proposed = match rows.columns {
+            Some(columns) => {
+                let proposed = columns.into_iter().zip(names).map(|(column, name)| Named::new(name, column.origin));
+                Columns::Known(proposed.collect())
+            }
+            None => Columns::Any(rows.all),
+        };
+        if let Some(frame) = self.frames.last_mut() {
+            frame.items.push(Item { alias: "excluded".into(), columns: proposed });
+        }
+        conflict.children("where_clause").for_each(|condition| drop(self.test(condition)));
+        self.assign(conflict.children("target_list"), target);
+        // RETURNING does not see it.
+        if let Some(frame) = self.frames.last_mut() {
+            frame.items.pop();
+        }
+    }
+
+    fn merge(&mut self, node: Node<'_>, target: &Name) {
+        node.children("source_relation").for_each(|source| self.from_item(source));
+        node.children("join_condition").for_each(|condition| drop(self.test(condition)));
+        for when in node.children("merge_when_clauses") {
+            when.children("condition").for_each(|condition| drop(self.test(condition)));
+            let values: Vec<Node<'_>> = when.children("values").collect();
+            if values.is_empty() {
+                self.assign(when.children("target_list"), target);
+                continue;
+            }
+            let names: Vec<&str> = when.children("target_list").map(|column| column.text("name")).collect();
+            for (index, value) in values.into_iter().enumerate() {
+                let origin = self.value(value);
+                self.store(target, names.get(index).copied(), origin);
+            }
+        }
+    }
+
+    /// SET column = value
+    fn assign<'t>(&mut self, targets: impl Iterator<Item = Node<'t>>, target: &Name) {
+        for assigned in targets {
+            let origin = assigned.child("val").map(|value| self.value(value)).unwrap_or_default();
+            self.store(target, Some(assigned.text("name")), origin);
+        }
+    }
+
+    fn store(&mut self, target: &Name, column: Option<&str>, origin: Origin) {
+        let relation = self.written(target);
+        let column = relation.zip(column).and_then(|(relation, name)| {
+            let column = relation.columns.iter().find(|column| column.name == name)?;
+            Some((relation.oid, column.attribute))
+        });
+        self.used(Purpose::Store(column), origin);
+    }
+
+    fn written(&self, target: &Name) -> Option<&'a CatalogRelation> {
+        match self.facts.find(target) {
+            Found::Known(relation) => Some(relation),
+            Found::System(_) | Found::Temporary | Found::Missing => None,
+        }
+    }
+
+    /// COPY … TO gives rows like a query; COPY … FROM gives none.
+    pub(super) fn copy(&mut self, node: Node<'_>) -> Outputs {
+        if node.flag("is_from") {
+            return Outputs::default();
+        }
+        let outputs = match (node.child("relation"), node.child("query")) {
+            (Some(relation), _) => {
+                let columns = self.relation(&Name::new(relation.text("schemaname"), relation.text("relname")));
+                let listed: Vec<&str> = node.words("attlist").collect();
+                match columns {
+                    Columns::Known(columns) if listed.is_empty() => Outputs::Columns(columns),
+                    Columns::Known(columns) => {
+                        let column = |name: &&str| columns.iter().find(|column| *column.name == **name).cloned();
+                        Outputs::Columns(listed.iter().filter_map(column).collect())
+                    }
+                    other => Outputs::All(other.all()),
+                }
+            }
+            (None, Some(query)) => self.statement(query),
+            (None, None) => Outputs::default(),
+        };
+        if node.flag("is_program") || !node.text("filename").is_empty() {
+            self.used(Purpose::Store(None), outputs.all());
+            return Outputs::default();
+        }
+        outputs
+    }
+}

@@ -1,0 +1,83 @@
+//! What the system catalogs hold that values may stand in.
+
+use super::{Form, Origin, Source};
+
+/// Columns with texts that people wrote, in which they may have quoted values.
+const TEXTS: &[&str] = &[
+    "adbin",
+    "attmissingval",
+    "check_clause",
+    "column_default",
+    "comment",
+    "conbin",
+    "definition",
+    "description",
+    "generation_expression",
+    "indexdef",
+    "indexprs",
+    "indpred",
+    "partexprs",
+    "polqual",
+    "polwithcheck",
+    "prosqlbody",
+    "prosrc",
+    "qual",
+    "relpartbound",
+    "routine_definition",
+    "stxexprs",
+    "tgargs",
+    "tgqual",
+    "view_definition",
+    "with_check",
+];
+
+/// Relations that hold values of other tables, or secrets.
+pub(in crate::engine) const SECRET: &[&str] = &[
+    "pg_authid",
+    "pg_file_settings",
+    "pg_hba_file_rules",
+    "pg_largeobject",
+    "pg_shadow",
+    "pg_statistic",
+    "pg_statistic_ext_data",
+    "pg_stats",
+    "pg_stats_ext",
+    "pg_stats_ext_exprs",
+    "pg_user_mapping",
+    "pg_user_mappings",
+];
+
+/// Columns with statements and names of other sessions, by relation or extension.
+const SESSIONS: &[(&str, &[&str])] = &[
+    ("pg_cursors", &["statement"]),
+    ("pg_prepared_statements", &["statement"]),
+    ("pg_prepared_xacts", &["gid"]),
+    ("pg_stat_activity", &["application_name", "query"]),
+    ("pg_stat_statements", &["query"]),
+];
+
+/// A column of a system relation, or of one that an extension brought.
+pub(super) fn column(relation: &str, name: &str) -> Origin {
+    let told = SESSIONS.iter().any(|(told, columns)| *told == relation && columns.contains(&name));
+    if told || SECRET.contains(&relation) {
+        return Origin::of(Source::Secret, Form::Same);
+    }
+    if TEXTS.binary_search(&name).is_ok() {
+        return Origin::of(Source::CatalogText, Form::Same);
+    }
+    Origin::default()
+}
+
+/// A whole row, or all columns, of a system relation.
+pub(super) fn relation(relation: &str) -> Origin {
+    let secret = SECRET.contains(&relation) || SESSIONS.iter().any(|(told, _)| *told == relation);
+    Origin::of(if secret { Source::Secret } else { Source::CatalogText }, Form::Same)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lists_are_sorted() {
+        assert!(super::TEXTS.is_sorted() && super::SECRET.is_sorted() && super::SESSIONS.is_sorted());
+    }
+}

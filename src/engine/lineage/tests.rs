@@ -1,0 +1,238 @@
+//! What columns come from, and what is asked of masked ones, as data.
+
+use std::sync::Arc;
+
+use crate::domain::{Access, Environment, IdentityKind};
+use crate::engine::Engine;
+use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation, RelationKind};
+use crate::engine::classify::{Classification, Finding};
+use crate::engine::mask::plan::{Treatment, of_origin};
+use crate::engine::policy::Policy;
+use crate::engine::resolve::{Asked, Facts};
+use crate::engine::rule::RULES;
+use crate::engine::scope::Scope;
+use crate::engine::sql::Understood;
+
+const TEXT: u32 = 25;
+const INTEGER: u32 = 23;
+const JSON: u32 = 3802;
+
+fn relation(oid: u32, name: &str, columns: &[(&str, u32)]) -> CatalogRelation {
+    let columns = columns.iter().zip(1..).map(|((name, kind), attribute)| CatalogColumn {
+        attribute,
+        name: (*name).to_owned(),
+        kind: *kind,
+        ..CatalogColumn::default()
+    });
+    CatalogRelation {
+        oid,
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        columns: columns.collect(),
+        ..CatalogRelation::default()
+    }
+}
+
+fn view(oid: u32, name: &str, columns: &[(&str, u32)], definition: &str) -> CatalogRelation {
+    CatalogRelation {
+        kind: RelationKind::View,
+        definition: Some(definition.to_owned()),
+        ..relation(oid, name, columns)
+    }
+}
+
+/// `people.email` and `staff.mail` are masked, `people.profile` is JSON, everything else is open.
+fn catalog() -> Catalog {
+    let relations = vec![
+        relation(20_000, "people", &[("id", INTEGER), ("email", TEXT), ("city", TEXT), ("profile", JSON)]),
+        relation(20_001, "staff", &[("id", INTEGER), ("mail", TEXT)]),
+        relation(20_002, "orders", &[("id", INTEGER), ("person", INTEGER), ("status", TEXT)]),
+        view(
+            20_003,
+            "contacts",
+            &[("k", INTEGER), ("label", TEXT)],
+            " SELECT people.id, people.email FROM public.people WHERE (people.email ~~ 'a%'::text);",
+        ),
+    ];
+    let finding = || Finding { entity: "email".to_owned(), confidence: 1.0, evidence: String::new() };
+    let findings = [((20_000, 2), finding()), ((20_001, 2), finding())].into();
+    let examined = relations.iter().map(|relation| relation.oid).collect();
+    Catalog::new(relations, Classification { findings, examined })
+}
+
+struct Bench {
+    engine: Engine,
+    catalog: Arc<Catalog>,
+    policy: Policy,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (catalog, policy) = (Arc::new(catalog()), Policy::built_in(Environment::Production));
+        let engine = Engine::new(Arc::new(policy.clone()), Arc::clone(&catalog), None);
+        Self { engine, catalog, policy }
+    }
+
+    fn with<T>(&self, sql: &str, look: impl FnOnce(&Facts<'_>) -> T) -> T {
+        let what: Arc<Understood> = self.engine.understand(sql.as_bytes());
+        assert!(what.complaint.is_none(), "{sql}: {:?}", what.complaint);
+        let asked =
+            Asked { policy: &self.policy, catalog: &self.catalog, access: Access::Write, who: IdentityKind::Person };
+        let mut scope = Scope::default();
+        let (last, before) = what.commands.split_last().unwrap();
+        (0..before.len()).for_each(|command| scope.after(&what, command, 0));
+        look(&Facts::new(asked, &scope, last))
+    }
+
+    /// The treatment of each output, one letter each.
+    #[track_caller]
+    fn outputs(&self, sql: &str, expected: &str) {
+        let found: String = self.with(sql, |facts| {
+            let lineage = facts.lineage.as_ref().unwrap();
+            let letter = |origin| match of_origin(&self.catalog, origin) {
+                Treatment::Clear | Treatment::Glance => '.',
+                Treatment::Look => 'l',
+                Treatment::Entity(_) => 'E',
+                Treatment::Redact => 'R',
+                Treatment::Hide => 'H',
+            };
+            match &lineage.outputs {
+                super::Outputs::Columns(columns) => columns.iter().map(|column| letter(&column.origin)).collect(),
+                super::Outputs::All(origin) => format!("*{}", letter(&origin.clone())),
+            }
+        });
+        assert_eq!(found, expected, "{sql}");
+    }
+
+    /// The rule about masked values that stops a statement, if one does.
+    #[track_caller]
+    fn stopped(&self, sql: &str, expected: &str) {
+        let found = self.with(sql, |facts| {
+            let masked = RULES.iter().filter(|rule| rule.name().starts_with("masked_"));
+            masked.filter_map(|rule| rule.check(facts)).map(|reason| reason.rule).next().unwrap_or_default()
+        });
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[test]
+fn columns_are_followed_through_queries() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT * FROM people", ".E.l");
+    check("SELECT p.*, 1 FROM people p", ".E.l.");
+    check("TABLE staff", ".E");
+    check("SELECT email AS id, id AS email FROM people", "E.");
+    check("SELECT a FROM people AS p(x, a)", "E");
+    check("SELECT q.b FROM (SELECT id, email FROM people) q(a, b)", "E");
+    check("WITH q AS (SELECT email e, city FROM people) SELECT city, e FROM q", ".E");
+    check("WITH q(x, y) AS (SELECT city, email FROM people) SELECT y, x FROM q", "E.");
+    check(
+        "WITH RECURSIVE q(n, e) AS (SELECT 1, email FROM people UNION ALL SELECT n + 1, e FROM q WHERE n < 5) SELECT n, e FROM q",
+        ".E",
+    );
+    check("SELECT status FROM orders UNION ALL SELECT email FROM people", "E");
+    check("SELECT email FROM people UNION ALL SELECT mail FROM staff", "E");
+    check("SELECT 'x' UNION ALL SELECT email FROM people", "E");
+    check("VALUES ((SELECT email FROM people LIMIT 1), 1)", "E.");
+    check("SELECT l.e FROM people p, LATERAL (SELECT p.email) l(e)", "E");
+    check("SELECT email FROM (SELECT email FROM people) a NATURAL JOIN (SELECT mail AS email FROM staff) b", "E");
+    check("SELECT label, k FROM contacts", "E.");
+    check("SELECT o.status, p.email FROM orders o JOIN people p ON p.id = o.person", ".E");
+    check("UPDATE people SET city = 'x' RETURNING email, id", "E.");
+    check("WITH d AS (DELETE FROM people RETURNING email AS x) SELECT x FROM d", "E");
+    check("COPY people (email, id) TO STDOUT", "E.");
+    check("COPY (SELECT email FROM people) TO STDOUT", "E");
+    check("PREPARE p AS SELECT email || '' FROM people; EXECUTE p", "H");
+    check("BEGIN; DECLARE c CURSOR FOR SELECT email, id FROM people; FETCH ALL FROM c", "E.");
+    check("FETCH ALL FROM nobody", "*H");
+}
+
+#[test]
+fn expressions_are_computed_from_their_parts() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT upper(email), email || '', reverse(email), substr(email, 1, 1) FROM people", "HHHH");
+    check("SELECT email::text, email::varchar(3), email::bytea FROM people", "EHH");
+    check("SELECT upper(status), length(status), id + 1 FROM orders", "...");
+    check("SELECT count(*), count(email), count(DISTINCT email), count(left(email, 1)) FROM people", "...H");
+    check("SELECT min(email), max(email), string_agg(email, ','), array_agg(email) FROM people", "EEHH");
+    check("SELECT coalesce(email, ''), nullif(email, 'x') FROM people", "EE");
+    check("SELECT CASE WHEN city = 'x' THEN email ELSE city END FROM people", "E");
+    check("SELECT CASE WHEN email = 'x' THEN 1 ELSE 0 END FROM people", "H");
+    check("SELECT email = 'x', email IS NULL, left(email, 1) IS NULL FROM people", "H.H");
+    check("SELECT p, p::text, to_jsonb(p), row_to_json(p) FROM people p", "HHHH");
+    check("SELECT o, json_agg(o) FROM orders o GROUP BY o", "..");
+    check("SELECT (q.r).email, (q.r).id FROM (SELECT p AS r FROM people p) q", "H.");
+    check("SELECT (q.r).* FROM (SELECT p AS r FROM people p) q", ".E.l");
+    check(
+        "SELECT profile ->> 'plan', profile ->> 'email', profile -> 'x' ->> 'email', md5(profile::text) FROM people",
+        "lEEH",
+    );
+    check("SELECT first_value(email) OVER (ORDER BY id), row_number() OVER (ORDER BY email) FROM people", "EH");
+    check("SELECT count(*) OVER w FROM people WINDOW w AS (PARTITION BY email)", "H");
+    check(
+        "SELECT (SELECT count(*) FROM people WHERE email = 'x'), EXISTS (SELECT 1 FROM people WHERE email = 'x')",
+        "HH",
+    );
+    check("SELECT ARRAY(SELECT email FROM people), ARRAY[1]", "H.");
+    check("SELECT nobody_knows(1), now(), $1", "H..");
+    check("SELECT obj_description(1), query FROM pg_stat_activity", "lH");
+    check("EXPLAIN SELECT * FROM people", "*l");
+}
+
+#[test]
+fn conditions_may_not_tell() {
+    let bench = Bench::new();
+    let check = |sql, stops: bool| bench.stopped(sql, if stops { "masked_condition" } else { "" });
+    check("SELECT id FROM people WHERE email = 'a@b.example'", false);
+    check("SELECT id FROM people WHERE lower(email) = lower('A@b.example') OR email IN ('a', 'b')", false);
+    check("SELECT id FROM people WHERE email IS NOT NULL ORDER BY email", false);
+    check("SELECT count(*) FROM people p JOIN staff s ON s.mail = p.email", false);
+    check("SELECT count(*) FROM people WHERE email IN (SELECT mail FROM staff)", false);
+    check("SELECT email, count(*) FROM people GROUP BY email", false);
+    check("SELECT id FROM people WHERE city LIKE 'a%' AND id > 7", false);
+    check("SELECT profile ->> 'plan', count(*) FROM people GROUP BY 1", false);
+    check("SELECT id FROM contacts WHERE k = 1", false);
+    check("SELECT id FROM people WHERE email LIKE 'a%'", true);
+    check("SELECT id FROM people WHERE email > 'a'", true);
+    check("SELECT id FROM people WHERE substr(email, 1, 1) = 'a'", true);
+    check("SELECT id FROM people WHERE email = city", true);
+    check("SELECT g FROM generate_series(1, 9) g JOIN people ON email = g::text", true);
+    check("SELECT id FROM people WHERE NOT (id = 1 AND email < 'b')", true);
+    check("SELECT id FROM people WHERE profile ->> 'email' LIKE 'a%'", true);
+    check("SELECT id FROM people WHERE profile::text LIKE '%a%'", true);
+    check("SELECT 1 FROM people, generate_series(1, length(email))", true);
+    check("SELECT id FROM people LIMIT (SELECT length(email) FROM people)", true);
+    check("SELECT id FROM people ORDER BY left(email, 1)", true);
+    check("SELECT count(*) FROM people GROUP BY substr(email, 1, 1)", true);
+    check("SELECT count(*) FROM (SELECT left(email, 1) FROM people UNION SELECT 'a') q", true);
+    check("SELECT email FROM people INTERSECT SELECT 'a@b.example'", true);
+    check("SELECT count(*) FILTER (WHERE email LIKE 'a%') FROM people", true);
+    check("SELECT CASE WHEN email LIKE 'a%' THEN 1 END FROM people", true);
+    check("SELECT nullif(left(email, 1), 'a') FROM people", true);
+    check("SELECT id FROM people p WHERE EXISTS (SELECT 1 FROM orders o WHERE p.email LIKE 'a%')", true);
+    check("UPDATE people SET city = city WHERE email LIKE 'a%'", true);
+    check("SELECT label FROM contacts WHERE label LIKE 'a%'", true);
+}
+
+#[test]
+fn values_stay_where_they_are_masked() {
+    let bench = Bench::new();
+    let check = |sql, stops: bool| bench.stopped(sql, if stops { "masked_copy" } else { "" });
+    check("CREATE TABLE t AS SELECT id, city FROM people", false);
+    check("UPDATE people SET email = lower(email)", false);
+    check("INSERT INTO staff SELECT id, email FROM people", false);
+    check("INSERT INTO orders VALUES (1, 2, 'x') ON CONFLICT (id) DO UPDATE SET status = excluded.status", false);
+    check("CREATE TABLE t AS SELECT email FROM people", true);
+    check("SELECT email INTO TEMP t FROM people", true);
+    check("CREATE TEMP VIEW v AS SELECT email FROM people", true);
+    check("CREATE VIEW v AS SELECT email FROM people", false);
+    check("INSERT INTO orders (id, status) SELECT id, email FROM people", true);
+    check("UPDATE orders SET status = (SELECT email FROM people LIMIT 1)", true);
+    check("MERGE INTO orders o USING people p ON o.person = p.id WHEN MATCHED THEN UPDATE SET status = p.email", true);
+    check("SELECT set_config('my.x', email, false) FROM people", true);
+    check("SELECT pg_notify('x', email) FROM people", true);
+    check("SELECT pg_notify('x', status) FROM orders", false);
+    check("COPY (SELECT email FROM people) TO '/tmp/x'", true);
+}
