@@ -97,6 +97,8 @@ impl Case {
         let as_owner = self.verified.status.get("gv_owner").into_iter().flatten();
         self.expected != "allow"
             || as_owner.zip(&outcome.sqlstates).all(|(status, sqlstate)| match sqlstate {
+                // What nobody ran unguarded has no outcome to compare with.
+                _ if status.starts_with("parse-only") => true,
                 None => status.starts_with("ok"),
                 Some(sqlstate) => status.starts_with(sqlstate.as_str()),
             })

@@ -89,11 +89,12 @@ fn a_start_is_written_exactly_so() {
         r#""sid":"01kn9bsf9j041061050r3gg28a","side":"gateway","stid":"1.3","q":{"parse":"ok","op":["read"],"#,
         r#""objs":[{"schema":"public","name":"customers","touch":"read"}],"norm":"SELECT * FROM customers WHERE id = $1","#,
         r#""bytes":77,"hmac":"eeee"},"dec":{"action":"allow","rules":[["missing_where","observe"]],"policy":"cdcd","#,
-        r#""engine":"0.1.0"},"sub":"5e1f","act":[{"type":"agent","id":"copilot"}],"#,
+        r#""engine":"0.1.0"},"sub":"5e1f","act":[{"type":"agent","id":"copilot","charter":"c4c4"}],"#,
         r#""purp":{"id":"support.ticket","ref":"ZD-812"},"db":{"resource":"prod-db"}}"#,
     ];
     let expected = expected.concat().replace("\"eeee\"", &format!("\"{}\"", "ee".repeat(32)));
     let expected = expected.replace("\"cdcd\"", &format!("\"{}\"", "cd".repeat(32)));
+    let expected = expected.replace("\"c4c4\"", &format!("\"{}\"", "c4".repeat(32)));
     let session = grant().session.to_string();
     let expected = expected.replace("01kn9bsf9j041061050r3gg28a", &session);
     let expected = expected.replace("01kn9bsf9j0820g20820g20820", &place(0).id.to_string());

@@ -45,7 +45,6 @@ impl Detector for NationalId {
             "document number",
             "personalausweis",
             "ausweisnummer",
-            "social insurance number",
             "numero identificacion",
             "cedula",
             "rut",
