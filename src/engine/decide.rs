@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::case::{Case, Subject};
 use super::catalog::Catalog;
 use super::lineage::Lineage;
 use super::policy::Policy;
@@ -12,7 +13,7 @@ use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed, Rows};
 use crate::domain::{
-    Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, Statement, Timestamp, Verdict,
+    Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement, Timestamp, Verdict,
 };
 
 /// The proof that the engine allowed a statement. Only this file can make one.
@@ -120,15 +121,25 @@ pub(crate) enum Decision {
 /// What was decided about a text last: asking again in the same session is a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    last: Mutex<Option<(Key, Arc<Judgement>)>>,
+    last: Mutex<Option<Remembered>>,
 }
 
-/// Everything that a judgement depends on besides the text.
+#[derive(Debug)]
+struct Remembered {
+    key: Key,
+    /// When it was judged, if the policy looks at the time.
+    minute: Option<u64>,
+    judgement: Arc<Judgement>,
+}
+
+/// Everything that a judgement depends on besides the text and the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     names: Arc<Names>,
     epoch: u64,
     policy: Digest,
+    /// Whose judgement it is: identity, purpose, labels and limits are those of the session.
+    session: SessionId,
     access: Access,
     who: IdentityKind,
     rows_max: Option<u64>,
@@ -150,13 +161,15 @@ struct Judgement {
 }
 
 impl Memory {
-    fn recall(&self, key: &Key) -> Option<Arc<Judgement>> {
+    fn recall(&self, key: &Key, fits: impl Fn(Option<u64>) -> bool) -> Option<Arc<Judgement>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|(known, _)| known == key).map(|(_, judgement)| Arc::clone(judgement))
+        let last = last.as_ref().filter(|last| last.key == *key && fits(last.minute))?;
+        Some(Arc::clone(&last.judgement))
     }
 
-    fn remember(&self, key: Key, judgement: &Arc<Judgement>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, Arc::clone(judgement)));
+    fn remember(&self, key: Key, minute: Option<u64>, judgement: &Arc<Judgement>) {
+        let remembered = Remembered { key, minute, judgement: Arc::clone(judgement) };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
     }
 }
 
@@ -190,7 +203,7 @@ pub(super) fn decide(
     scope: &Scope,
     approved: &BTreeSet<&str>,
 ) -> Decision {
-    let judgement = judgement(policy, catalog, who, what, scope);
+    let judgement = judgement(policy, catalog, now, who, what, scope);
     if now >= who.expires_at {
         let reason = Reason::new("expired", "this access has ended").hint("ask for access again");
         return Decision::Deny(judgement.refusal(Verdict::Deny, reason));
@@ -211,16 +224,24 @@ pub(super) fn decide(
     }
 }
 
-fn judgement(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
+fn judgement(
+    policy: &Policy,
+    catalog: &Catalog,
+    now: Timestamp,
+    who: &Grant,
+    what: &Understood,
+    scope: &Scope,
+) -> Arc<Judgement> {
     let key = key(policy, catalog, who, scope);
-    if let Some(judgement) = what.memory.recall(&key) {
+    let minute = policy.cases().any(Case::has_hours).then(|| now.seconds() / 60);
+    if let Some(judgement) = what.memory.recall(&key, |at| at == minute) {
         return judgement;
     }
-    let asked = Asked { policy, catalog, access: key.access, who: key.who };
+    let asked = Asked { policy, catalog, grant: who, who: key.who, now };
     let judgement = Arc::new(judge(asked, who, what, scope));
     // What a name was prepared or declared as is not part of the key.
     if !what.commands.iter().any(names_another) {
-        what.memory.remember(key, &judgement);
+        what.memory.remember(key, minute, &judgement);
     }
     judgement
 }
@@ -230,6 +251,7 @@ fn key(policy: &Policy, catalog: &Catalog, who: &Grant, scope: &Scope) -> Key {
         names: Arc::clone(scope.names()),
         epoch: catalog.epoch,
         policy: policy.digest(),
+        session: who.session,
         access: who.access,
         who: who.identity.acting(),
         rows_max: who.limits.rows_max,
@@ -247,16 +269,21 @@ pub(super) fn lineage(
     scope: &Scope,
 ) -> Option<Arc<Lineage>> {
     let key = key(policy, catalog, who, scope);
-    if let Some(judgement) = what.memory.recall(&key) {
+    if let Some(judgement) = what.memory.recall(&key, |_| true) {
         return judgement.lineages.get(command).cloned().flatten();
     }
-    let asked = Asked { policy, catalog, access: key.access, who: key.who };
+    let asked = Asked { policy, catalog, grant: who, who: key.who, now: Timestamp::default() };
     Facts::new(asked, scope, what.commands.get(command)?).lineage
 }
 
 /// What messages about a statement may show.
 pub(super) fn exposure(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
-    judgement(policy, catalog, who, what, scope).exposure
+    let key = key(policy, catalog, who, scope);
+    if let Some(judgement) = what.memory.recall(&key, |_| true) {
+        return judgement.exposure;
+    }
+    // What the time changes, messages do not depend on.
+    judge(Asked { policy, catalog, grant: who, who: key.who, now: Timestamp::default() }, who, what, scope).exposure
 }
 
 /// What messages may show that belong to no statement in particular.
@@ -276,13 +303,13 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     let mut lineages = Vec::new();
     let mut exposure = Exposure::default();
     if let Some(complaint) = &what.complaint {
-        fired.extend(check(&Facts::not_understood(asked, scope, complaint)));
+        fired.extend(check(&Facts::not_understood(asked, scope, complaint), asked.now));
     }
     // Each command is judged in the session that those before it will have left behind.
     let mut later = None;
     for (index, command) in what.commands.iter().enumerate() {
         let facts = Facts::new(asked, later.as_ref().unwrap_or(scope), command);
-        fired.extend(check(&facts));
+        fired.extend(check(&facts, asked.now));
         relations.extend(facts.recorded());
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
@@ -304,12 +331,21 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     }
 }
 
-fn check(facts: &Facts<'_>) -> Vec<(Action, Reason)> {
-    let fired = |rule: &&'static dyn super::rule::Rule| {
-        let reason = rule.check(facts)?;
-        Some((facts.policy.action(*rule, facts.who), reason))
+/// What fired and what it leads to. Cases come after the rules: of two that ask for the same, the rule gives the reason.
+fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
+    let rules = RULES.iter().filter_map(|rule| Some((*rule, rule.check(facts)?)));
+    let standard = |rule| facts.policy.action(rule, facts.who);
+    if facts.policy.cases().next().is_none() {
+        return rules.map(|(rule, reason)| (standard(rule), reason)).collect();
+    }
+    let subject = Subject::new(facts, now);
+    let outcome = |rule| {
+        let standard = standard(rule);
+        facts.policy.cases().filter_map(|case| case.changes(rule, standard, &subject)).max().unwrap_or(standard)
     };
-    RULES.iter().filter_map(fired).collect()
+    let rules = rules.map(|(rule, reason)| (outcome(rule), reason));
+    let cases = facts.policy.cases().filter_map(|case| case.stops(&subject, facts.first_position()));
+    rules.chain(cases).collect()
 }
 
 /// The record's part with the relations as they were found, and those that nothing was found for as they are written.

@@ -5,6 +5,7 @@
 //! returning rows takes a [`Masked`], and both have private fields and one place each that makes them.
 
 mod builtin;
+mod case;
 mod catalog;
 mod classify;
 mod condition;

@@ -1,11 +1,14 @@
 //! What is allowed, as checked data: YAML for people, canonical bytes for both ends.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::case::Case;
 use super::rule::{RULES, Rule};
 use super::setting;
 use crate::domain::{Action, Digest, Environment, IdentityKind};
@@ -35,6 +38,11 @@ impl Policy {
     /// The built-in rules for an environment, nothing changed.
     pub(crate) fn built_in(environment: Environment) -> Self {
         Self::of(environment, Document::default())
+    }
+
+    /// The form of a policy, for editors that complete and check while one writes.
+    pub(crate) fn schema() -> Schema {
+        schemars::schema_for!(Document)
     }
 
     /// Reads the policy that people write.
@@ -125,6 +133,11 @@ impl Policy {
         matching.flat_map(|tagged| tagged.tags.iter().map(String::as_str)).collect()
     }
 
+    /// What is said about particular people, purposes, data and hours.
+    pub(super) fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.document.cases.iter()
+    }
+
     pub(crate) fn limits(&self) -> Thresholds {
         self.document.limits
     }
@@ -155,7 +168,7 @@ fn environment_of(word: &str) -> Option<Environment> {
 }
 
 /// The policy as people write it. Every list is sorted by its type, so that equal meanings have equal bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Document {
     /// Outcomes that differ from the built-in ones, by rule.
@@ -170,10 +183,12 @@ struct Document {
     settings: BTreeSet<String>,
     tags: BTreeSet<Tagged>,
     limits: Thresholds,
+    /// What else is stopped, and where the outcomes of rules differ.
+    cases: BTreeSet<Case>,
 }
 
 /// Numbers beyond which a statement is stopped or asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Thresholds {
     /// Rows that one transaction may change, in all tables together, triggers and cascades included.
@@ -186,6 +201,7 @@ pub(crate) struct Thresholds {
     pub(crate) generated_bytes: u64,
     /// Highest value a session may give its timeouts, in milliseconds.
     #[serde(with = "duration")]
+    #[schemars(with = "String", extend("examples" = ["30s", "5min"]))]
     pub(crate) timeout: u64,
 }
 
@@ -204,7 +220,29 @@ impl Default for Thresholds {
 /// A rule's word, checked against the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-struct RuleName(&'static str);
+pub(super) struct RuleName(&'static str);
+
+impl RuleName {
+    pub(super) fn of(rule: &dyn Rule) -> Self {
+        Self(rule.name())
+    }
+}
+
+impl JsonSchema for RuleName {
+    fn schema_name() -> Cow<'static, str> {
+        "rule".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let rules = RULES.iter().filter(|rule| !rule.is_fixed());
+        let one = |rule: &&dyn Rule| json_schema!({ "const": rule.name(), "description": rule.summary() });
+        json_schema!({ "oneOf": rules.map(one).collect::<Vec<_>>() })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
 
 impl<'de> Deserialize<'de> for RuleName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -217,8 +255,8 @@ impl<'de> Deserialize<'de> for RuleName {
 }
 
 /// An outcome's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ActionWord(Action);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ActionWord(Action);
 
 const ACTIONS: [Action; 4] = [Action::Allow, Action::Observe, Action::Hold, Action::Deny];
 
@@ -234,6 +272,20 @@ impl Serialize for ActionWord {
     }
 }
 
+impl JsonSchema for ActionWord {
+    fn schema_name() -> Cow<'static, str> {
+        "outcome".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ACTIONS.map(Action::word) })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 impl<'de> Deserialize<'de> for ActionWord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Word::read(deserializer, |word| {
@@ -244,7 +296,7 @@ impl<'de> Deserialize<'de> for ActionWord {
 }
 
 /// A function that somebody read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Reviewed {
     function: Signature,
@@ -255,6 +307,20 @@ struct Reviewed {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 struct Signature(String);
+
+impl JsonSchema for Signature {
+    fn schema_name() -> Cow<'static, str> {
+        "signature".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^.+\\..+\\(.*\\)$", "examples": ["public.full_name(text, text)"] })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
 
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -287,6 +353,20 @@ impl Serialize for Body {
     }
 }
 
+impl JsonSchema for Body {
+    fn schema_name() -> Cow<'static, str> {
+        "body".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^([0-9a-f]{64}|any)$", "examples": ["any"] })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Word::read(deserializer, |text| match Digest::parse(text) {
@@ -300,7 +380,7 @@ impl<'de> Deserialize<'de> for Body {
 }
 
 /// Relations and their tags.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Tagged {
     relation: Pattern,
@@ -310,12 +390,26 @@ struct Tagged {
 /// `schema.relation`, each a name or `*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-struct Pattern(String);
+pub(super) struct Pattern(String);
 
 impl Pattern {
-    fn matches(&self, schema: &str, name: &str) -> bool {
+    pub(super) fn matches(&self, schema: &str, name: &str) -> bool {
         let (schemas, names) = self.0.split_once('.').unwrap_or(("", ""));
         (schemas == "*" || schemas == schema) && (names == "*" || names == name)
+    }
+}
+
+impl JsonSchema for Pattern {
+    fn schema_name() -> Cow<'static, str> {
+        "pattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^.+\\..+$", "examples": ["billing.*"] })
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 
@@ -335,10 +429,13 @@ impl<'de> Deserialize<'de> for Pattern {
 }
 
 /// Reads a word and checks it while the parser still knows where it stands: a mistake gets that line and column.
-struct Word<T>(fn(&str) -> Result<T, String>);
+pub(super) struct Word<T>(fn(&str) -> Result<T, String>);
 
 impl<T> Word<T> {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D, check: fn(&str) -> Result<T, String>) -> Result<T, D::Error> {
+    pub(super) fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        check: fn(&str) -> Result<T, String>,
+    ) -> Result<T, D::Error> {
         deserializer.deserialize_str(Self(check))
     }
 }
@@ -409,7 +506,7 @@ impl fmt::Display for PolicyMistake {
 }
 
 /// Between the message and the hint in the one text that a deserialiser's error can carry.
-const HINT: char = '\u{1f}';
+pub(super) const HINT: char = '\u{1f}';
 
 impl PolicyMistake {
     fn whole(message: String) -> Self {
@@ -436,7 +533,7 @@ fn hint_for(message: &str) -> Option<String> {
     nearest(word, quoted).map(|near| format!("did you mean `{near}`?"))
 }
 
-fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(super) fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(near) => format!("unknown {what} `{word}`{HINT}did you mean `{near}`?"),
         None => {

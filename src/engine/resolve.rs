@@ -10,7 +10,7 @@ use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
 use super::sql::fact::{Call, Command, Deed, Name, Notation, Use};
-use crate::domain::{Access, Environment, IdentityKind, Relation, Touch};
+use crate::domain::{Access, Environment, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Facts<'a> {
     pub(super) names: &'a Names,
     pub(super) access: Access,
     pub(super) who: IdentityKind,
+    pub(super) grant: &'a Grant,
     /// Why the text is not understood, when it is not; then nothing else is known.
     pub(super) complaint: Option<&'a Complaint>,
     parts: Vec<Part<'a>>,
@@ -38,8 +39,9 @@ pub(crate) struct Facts<'a> {
 pub(super) struct Asked<'a> {
     pub(super) policy: &'a Policy,
     pub(super) catalog: &'a Catalog,
-    pub(super) access: Access,
+    pub(super) grant: &'a Grant,
     pub(super) who: IdentityKind,
+    pub(super) now: Timestamp,
 }
 
 /// The command, or one that it executes.
@@ -125,13 +127,14 @@ impl<'a> Facts<'a> {
     }
 
     fn empty(asked: Asked<'a>, scope: &'a Scope) -> Self {
-        let Asked { policy, catalog, access, who } = asked;
+        let Asked { policy, catalog, grant, who, now: _ } = asked;
         Self {
             policy,
             catalog,
             names: scope.names(),
-            access,
+            access: grant.access,
             who,
+            grant,
             complaint: None,
             parts: Vec::new(),
             calls: Vec::new(),

@@ -28,7 +28,8 @@ fn engine(environment: Environment) -> Engine {
     Engine::new(Arc::new(Policy::parse(POLICY, environment).unwrap()), Arc::new(catalog), None)
 }
 
-fn grant(access: Access, kind: IdentityKind) -> Grant {
+/// Access of somebody to the corpus' database.
+pub(super) fn grant(access: Access, kind: IdentityKind) -> Grant {
     Grant {
         session: SessionId::new(Timestamp::default(), [0; 10]),
         identity: Identity {
@@ -215,4 +216,103 @@ fn own_cases() {
     }
     println!("{} of {cases} own cases", cases - wrong.len());
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Cases over the corpus' policy; see [`cases_apply_to_whom_and_what_they_name`].
+const EXCEPTIONS: &str = "\
+cases:
+  - {name: agents and money, if: {kind: agent, tag: financial}, then: deny, reason: money is not for agents}
+  - {name: support reads only tickets, if: {group: support, relation: 'public.notes', operation: read}, then: hold}
+  - {name: incident, if: {purpose: incident}, then: observe, rules: [opaque_code, resource_use]}
+  - {name: scratch is free, if: {relation: scratch.*}, then: allow, rules: [schema_change, code_change]}
+  - {name: big deletes, if: {operation: [delete, update], table_rows_over: 4000}, then: hold}
+  - {name: office hours, if: {operation: insert}, unless: {hours: 'mon-fri 08:00-18:00'}, then: deny}
+  - {name: eu data, if: {labels: {region: eu}, operation: read}, unless: {group: eu}, then: deny}
+";
+
+#[test]
+fn cases_apply_to_whom_and_what_they_name() {
+    let policy = Policy::parse(&format!("{POLICY}{EXCEPTIONS}"), Environment::Production).unwrap();
+    assert_eq!(Policy::from_canonical(&policy.canonical()).unwrap(), policy);
+    let snapshot: Snapshot = serde_json::from_str(CATALOG).unwrap();
+    let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
+    let engine = Arc::new(Engine::new(Arc::new(policy), Arc::new(catalog), None));
+    let mut sessions = 0;
+    let mut check = |how: &dyn Fn(&mut Grant), at: &str, text: &str, expected: &str| {
+        let mut grant = grant(Access::Write, IdentityKind::Person);
+        grant.expires_at = Timestamp::from_millis(u64::MAX);
+        sessions += 1;
+        grant.session = SessionId::new(Timestamp::from_seconds(sessions), [0; 10]);
+        how(&mut grant);
+        let what = engine.understand(text.as_bytes());
+        let now = Timestamp::parse(at).unwrap();
+        let path = ["public".to_owned()];
+        let found = match engine.decide(now, &grant, &what, &Scope::new("gv_rw", &path)) {
+            Decision::Allow(_) => "allow".to_owned(),
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                let case = refusal.reason.detail.filter(|_| refusal.reason.rule == "case").unwrap_or_default();
+                format!("{} {} {case}", refusal.verdict.word(), refusal.reason.rule)
+            }
+        };
+        assert_eq!(found.trim(), expected, "{text}");
+    };
+    let friday = "2026-11-27T10:00:00Z";
+    let plain = |_: &mut Grant| {};
+    let agent = |grant: &mut Grant| grant.identity.kind = IdentityKind::Agent;
+    let support = |grant: &mut Grant| grant.identity.groups.push("support".to_owned());
+    let incident = |grant: &mut Grant| {
+        grant.purpose = Some(crate::domain::Purpose { id: "incident".parse().unwrap(), reference: None });
+    };
+    let agent_incident = |grant: &mut Grant| {
+        agent(grant);
+        incident(grant);
+    };
+    let eu = |grant: &mut Grant| drop(grant.labels.insert("region".to_owned(), "eu".to_owned()));
+    let eu_member = |grant: &mut Grant| {
+        eu(grant);
+        grant.identity.groups.push("eu".to_owned());
+    };
+    let money = "SELECT * FROM billing.invoices WHERE id = 1";
+    check(&plain, friday, money, "allow");
+    check(&agent, friday, money, "deny case Case: agents and money.");
+    check(&agent, friday, "SELECT * FROM users WHERE id = 1", "allow");
+    check(&support, friday, "SELECT * FROM notes", "hold case Case: support reads only tickets.");
+    check(&support, friday, "SELECT * FROM users WHERE id = 1", "allow");
+    check(&plain, friday, "SELECT purge_old()", "hold opaque_code");
+    check(&incident, friday, "SELECT purge_old()", "allow");
+    // What is said for everybody makes nothing milder for agents.
+    check(&agent_incident, friday, "SELECT purge_old()", "deny opaque_code");
+    check(&plain, friday, "CREATE TABLE scratch.t (a int)", "allow");
+    check(&plain, friday, "CREATE TABLE public.t (a int)", "hold schema_change");
+    // Everything a statement touches must be excepted, and nothing unknown may be in it.
+    check(&plain, friday, "CREATE TABLE scratch.t AS SELECT * FROM users", "hold schema_change");
+    check(&plain, friday, "CREATE TABLE scratch.t AS SELECT * FROM nowhere", "hold schema_change");
+    check(&plain, friday, "DELETE FROM orders WHERE id = 1", "hold case Case: big deletes.");
+    check(&plain, friday, "DELETE FROM notes WHERE id = 1", "allow");
+    check(&plain, friday, "WITH x AS (DELETE FROM notes WHERE id = 1) SELECT * FROM orders", "allow");
+    check(&plain, friday, "INSERT INTO notes (body) VALUES ('x')", "allow");
+    let insert = "INSERT INTO notes (body) VALUES ('x')";
+    check(&plain, "2026-11-28T10:00:00Z", insert, "deny case Case: office hours.");
+    check(&eu, friday, "SELECT 1", "deny case Case: eu data.");
+    check(&eu_member, friday, "SELECT 1", "allow");
+}
+
+#[test]
+fn cases_that_cannot_be_meant_are_refused() {
+    let check = |case: &str, expected: &str| {
+        let mistake = Policy::parse(&format!("cases:\n  - {case}\n"), Environment::Production).unwrap_err();
+        let told = format!("{}: {}; {}", mistake.line, mistake.message, mistake.hint.unwrap_or_default());
+        assert!(told.contains(expected), "{told}");
+    };
+    check("{name: x, if: {}, then: hold}", "would be every statement");
+    check("{name: '', if: {kind: agent}, then: hold}", "no name");
+    check("{name: x, if: {kind: agent}, unless: {}, then: hold}", "would never apply");
+    check("{name: x, if: {kind: agent}, then: allow}", "name under `rules`");
+    check("{name: x, if: {kind: robot}, then: hold}", "unknown kind `robot`");
+    check("{name: x, if: {operation: [updte]}, then: hold}", "did you mean `update`?");
+    check("{name: x, if: {knd: agent}, then: hold}", "did you mean `kind`?");
+    check("{name: x, if: {hours: 9 to 5}, then: hold}", "mon-fri 08:00-18:00");
+    check("{name: x, if: {kind: agent}, then: observe, rules: read_only}", "cannot be changed");
+    check("{name: x, if: {relation: payments}, then: hold}", "write `schema.relation`");
+    check("{name: x, if: {kind: agent}}", "then");
 }

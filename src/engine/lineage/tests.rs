@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Access, Environment, IdentityKind};
+use crate::domain::{Access, Environment, IdentityKind, Timestamp};
 use crate::engine::Engine;
 use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation, RelationKind};
 use crate::engine::classify::{Classification, Finding};
@@ -12,6 +12,7 @@ use crate::engine::resolve::{Asked, Facts};
 use crate::engine::rule::RULES;
 use crate::engine::scope::Scope;
 use crate::engine::sql::Understood;
+use crate::engine::tests::grant;
 
 const TEXT: u32 = 25;
 const INTEGER: u32 = 23;
@@ -76,8 +77,9 @@ impl Bench {
     fn with<T>(&self, sql: &str, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let what: Arc<Understood> = self.engine.understand(sql.as_bytes());
         assert!(what.complaint.is_none(), "{sql}: {:?}", what.complaint);
-        let asked =
-            Asked { policy: &self.policy, catalog: &self.catalog, access: Access::Write, who: IdentityKind::Person };
+        let (grant, who) = (grant(Access::Write, IdentityKind::Person), IdentityKind::Person);
+        let now = Timestamp::default();
+        let asked = Asked { policy: &self.policy, catalog: &self.catalog, grant: &grant, who, now };
         let mut scope = Scope::default();
         let (last, before) = what.commands.split_last().unwrap();
         (0..before.len()).for_each(|command| scope.after(&what, command, 0));
