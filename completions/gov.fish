@@ -38,6 +38,8 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local e
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
 complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with a governed database in reach'
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
+complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
+complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
@@ -132,6 +134,55 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l all -d 'End all sessions that `gov session ls` shows'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l person -d 'Only what this person did: name, e-mail address or pseudonym' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l agent -d 'Only what this agent did' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l resource -d 'Only at this database' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l purpose -d 'Only for this purpose' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l table -d 'Only what touched this table, with its schema or without' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l tag -d 'Only what touched columns that hold this, for example pii.email' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l operation -d 'Only this operation: read, insert, update, delete, truncate, schema_change, drop, privilege' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l outcome -d 'Only what ended so: ok, error, denied, held, unknown' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l books -d 'Only statements whose two accounts compare so: matched, gateway_only, client_only, mismatch' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l text -d 'Only statements with all these words; `pay*` stands for all words that begin so' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l since -d 'Only from then on: 2h, 30d, 2026-11-27, 2026-11-27T09:30 (UTC)' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l until -d 'Only before then' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l limit -d 'Show so many, the newest' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand timeline" -s f -l follow -d 'Go on showing what happens'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l all -d 'Also show connections, credentials, and who read the log'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l csv -d 'Print as CSV'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'Show so many records before what comes' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on showing what comes'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log -d 'The log: the server\'s address, or a folder it was exported to; the server one is logged in to when left out' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l key -d 'The log\'s public key, as `gov audit key` prints it; the one seen at login when left out' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l witness -d 'Also ask for this witness\'s signature; may be repeated' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand server" -l config -d 'The configuration, in YAML' -r -F
 complete -c gov -n "__fish_gov_using_subcommand server" -l resource -d 'With --dev: a database to govern, NAME=postgres://USER@HOST:PORT/DATABASE?LABEL=VALUE' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l user -d 'With --dev: a user, NAME:GROUP,GROUP; alice, bob, carol and dave are there already' -r

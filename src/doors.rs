@@ -17,7 +17,7 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "cli",
             entries: crate::cli::COMMANDS.iter().map(|command| (command.name(), command.summary())).collect(),
-            other_files: &["exit", "output", "result", "variables", "wish", "wrapped"],
+            other_files: &["exit", "moment", "output", "result", "variables", "wish", "wrapped"],
         },
         List {
             folder: "client/token_store",

@@ -106,6 +106,10 @@ impl Default for Line {
 impl Line {
     /// Enters what one side says about the statement.
     pub(crate) fn enter(&mut self, side: Side, record: &Core) {
+        // What only mentions a statement says nothing of how it went.
+        if record.decided.is_none() && record.happened.is_none() {
+            return;
+        }
         let pair = match self {
             Self::Accounts(pair) => pair,
             // Whoever finds a chain after a crash may not know that the statement had ended.
@@ -133,6 +137,18 @@ impl Line {
         }
         if pair.balance() == Balance::Matched {
             *self = Self::Matched;
+        }
+    }
+
+    /// Whether this side has said what was asked. Not known any more once both agree: then both have.
+    pub(crate) fn has(&self, side: Side) -> bool {
+        match (self, side) {
+            (Self::Accounts(pair), Side::Client) => pair.client.as_ref().is_some_and(|account| account.start.is_some()),
+            (Self::Accounts(pair), Side::Gateway) => {
+                pair.gateway.as_ref().is_some_and(|account| account.start.is_some())
+            }
+            (Self::Matched | Self::Again, _) => true,
+            (Self::Accounts(_), Side::Server) => false,
         }
     }
 

@@ -35,4 +35,6 @@ pub(crate) use tree::{
     Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,
     prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
-pub(crate) use verify::{Fault, Report, Statements, Verifier, Wrong};
+#[cfg(test)]
+pub(crate) use verify::Wrong;
+pub(crate) use verify::{Report, Verifier, Walk, checkpoint};

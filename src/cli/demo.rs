@@ -201,7 +201,24 @@ impl Stage {
         self.typed(output, &["session", "kill", "--all"], 0).await?;
         let none = self.sql("shop", roles).await?;
         claim(output, none.is_empty(), "the session has ended, and its role is gone")?;
-        Ok(())
+        self.look_back(output, &secrets).await
+    }
+
+    /// What is on record of all that, and what it is worth.
+    async fn look_back(&self, output: &mut Output, secrets: &str) -> Result<(), Failure> {
+        chapter(output, "Look back. Everything is on record, without a single value of anybody's");
+        let shown = self.typed(output, &["timeline"], 0).await?;
+        let told = ["DROP TABLE customers", "denied by destructive_ddl", "ORDER BY id LIMIT $1", "session closed"];
+        let missing = told.iter().find(|text| !shown.contains(*text));
+        claim(output, missing.is_none(), "what was asked, what was refused and what ran are all there")?;
+        let leaked = secrets.lines().find(|secret| shown.contains(secret));
+        claim(output, leaked.is_none(), "and none of the addresses and card numbers")?;
+
+        chapter(output, "Verify. Both sides signed what they saw; the log cannot be changed unnoticed");
+        let shown = self.typed(output, &["audit", "verify"], 0).await?;
+        claim(output, shown.contains("entries: sound"), "every signature, chain and proof holds")?;
+        let agreed = shown.contains("unmatched = 0") && !shown.contains("statements: 0 matched");
+        claim(output, agreed, "client and gateway agree about every statement")
     }
 
     /// Runs a command of ours as somebody would type it, shows what it says, and gives back its output.

@@ -15,6 +15,7 @@ pub(crate) enum Exit {
     NotFound,
     Gateway,
     Database,
+    Unsound,
     /// What a wrapped program ended with.
     Wrapped(u8),
 }
@@ -31,6 +32,7 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
     (Exit::NotFound, "not done: the named thing does not exist"),
     (Exit::Gateway, "not done: the server, the identity provider or the network did not do its part"),
     (Exit::Database, "not done: the database refused or broke"),
+    (Exit::Unsound, "done: what was verified is not sound"),
 ];
 
 impl Exit {
@@ -46,6 +48,7 @@ impl Exit {
             Self::NotFound => 7,
             Self::Gateway => 8,
             Self::Database => 9,
+            Self::Unsound => 10,
             Self::Wrapped(code) => code,
         }
     }
@@ -74,6 +77,6 @@ mod tests {
     #[test]
     fn codes_are_different_and_explained() {
         let codes: Vec<u8> = MEANINGS.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, (0..=9).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=10).collect::<Vec<u8>>());
     }
 }

@@ -1,5 +1,6 @@
 //! What people type.
 
+mod audit;
 mod completions;
 mod connect;
 mod demo;
@@ -9,12 +10,14 @@ mod login;
 mod logout;
 mod ls;
 mod man;
+mod moment;
 mod output;
 mod result;
 mod run;
 mod server;
 mod session;
 mod status;
+mod timeline;
 mod variables;
 mod wish;
 mod wrapped;
@@ -50,6 +53,8 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &exec::Exec,
     &run::Run,
     &session::Session,
+    &timeline::Timeline,
+    &audit::Audit,
     &server::Server,
     &demo::Demo,
     &completions::Completions,

@@ -190,7 +190,7 @@ fn unique_keys(columns: &[Column]) -> Vec<String> {
 }
 
 /// RFC 4180. NULL is an empty field, an empty text is `""`.
-fn write_csv(out: &mut impl Write, cells: &[Cell]) -> io::Result<()> {
+pub(super) fn write_csv(out: &mut impl Write, cells: &[Cell]) -> io::Result<()> {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;

@@ -261,6 +261,38 @@ impl Gateway {
         self.call(Method::POST, path, |request| request.json(body)).await
     }
 
+    /// `GET path` with parameters behind a question mark: the members of `query`.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Failure> {
+        let mut url = self.server.url.clone();
+        if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(query) {
+            for (name, value) in members {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                url.query_pairs_mut().append_pair(&name, &text);
+            }
+        }
+        self.get(&format!("{path}?{}", url.query().unwrap_or_default())).await
+    }
+
+    /// `GET path`, as bytes of any kind. `None` when there is nothing.
+    pub(crate) async fn bytes(&self, path: &str, length_max: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let authorization = self.authorize("GET", path).await?;
+        let request = self
+            .server
+            .http
+            .get(self.server.address(path))
+            .header("authorization", authorization.authorization.expose())
+            .header(DPOP_HEADER, authorization.proof);
+        let answer = http::send_for(request, length_max).await.map_err(|error| self.server.unreachable(&error))?;
+        if answer.status.is_success() {
+            return Ok(Some(answer.body));
+        }
+        match read::<serde_json::Value>(&answer) {
+            Err(Failure { kind: Kind::NotFound, .. }) => Ok(None),
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::new(Kind::Gateway, "the server's answer was not understood")),
+        }
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

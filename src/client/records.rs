@@ -126,7 +126,8 @@ impl Uplink for Gateway {
     }
 }
 
-fn receipt(answer: UploadReceipt) -> Option<Receipt> {
+/// A receipt as it came over the wire; nothing in it has been checked.
+pub(super) fn receipt(answer: UploadReceipt) -> Option<Receipt> {
     let hashes = |texts: &[String]| texts.iter().map(|text| Digest::parse(text)).collect::<Option<Vec<_>>>();
     let inclusion = |found: &InclusionProof| Some(Inclusion { leaf: found.leaf, proof: hashes(&found.proof)? });
     Some(Receipt {

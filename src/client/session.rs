@@ -21,6 +21,7 @@ use crate::domain::{
     ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
+use crate::runtime::journal;
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::{clock, env, random, tls};
 use crate::wire::api::{ActorEntry, Empty, Me, SessionOpened, SessionRequest};
@@ -108,7 +109,9 @@ impl Keeper {
         let path = format!("/v1/sessions/{}/end", held.grant.session);
         let recorded = async {
             self.records.inherited().await;
-            held.close("client")?;
+            let last = held.close("client")?;
+            // Only what is durable is sent; nobody else asks for that here.
+            held.recorder.durable(last).await?;
             self.records.finish().await
         };
         let (ended, recorded) = tokio::join!(self.gateway.post::<Empty>(&path, &Empty {}), recorded);
@@ -159,12 +162,12 @@ impl Keeper {
 
 impl Held {
     /// This side's last word: what it sums up to, and that nothing follows.
-    fn close(&self, why: &'static str) -> Result<(), Failure> {
+    fn close(&self, why: &'static str) -> Result<journal::Ticket, Failure> {
         let happening = Happening::SessionClosed { why };
         let closed = self.recorder.record(&Event { at: clock::now(), session: Some(self.grant.session), happening });
         // A session is closed once; whoever comes second finds it closed.
         drop(closed);
-        self.recorder.close().map(drop)
+        self.recorder.close()
     }
 }
 

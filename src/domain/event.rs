@@ -113,6 +113,8 @@ pub(crate) enum Happening {
         /// Rows that might have been.
         allowed: u64,
     },
+    /// How the two accounts of a session that is over compare.
+    Reconciled(SessionBalance),
     /// Somebody read the log.
     AuditRead {
         subject: String,
@@ -138,6 +140,45 @@ pub(crate) enum Happening {
         /// Whether they had been reported as durable: then the disk, or somebody, took them back.
         acknowledged: bool,
     },
+}
+
+/// How many statements of a session there are for each result of comparing the client's account with the gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionBalance {
+    pub(crate) session: SessionId,
+    /// The client's account is whole; otherwise it was waited for in vain.
+    pub(crate) client_closed: bool,
+    pub(crate) matched: u64,
+    /// The client forwarded nothing.
+    pub(crate) refused_by_client: u64,
+    pub(crate) client_only: u64,
+    pub(crate) gateway_only: u64,
+    pub(crate) mismatch: u64,
+    pub(crate) unknown: u64,
+    /// Held, or without an end.
+    pub(crate) open: u64,
+}
+
+impl SessionBalance {
+    /// A session without statements.
+    pub(crate) fn of(session: SessionId, client_closed: bool) -> Self {
+        Self {
+            session,
+            client_closed,
+            matched: 0,
+            refused_by_client: 0,
+            client_only: 0,
+            gateway_only: 0,
+            mismatch: 0,
+            unknown: 0,
+            open: 0,
+        }
+    }
+
+    /// Somebody has left something out, or lied.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.client_only > 0 || self.mismatch > 0 || (self.client_closed && self.gateway_only > 0)
+    }
 }
 
 /// Where a session is used from.

@@ -40,7 +40,7 @@ pub(crate) enum HttpError {
     NotTrusted(String),
     #[error("it did not answer in time")]
     TooSlow,
-    #[error("its answer is longer than {BODY_MAX} bytes")]
+    #[error("its answer is too long")]
     TooLong,
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -73,15 +73,20 @@ fn build(tls: &rustls::ClientConfig, server: &Url, patience: Duration) -> Result
 /// Sends a request and reads the answer to its end. Cancel safe in that nothing is left behind; the server may still
 /// have acted.
 pub(crate) async fn send(request: RequestBuilder) -> Result<Answer, HttpError> {
-    let response = request.send().await.map_err(|error| explain(&error))?;
-    let status = response.status();
-    Ok(Answer { status, body: read(response).await? })
+    send_for(request, BODY_MAX).await
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, HttpError> {
+/// As [`send`], for answers that may be as long as the caller says.
+pub(crate) async fn send_for(request: RequestBuilder, length_max: usize) -> Result<Answer, HttpError> {
+    let response = request.send().await.map_err(|error| explain(&error))?;
+    let status = response.status();
+    Ok(Answer { status, body: read(response, length_max).await? })
+}
+
+async fn read(mut response: Response, length_max: usize) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-        if body.len().saturating_add(chunk.len()) > BODY_MAX {
+        if body.len().saturating_add(chunk.len()) > length_max {
             return Err(HttpError::TooLong);
         }
         body.extend_from_slice(&chunk);

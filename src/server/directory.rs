@@ -1,7 +1,7 @@
 //! Who is behind a pseudonym. Records carry pseudonyms only; this table can be erased without touching them.
 
 use ring::hmac;
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension, Transaction};
 
 use super::store::Migrations;
 use crate::domain::{Identity, Secret, Timestamp};
@@ -45,6 +45,19 @@ pub(super) fn note(db: &Transaction<'_>, pseudonym: &str, identity: &Identity, n
         (pseudonym, &identity.issuer, &identity.subject, &identity.name, &identity.email, now),
     )?;
     Ok(())
+}
+
+/// The pseudonyms of whoever is called this: by name, e-mail address, the issuer's subject, or pseudonym.
+pub(super) fn called(db: &Transaction<'_>, text: &str) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT pseudonym FROM people
+               WHERE pseudonym = ?1 OR subject = ?1 OR lower(name) = lower(?1) OR lower(email) = lower(?1)";
+    db.prepare_cached(sql)?.query_map([text], |row| row.get(0))?.collect()
+}
+
+/// What a pseudonym stands for, unless that has been erased.
+pub(super) fn name(db: &Transaction<'_>, pseudonym: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT name FROM people WHERE pseudonym = ?1";
+    db.prepare_cached(sql)?.query_row([pseudonym], |row| row.get(0)).optional()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod resource;
 mod schema;
 mod sessions;
 mod store;
+mod timeline;
 mod tunnel;
 mod upstream;
 
@@ -46,6 +47,7 @@ use log::Log;
 use resource::Resource;
 use schema::Schema;
 use store::Store;
+use timeline::Timeline;
 
 /// Most authorities kept there: one per data folder somebody tries out.
 const AUTHORITIES_MAX: usize = 8;
@@ -68,6 +70,8 @@ pub(crate) struct Server {
     schemas: BTreeMap<ResourceName, Arc<Schema>>,
     pub(crate) live: Arc<LiveSessions>,
     pub(crate) log: Arc<Log>,
+    pub(crate) timeline: Arc<Timeline>,
+    readings: api::timeline::Readings,
 }
 
 impl Server {
@@ -128,6 +132,7 @@ impl Gateway {
         };
         let token_keys = KeySet::of(&[&keys.signing]);
         let log = Arc::new(open_log(&config.data, &keys, &url)?);
+        let timeline = Arc::new(Timeline::open(&config.data.join("timeline.db"), &log)?);
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
@@ -135,7 +140,20 @@ impl Gateway {
             Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live)))))
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
-        let server = Arc::new(Server { config, url, store, keys, token_keys, issuer, dev_issuer, schemas, live, log });
+        let server = Arc::new(Server {
+            config,
+            url,
+            store,
+            keys,
+            token_keys,
+            issuer,
+            dev_issuer,
+            schemas,
+            live,
+            log,
+            timeline,
+            readings: api::timeline::Readings::default(),
+        });
         Ok(Self { server, listener, tls })
     }
 
@@ -155,9 +173,11 @@ impl Gateway {
             tracing::warn!(resource = %name, "no access rule opens this resource");
         }
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
+        let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
         listener::serve(listener, tls, plain, router, ending).await;
         keeper.abort();
         server.live.end_all().await;
+        timeline.abort();
         let log = Arc::clone(&server.log);
         // It ends with everything in the log, and the last checkpoint signed.
         let closed = tokio::task::spawn_blocking(move || log.close()).await;

@@ -446,3 +446,175 @@ pub(crate) struct InclusionProof {
     pub(crate) leaf: u64,
     pub(crate) proof: Vec<String>,
 }
+
+/// `GET /v1/timeline`: what is looked for; everything given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TimelineQuery {
+    /// A name, an e-mail address, a subject at the issuer, or a pseudonym. Others than oneself: for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) person: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    /// A table, with its schema or without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<String>,
+    /// What a column holds, for example `pii.email`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tag: Option<String>,
+    /// `read`, `insert`, `update`, `delete`, `truncate`, `schema_change`, `drop`, `privilege`, ….
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operation: Option<String>,
+    /// `ok`, `error`, `denied`, `held`, `unknown` or `open`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<String>,
+    /// How the two accounts compare: `matched`, `gateway_only`, `client_only`, `mismatch`, ….
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) books: Option<String>,
+    /// A kind of record, for example `session.open`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<String>,
+    /// Words that all stand in the statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    /// A session, or the first letters of its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    /// Only entries before, or behind, the one with this id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u32>,
+    /// Seconds to wait for something when there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wait_seconds: Option<u64>,
+    /// Also connections, credentials, readings of the log.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) all: bool,
+}
+
+/// What was found, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TimelinePage {
+    pub(crate) entries: Vec<TimelineEntry>,
+    /// The sessions they are from.
+    pub(crate) sessions: Vec<TimelineSession>,
+    /// There is more: older than these, or, where `after` was given, newer.
+    pub(crate) more: bool,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TimelineEntry {
+    pub(crate) id: i64,
+    pub(crate) at: String,
+    /// `statement`, or the kind of the record.
+    pub(crate) kind: String,
+    /// Which entry of the log says so.
+    pub(crate) leaf: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) statement: Option<String>,
+    /// What to call them, unless their name has been erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) who: Option<String>,
+    /// Their name in records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) operations: Vec<String>,
+    /// Relations and how each was used, for example `public.orders read`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) objects: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<String>,
+    /// The statement without its literal values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    /// `allow`, `hold` or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sqlstate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rows: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masked_cells: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) took_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// How client and gateway agree about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) books: Option<String>,
+}
+
+/// A session as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TimelineSession {
+    pub(crate) session: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) who: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) access: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) opened_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closed_at: Option<String>,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// Its statements, counted by how client and gateway agree about them.
+    pub(crate) books: std::collections::BTreeMap<String, u64>,
+}
+
+/// `GET /v1/log/own`: where to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OwnQuery {
+    /// Only envelopes behind this leaf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<u64>,
+    /// Size of the log that the client remembers.
+    pub(crate) remembered: u64,
+}
+
+/// What the log has of the caller's own sessions, with the proof that it is in there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct OwnEnvelopes {
+    pub(crate) envelopes: Vec<String>,
+    pub(crate) receipt: UploadReceipt,
+}

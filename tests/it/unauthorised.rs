@@ -24,6 +24,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("post", "/v1/log/envelopes", "user"),
     ("get", "/v1/log/checkpoint", "user"),
     ("get", "/v1/log/tile/{path}", "user"),
+    ("get", "/v1/log/own", "user"),
+    ("get", "/v1/timeline", "user"),
     ("get", "/v1/openapi.json", "public"),
     ("get", "/healthz", "public"),
     ("get", "/readyz", "public"),

@@ -39,6 +39,11 @@ pub(crate) struct Core {
     pub(crate) of: Option<Of>,
     /// Why, in a word, where there is one.
     pub(crate) why: Option<String>,
+    /// What was read, where the log was.
+    pub(crate) what: Option<String>,
+    /// In a session's opening: what kind of identity, and for reading or writing.
+    pub(crate) identity_kind: Option<String>,
+    pub(crate) access: Option<String>,
 }
 
 /// What was asked of the database.
@@ -143,6 +148,12 @@ struct Shape<'a> {
     of: Option<OfShape<'a>>,
     #[serde(default)]
     why: Option<String>,
+    #[serde(default)]
+    what: Option<String>,
+    #[serde(default, rename = "type")]
+    identity_kind: Option<String>,
+    #[serde(default)]
+    access: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +212,9 @@ impl Core {
             happened: shape.res,
             of: shape.of.as_ref().map(of).transpose()?,
             why: shape.why,
+            what: shape.what,
+            identity_kind: shape.identity_kind,
+            access: shape.access,
         })
     }
 }

@@ -173,6 +173,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::StatementEnded(_) => "stmt.end",
         Happening::StatementUnknown { .. } => "stmt.unknown",
         Happening::TransactionRefused { .. } => "txn.refuse",
+        Happening::Reconciled(_) => "recon.session",
         Happening::AuditRead { .. } => "audit.read",
         Happening::Recovered { .. } => "recovered",
         Happening::Lost { .. } => "lost",
@@ -223,6 +224,21 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
             word("why", why);
             write_statement_id(json, *last);
             write_numbers(json, &[("changed", *changed), ("allowed", *allowed)]);
+        }
+        Happening::Reconciled(balance) => {
+            write_truth(json, "client_closed", balance.client_closed);
+            write_numbers(
+                json,
+                &[
+                    ("matched", balance.matched),
+                    ("refused_by_client", balance.refused_by_client),
+                    ("client_only", balance.client_only),
+                    ("gateway_only", balance.gateway_only),
+                    ("mismatch", balance.mismatch),
+                    ("unknown", balance.unknown),
+                    ("open", balance.open),
+                ],
+            );
         }
         Happening::AuditRead { subject, what } => {
             word("sub", subject);

@@ -5,10 +5,15 @@
 //! the certificate; (4) that what was started has ended; (5) that the client's and the gateway's accounts agree.
 //! The order in which envelopes are given does not matter.
 
+mod whole;
+
+pub(crate) use whole::{Walk, checkpoint};
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use super::books::{Balance, Books};
+use super::note::NoteError;
 use super::record::{Core, Of, RecordError};
 use super::seal::{Batch, CERTIFICATE_TYPE, Certificate, Envelope, SealError};
 use crate::domain::{Digest, PublicKey, RecordId, SessionId, Side, StatementId, Timestamp};
@@ -79,9 +84,25 @@ pub(crate) struct Report {
     /// Keys that may still be in use: nothing proves that nothing is missing at the end.
     pub(crate) keys_open: u64,
     pub(crate) statements: Statements,
+    /// How much of the log this is.
+    pub(crate) seen: Seen,
+    /// Witnesses that have signed the checkpoint, and when.
+    pub(crate) witnesses: Vec<(String, Option<Timestamp>)>,
     pub(crate) faults: Vec<Fault>,
     /// Faults beyond those that are kept.
     pub(crate) more_faults: u64,
+}
+
+/// Where the envelopes come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// From anywhere.
+    #[default]
+    Envelopes,
+    /// Each is in a tree of `size` leaves that begins with those `remembered`.
+    Included { size: u64, remembered: u64 },
+    /// They are the whole tree.
+    Whole { size: u64, remembered: u64 },
 }
 
 /// How the statements' accounts compare.
@@ -156,6 +177,28 @@ pub(crate) enum Wrong {
     NoEnd {
         key: PublicKey,
         statement: StatementId,
+    },
+    /// The log has more or fewer entries than its checkpoint states.
+    Count {
+        found: u64,
+        stated: u64,
+    },
+    /// The entries are not those the checkpoint was signed for.
+    Root {
+        size: u64,
+    },
+    /// The log has become shorter than it was.
+    Shorter {
+        size: u64,
+        remembered: u64,
+    },
+    /// The log does not begin any more as it did.
+    Rewritten {
+        remembered: u64,
+    },
+    Witness {
+        name: String,
+        why: NoteError,
     },
     ClientOnly {
         session: SessionId,
@@ -457,6 +500,11 @@ impl Report {
         }
     }
 
+    /// A fault that explains others, and is told before them.
+    fn fault_first(&mut self, what: Wrong) {
+        self.faults.insert(0, Fault { line: None, what });
+    }
+
     /// Nothing that was looked at is wrong.
     pub(crate) fn is_sound(&self) -> bool {
         self.faults.is_empty()
@@ -468,13 +516,36 @@ impl Report {
             return Vec::new();
         }
         let Self { envelopes, certificates, records, recovered, .. } = self;
-        let mut said = vec![
+        let mut said = Vec::new();
+        if let Seen::Whole { size, remembered } = self.seen {
+            said.push(format!(
+                "The log has the {size} entries its signed checkpoint states, in this order and no other."
+            ));
+            if remembered > 0 {
+                said.push(format!(
+                    "It begins with the {remembered} entries it had when it was last looked at from here."
+                ));
+            }
+        }
+        if let Seen::Included { size, remembered } = self.seen {
+            said.push(format!("All {envelopes} envelopes are in the log's tree of {size} entries."));
+            if remembered > 0 {
+                said.push(format!(
+                    "It begins with the {remembered} entries it had when it was last looked at from here."
+                ));
+            }
+        }
+        for (name, at) in &self.witnesses {
+            let when = at.map_or_else(String::new, |at| format!(", last at {at}"));
+            said.push(format!("The witness `{name}` has seen this very checkpoint{when}."));
+        }
+        said.extend([
             format!("All {envelopes} envelopes are signed by the keys they name, and none has been changed."),
             format!(
                 "All {certificates} signing keys are certified by the server's key for the sides and sessions they speak for."
             ),
             format!("All {records} records stand in their keys' chains without gaps."),
-        ];
+        ]);
         if self.keys_closed > 0 {
             said.push(format!("{} chains are closed: nothing is missing at their ends either.", self.keys_closed));
         }
@@ -494,7 +565,7 @@ impl Report {
     pub(crate) fn not_proven(&self) -> Vec<String> {
         let statements = &self.statements;
         let notes = [
-            (self.keys_open, "chains are not closed: the session goes on, or its end was cut off."),
+            (self.keys_open, "chains are not closed: they go on, or their end was cut off."),
             (self.keys_recovered, "chains end in a crash: what they say last was not signed by themselves."),
             (
                 statements.gateway_only,
@@ -507,7 +578,20 @@ impl Report {
         ];
         let counted = notes.into_iter().filter(|(count, _)| *count > 0);
         let mut said: Vec<_> = counted.map(|(count, text)| format!("{count} {text}")).collect();
-        said.push("That nothing newer has been taken away is not shown by envelopes alone: it takes a checkpoint from elsewhere.".to_owned());
+        match self.seen {
+            Seen::Envelopes => said.push(
+                "That nothing newer has been taken away is not shown by envelopes alone: it takes a checkpoint from elsewhere."
+                    .to_owned(),
+            ),
+            Seen::Included { .. } => said.push("Other people's records were not looked at.".to_owned()),
+            Seen::Whole { .. } => {}
+        }
+        if let Seen::Included { remembered: 0, .. } | Seen::Whole { remembered: 0, .. } = self.seen {
+            said.push("Nothing is remembered of this log: that it was not rewritten before is not shown.".to_owned());
+        }
+        if self.witnesses.is_empty() && self.seen != Seen::Envelopes {
+            said.push("No witness was asked: that others are shown the same log is not shown.".to_owned());
+        }
         said
     }
 }
@@ -545,6 +629,20 @@ impl fmt::Display for Wrong {
             Self::NotEntitled { key, seq } => {
                 write!(f, "record {seq} of the key {key} speaks for a key it may not speak for")
             }
+            Self::Count { found, stated } => {
+                write!(f, "the log has {found} entries, and its checkpoint states {stated}")
+            }
+            Self::Root { size } => write!(f, "the {size} entries are not those the checkpoint was signed for"),
+            Self::Shorter { size, remembered } => {
+                write!(f, "the log has {size} entries, and had {remembered} when it was last looked at from here")
+            }
+            Self::Rewritten { remembered } => {
+                write!(
+                    f,
+                    "the first {remembered} entries are not those that were there when it was last looked at from here"
+                )
+            }
+            Self::Witness { name, why } => write!(f, "the witness `{name}` does not vouch for this checkpoint: {why}"),
             Self::NoEnd { key, statement } => write!(f, "statement {statement} of the key {key} has no end"),
             Self::ClientOnly { session, statement } => {
                 write!(f, "statement {statement} of session {session} is known from the client alone")

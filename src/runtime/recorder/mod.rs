@@ -25,7 +25,7 @@ use crate::runtime::pump::{self, Records};
 use crate::runtime::{clock, random};
 
 /// Longest time between a record and its signature.
-const SEAL_AFTER: Duration = Duration::from_millis(10);
+pub(crate) const SEAL_AFTER: Duration = Duration::from_millis(10);
 
 /// How often signatures that could not be written are tried again.
 const SEAL_AGAIN: Duration = Duration::from_millis(100);
@@ -439,6 +439,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::CredentialRevoked { .. }
         | Happening::CredentialSwept { .. }
         | Happening::ServerStopped
+        | Happening::Reconciled(_)
         | Happening::Recovered { .. }
         | Happening::Lost { .. } => Importance::Completing,
         Happening::ServerStarted { .. }

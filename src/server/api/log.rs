@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
 use crate::audit::{Inclusion, Receipt, Tile, TileKind};
 use crate::domain::{Digest, Failure, Kind};
-use crate::wire::api::{InclusionProof, UploadReceipt, UploadRequest};
+use crate::wire::api::{InclusionProof, OwnEnvelopes, OwnQuery, UploadReceipt, UploadRequest};
 
 /// Longest upload, in bytes: what a client puts into one (2 MiB of envelopes), with the escapes of JSON.
 const UPLOAD_MAX: usize = 4 * 1024 * 1024;
@@ -35,7 +35,10 @@ pub(super) const CHECKPOINT: Route = Route {
     request: Contents::Nothing,
     response: Contents::Text,
     handler: Handler::User(|call, _| {
-        Box::pin(async move { file(&call, "checkpoint", "text/plain; charset=utf-8").await })
+        Box::pin(async move {
+            call.server.log.published().await;
+            file(&call, "checkpoint", "text/plain; charset=utf-8").await
+        })
     }),
 };
 
@@ -51,8 +54,33 @@ pub(super) const TILE: Route = Route {
             let tile = Tile::parse(&path).ok_or_else(|| Failure::new(Kind::NotFound, "that is no tile"))?;
             if tile.kind == TileKind::Entries {
                 only_operators(&call, &caller)?;
+                call.server.note_reading(&caller.pseudonym, "everybody's records".to_owned(), call.now)?;
             }
             file(&call, &path, "application/octet-stream").await
+        })
+    }),
+};
+
+pub(super) const OWN: Route = Route {
+    method: Method::Get,
+    path: "/v1/log/own",
+    summary: "Give what both sides recorded of the caller's own sessions, with proofs, some at a time",
+    request: Contents::Query(|schemas| schemas.subschema_for::<OwnQuery>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<OwnEnvelopes>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let query: OwnQuery = call.query()?;
+            call.server.note_reading(
+                &caller.pseudonym,
+                format!("own records subjects={}", caller.pseudonym),
+                call.now,
+            )?;
+            if query.after.is_none() {
+                call.server.log.published().await;
+            }
+            let (envelopes, receipt) =
+                call.server.log.of_subject(&caller.pseudonym, query.after, query.remembered).await?;
+            json(&OwnEnvelopes { envelopes, receipt: written(receipt) })
         })
     }),
 };

@@ -11,6 +11,7 @@ pub(crate) mod openapi;
 mod resources;
 mod server;
 mod sessions;
+pub(crate) mod timeline;
 mod token;
 
 pub(super) use token::Refused;
@@ -60,6 +61,8 @@ pub(crate) const ROUTES: &[Route] = &[
     log::UPLOAD,
     log::CHECKPOINT,
     log::TILE,
+    log::OWN,
+    timeline::FIND,
     openapi::DOCUMENT,
     health::HEALTHZ,
     health::READYZ,
@@ -106,6 +109,8 @@ pub(crate) enum Contents {
     Nothing,
     Json(fn(&mut SchemaGenerator) -> Schema),
     Form(fn(&mut SchemaGenerator) -> Schema),
+    /// Parameters behind the question mark.
+    Query(fn(&mut SchemaGenerator) -> Schema),
     Html,
     Text,
     Bytes,

@@ -95,6 +95,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .chain(query(route.request, schemas))
         .collect();
     if let Some(operation) = operation.as_object_mut() {
         if !parameters.is_empty() {
@@ -110,13 +111,23 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     operation
 }
 
+/// The parameters behind the question mark: the members of one schema.
+fn query(contents: Contents, schemas: &mut SchemaGenerator) -> Vec<Value> {
+    let Contents::Query(schema) = contents else { return Vec::new() };
+    let reference = schema(schemas).to_value();
+    let name = reference.pointer("/$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    let schema = name.and_then(|name| schemas.definitions().get(name)).unwrap_or(&reference);
+    let members = schema.pointer("/properties").and_then(Value::as_object).into_iter().flatten();
+    members.map(|(name, schema)| json!({"name": name, "in": "query", "required": false, "schema": schema})).collect()
+}
+
 fn error_schema(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<ErrorBody>().to_value()
 }
 
 fn content(contents: Contents, schemas: &mut SchemaGenerator) -> Option<Value> {
     let (kind, schema) = match contents {
-        Contents::Nothing => return None,
+        Contents::Nothing | Contents::Query(_) => return None,
         Contents::Json(schema) => ("application/json", schema(schemas).to_value()),
         Contents::Form(schema) => ("application/x-www-form-urlencoded", schema(schemas).to_value()),
         Contents::Html => ("text/html", json!({"type": "string"})),

@@ -9,12 +9,12 @@ mod admit;
 mod tables;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::audit::{
     Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
@@ -25,7 +25,7 @@ use crate::domain::{
 };
 use crate::runtime::drain::{self, Recovery};
 use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
-use crate::runtime::recorder::{Recorder, Recorders};
+use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
 use crate::runtime::{clock, files, random};
 use crate::server::store;
 use writer::{Job, Upload, Writer};
@@ -70,6 +70,18 @@ pub(crate) struct Log {
     /// For reading beside the thread that writes.
     reader: Arc<Mutex<Connection>>,
     recovery: Recovery,
+    committed: watch::Receiver<Committed>,
+}
+
+/// How far the log has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// Frames of the journal up to this one have been taken in.
+    frames: u64,
+    /// How many entries it has.
+    leaves: u64,
+    /// How many of them the last checkpoint states.
+    published: u64,
 }
 
 /// What a session records with.
@@ -103,6 +115,7 @@ impl Log {
         let control = open_control(&recorders, &server, opening.pseudonyms)?;
         let recovery = drain::recover(&journal, &control)?;
         let (jobs, inbox) = mpsc::channel();
+        let (progress, committed) = watch::channel(Committed::default());
         let writer = Writer::new(writer::Parts {
             db,
             journal,
@@ -110,6 +123,7 @@ impl Log {
             note,
             control: control.clone(),
             memory: folder.join("checkpoint"),
+            progress,
         })?;
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
@@ -117,7 +131,7 @@ impl Log {
             .map_err(|error| Failure::new(Kind::Internal, "no thread can be started").detail(format!("{error}.")))?;
         let reader = Arc::new(Mutex::new(reader));
         let thread = Mutex::new(Some(thread));
-        Ok(Self { recorders, control, server, key, jobs, thread, reader, recovery })
+        Ok(Self { recorders, control, server, key, jobs, thread, reader, recovery, committed })
     }
 
     /// What opening found.
@@ -193,6 +207,25 @@ impl Log {
         answer.await.map_err(|_| stopped())?
     }
 
+    /// Some of what both sides of a subject's sessions have recorded, from behind leaf `after` on, and the proof that
+    /// it is in the log. Cancel safe.
+    pub(crate) async fn of_subject(
+        &self,
+        subject: &str,
+        after: Option<u64>,
+        remembered: u64,
+    ) -> Result<(Vec<String>, Receipt), Failure> {
+        let subject = subject.to_owned();
+        self.read(move |db| {
+            let size = tables::checkpoint(db)?.map_or(0, |(head, _)| head.size);
+            let from = after.map_or(0, |leaf| leaf.saturating_add(1));
+            let found = tables::of_subject(db, &subject, from..size, UPLOAD_MAX)?;
+            let (leaves, bodies): (Vec<u64>, Vec<String>) = found.into_iter().unzip();
+            Ok(writer::receipt(db, &leaves, remembered)?.map(|receipt| (bodies, receipt)))
+        })
+        .await?
+    }
+
     /// The file at a path of the log, as C2SP's tlog-tiles describes them: `checkpoint` or a tile. Cancel safe.
     pub(crate) async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = path.to_owned();
@@ -206,6 +239,47 @@ impl Log {
             Ok(prove_consistency(old, head.size, &tables::Kept(db)).ok().map(|proof| (note, proof)))
         })
         .await
+    }
+
+    /// Tells when the log has grown.
+    pub(crate) fn committed(&self) -> watch::Receiver<Committed> {
+        self.committed.clone()
+    }
+
+    /// Waits until everything recorded before this was called is in the log, and says how many entries it has then.
+    /// Cancel safe.
+    pub(crate) async fn settled(&self) -> u64 {
+        // By then every record has its signature.
+        tokio::time::sleep(SEAL_AFTER.saturating_mul(2)).await;
+        let journal = self.recorders.journal();
+        let last = journal.last_written();
+        let mut committed = self.committed.clone();
+        let durable = journal.durable(Ticket::from_number(last)).await;
+        let taken = committed.wait_for(|committed| durable.is_err() || committed.frames >= last).await;
+        // A log that has stopped has what it has.
+        taken.map_or(0, |committed| committed.leaves)
+    }
+
+    /// As [`Log::settled`], and a checkpoint states it. Cancel safe.
+    pub(crate) async fn published(&self) {
+        let size = self.settled().await;
+        let mut committed = self.committed.clone();
+        // A log that has stopped has signed its last checkpoint.
+        drop(self.jobs.send(Job::Publish));
+        drop(committed.wait_for(|committed| committed.published >= size).await);
+    }
+
+    /// Entries `from` to `until`, as many as there are. Cancel safe.
+    pub(crate) async fn leaves(&self, from: u64, until: u64) -> Result<Vec<String>, Failure> {
+        self.read(move |db| tables::bodies(db, from, until)).await
+    }
+
+    /// Whether the log's entry number `count`, counted from 1, has this hash. Every log has the zeroth. Blocks.
+    pub(crate) fn has_leaf(&self, count: u64, hash: Digest) -> Result<bool, Failure> {
+        let Some(index) = count.checked_sub(1) else { return Ok(true) };
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = tables::hashes(&reader, 0, index, count).map_err(|error| writer::broken(&error))?;
+        Ok(found.first() == Some(&hash))
     }
 
     async fn read<T: Send + 'static>(
@@ -291,29 +365,6 @@ fn file(db: &Connection, path: &str) -> rusqlite::Result<Option<Vec<u8>>> {
         }
         TileKind::Entries | TileKind::Hashes { .. } => Ok(None),
     }
-}
-
-/// Writes the log as files into a folder: what the API serves, for keeping elsewhere and verifying offline.
-pub(crate) fn export(log: &Log, folder: &Path) -> Result<Head, Failure> {
-    let db = log.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    let broken = |error: rusqlite::Error| writer::broken(&error);
-    let Some((head, note)) = tables::checkpoint(&db).map_err(broken)? else {
-        return Err(Failure::new(Kind::NotFound, "the log is empty"));
-    };
-    let write = |path: &str, bytes: &[u8]| {
-        let path: PathBuf = folder.join(path);
-        files::write_private(&path, bytes).map_err(|error| {
-            Failure::new(Kind::Usage, format!("`{}` cannot be written", path.display())).detail(format!("{error}."))
-        })
-    };
-    for tile in Tile::all(0, head.size) {
-        let path = tile.path();
-        let bytes = file(&db, &path).map_err(broken)?;
-        let bytes = bytes.ok_or_else(|| Failure::new(Kind::Internal, format!("the log has no `{path}`")))?;
-        write(&path, &bytes)?;
-    }
-    write("checkpoint", note.as_bytes())?;
-    Ok(head)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The log's tables: envelopes in the order of the tree, the keys that may sign them, and the tree's own hashes.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::audit::{Certificate, Complete, Hashes, Head, TreeError};
@@ -8,7 +10,8 @@ use crate::server::store::Migrations;
 
 pub(super) const MIGRATIONS: Migrations = Migrations {
     owner: "log",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE keys (
             key BLOB PRIMARY KEY,
             side TEXT NOT NULL,
@@ -51,7 +54,11 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
             why TEXT NOT NULL,
             body TEXT NOT NULL
         ) STRICT;
-    "],
+    ",
+        "
+        CREATE INDEX keys_by_subject ON keys (subject);
+    ",
+    ],
 };
 
 /// Refused envelopes that are kept for whoever looks into them; a client that only sends nonsense must not fill the
@@ -202,6 +209,28 @@ pub(super) fn hashes(db: &Connection, level: u8, from: u64, until: u64) -> rusql
 pub(super) fn bodies(db: &Connection, from: u64, until: u64) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT body FROM envelopes WHERE leaf >= ?1 AND leaf < ?2 ORDER BY leaf";
     db.prepare_cached(sql)?.query_map((integer(from), integer(until)), |row| row.get(0))?.collect()
+}
+
+/// Leaves in this range that a subject's keys have signed, and the certificates of these keys, with their bodies.
+pub(super) fn of_subject(
+    db: &Connection,
+    subject: &str,
+    leaves: Range<u64>,
+    most: usize,
+) -> rusqlite::Result<Vec<(u64, String)>> {
+    let sql = "
+        WITH theirs AS (SELECT key FROM keys WHERE subject = ?1),
+        found AS (
+            SELECT leaf FROM envelopes WHERE key IN theirs AND first IS NOT NULL AND leaf >= ?2 AND leaf < ?3
+            UNION ALL
+            SELECT leaf FROM envelopes WHERE key IN theirs AND first IS NULL AND leaf >= ?2 AND leaf < ?3
+            ORDER BY leaf LIMIT ?4
+        )
+        SELECT leaf, body FROM found JOIN envelopes USING (leaf) ORDER BY leaf";
+    let read = |row: &rusqlite::Row<'_>| Ok((natural(row.get(0)?), row.get(1)?));
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map((subject, integer(leaves.start), integer(leaves.end), most), read)?.collect()
 }
 
 /// The last checkpoint published: the tree's head and the signed note.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::audit::{self, Checkpoint, Context, Note, Report, Verifier, verify_consistency};
 use crate::domain::{
@@ -122,6 +124,29 @@ impl Client {
         }
         envelopes
     }
+}
+
+/// Writes what the API serves as files into a folder.
+fn export(log: &Log, folder: &Path) -> Result<Head, Failure> {
+    let db = log.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let broken = |error: rusqlite::Error| writer::broken(&error);
+    let Some((head, note)) = tables::checkpoint(&db).map_err(broken)? else {
+        return Err(Failure::new(Kind::NotFound, "the log is empty"));
+    };
+    let write = |path: &str, bytes: &[u8]| {
+        let path: PathBuf = folder.join(path);
+        files::write_private(&path, bytes).map_err(|error| {
+            Failure::new(Kind::Usage, format!("`{}` cannot be written", path.display())).detail(format!("{error}."))
+        })
+    };
+    for tile in Tile::all(0, head.size) {
+        let path = tile.path();
+        let bytes = file(&db, &path).map_err(broken)?;
+        let bytes = bytes.ok_or_else(|| Failure::new(Kind::Internal, format!("the log has no `{path}`")))?;
+        write(&path, &bytes)?;
+    }
+    write("checkpoint", note.as_bytes())?;
+    Ok(head)
 }
 
 /// The envelopes of an exported log, whose tree is recomputed on the way.

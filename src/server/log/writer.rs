@@ -5,8 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::Committed;
 use super::admit::{AdmitError, Bearer, Entrance};
 use super::tables;
 use crate::audit::{
@@ -37,6 +38,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) enum Job {
     Upload(Upload, Reply),
+    /// Sign a checkpoint of all there is, without waiting for its time.
+    Publish,
     Stop,
 }
 
@@ -62,6 +65,8 @@ pub(super) struct Parts {
     /// A file beside the database that remembers the last checkpoint, so that a database put back from a copy is
     /// noticed.
     pub(super) memory: PathBuf,
+    /// Hears how far the log has come.
+    pub(super) progress: watch::Sender<Committed>,
 }
 
 /// The thread's state.
@@ -111,6 +116,11 @@ impl Writer {
         let drain = Drain::new(&parts.journal);
         let reported = parts.journal.last_durable();
         let published_at = clock::monotonic();
+        parts.progress.send_replace(Committed {
+            frames: 0,
+            leaves: size,
+            published: published.map_or(0, |head| head.size),
+        });
         Ok(Self { parts, drain, frontier, published, published_at, waiting: Vec::new(), reported })
     }
 
@@ -119,10 +129,12 @@ impl Writer {
         let mut stopping = false;
         loop {
             let mut uploads = Vec::new();
+            let mut publish = stopping;
             let mut next = if stopping { Err(RecvTimeoutError::Timeout) } else { inbox.recv_timeout(LOOK) };
             loop {
                 match next {
                     Ok(Job::Upload(upload, reply)) => uploads.push((upload, reply)),
+                    Ok(Job::Publish) => publish = true,
                     Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => stopping = true,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
@@ -132,7 +144,7 @@ impl Writer {
                 let Ok(job) = inbox.try_recv() else { break };
                 next = Ok(job);
             }
-            match self.round(uploads, stopping) {
+            match self.round(uploads, publish | stopping) {
                 Ok(true) => {}
                 Ok(false) if stopping => return,
                 Ok(false) => {}
@@ -148,7 +160,7 @@ impl Writer {
     }
 
     /// Takes in what there is. Says whether there was anything.
-    fn round(&mut self, uploads: Vec<(Upload, Reply)>, stopping: bool) -> Result<bool, Failure> {
+    fn round(&mut self, uploads: Vec<(Upload, Reply)>, publish: bool) -> Result<bool, Failure> {
         if self.waiting.is_empty() {
             while self.waiting.len() < READINGS_MAX
                 && let Some(drained) = self.drain.next()?
@@ -157,7 +169,7 @@ impl Writer {
             }
         }
         let grown = self.frontier.size() > self.published.map_or(0, |head| head.size);
-        let due = grown && (stopping || self.published_at.elapsed() >= CHECKPOINT_EVERY);
+        let due = grown && (publish || self.published_at.elapsed() >= CHECKPOINT_EVERY);
         if self.waiting.is_empty() && uploads.is_empty() && !due {
             return Ok(false);
         }
@@ -224,7 +236,7 @@ impl Writer {
         let mut replies = Vec::new();
         for (answer, upload) in answers.into_iter().zip(uploads) {
             replies.push(match answer {
-                Ok(leaves) => receipt(&db, head, &leaves, upload.remembered)?,
+                Ok(leaves) => receipt(&db, &leaves, upload.remembered)?,
                 Err(failure) => Err(failure),
             });
         }
@@ -245,6 +257,12 @@ impl Writer {
     /// What was committed goes from the journal; what was lost is said.
     fn settle(&mut self) -> Result<(), Failure> {
         let waiting = std::mem::take(&mut self.waiting);
+        let frames = waiting.last().map_or_else(|| self.parts.progress.borrow().frames, |drained| drained.last);
+        self.parts.progress.send_replace(Committed {
+            frames,
+            leaves: self.frontier.size(),
+            published: self.published.map_or(0, |head| head.size),
+        });
         let new = waiting.iter().filter(|drained| drained.last > self.reported);
         let (lost, acknowledged) =
             new.fold((0, false), |(lost, known), drained| (lost + drained.lost, known | drained.lost_acknowledged));
@@ -278,13 +296,9 @@ fn take_upload(entrance: &mut Entrance<'_>, upload: &Upload) -> rusqlite::Result
     Ok(Ok(leaves))
 }
 
-fn receipt(
-    db: &Transaction<'_>,
-    head: Option<Head>,
-    leaves: &[u64],
-    remembered: u64,
-) -> rusqlite::Result<Result<Receipt, Failure>> {
-    let Some(((_, checkpoint), head)) = tables::checkpoint(db)?.zip(head) else {
+/// Proves, against the last checkpoint, that these leaves are in the log.
+pub(super) fn receipt(db: &Connection, leaves: &[u64], remembered: u64) -> rusqlite::Result<Result<Receipt, Failure>> {
+    let Some((head, checkpoint)) = tables::checkpoint(db)? else {
         return Ok(Err(Failure::new(Kind::Internal, "the log has no checkpoint")));
     };
     if remembered > head.size {

@@ -1,0 +1,78 @@
+//! A whole log: its envelopes in the order of the tree, against the checkpoint that states the tree, the checkpoint
+//! remembered from last time, and the witnesses.
+
+use super::super::note::{Checkpoint, Note, NoteError, NoteKey};
+use super::super::tree::{self, Frontier, Head};
+use super::{Report, Seen, Verifier, Wrong};
+use crate::domain::{Digest, PublicKey};
+
+/// Takes a log's entries from the first on.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    verifier: Verifier,
+    frontier: Frontier,
+    remembered: Head,
+    /// The root at the size that is remembered, once so many entries have been taken.
+    root_then: Option<Digest>,
+}
+
+impl Walk {
+    /// `remembered` is the head seen last time; the empty tree when there was no last time.
+    pub(crate) fn new(server: PublicKey, remembered: Head) -> Self {
+        let (verifier, frontier) = (Verifier::new(server), Frontier::default());
+        let root_then = (remembered.size == 0).then(|| frontier.root());
+        Self { verifier, frontier, remembered, root_then }
+    }
+
+    /// Takes the next entry.
+    pub(crate) fn entry(&mut self, contents: &[u8]) {
+        // What is no text is no envelope; the verifier says so.
+        self.verifier.envelope(&String::from_utf8_lossy(contents));
+        drop(self.frontier.append(tree::leaf(contents)));
+        if self.frontier.size() == self.remembered.size {
+            self.root_then = Some(self.frontier.root());
+        }
+    }
+
+    /// What all of it proves, if `head` is what the log's checkpoint states.
+    pub(crate) fn finish(self, head: Head) -> Report {
+        let Self { verifier, frontier, remembered, root_then } = self;
+        let mut report = verifier.finish();
+        report.seen = Seen::Whole { size: head.size, remembered: remembered.size };
+        if frontier.size() != head.size {
+            report.fault_first(Wrong::Count { found: frontier.size(), stated: head.size });
+        } else if frontier.root() != head.root {
+            report.fault_first(Wrong::Root { size: head.size });
+        }
+        match root_then {
+            None => report.fault_first(Wrong::Shorter { size: frontier.size(), remembered: remembered.size }),
+            Some(root) if root != remembered.root => {
+                report.fault_first(Wrong::Rewritten { remembered: remembered.size });
+            }
+            Some(_) => {}
+        }
+        report
+    }
+}
+
+impl Report {
+    /// Looks for the witness's signature under the checkpoint that was verified.
+    pub(crate) fn witnessed(&mut self, note: &Note, witness: &NoteKey) {
+        match note.verify(witness) {
+            Ok(at) => self.witnesses.push((witness.name.clone(), at)),
+            Err(why) => self.fault_first(Wrong::Witness { name: witness.name.clone(), why }),
+        }
+    }
+
+    /// States that the envelopes have been proved to be in a tree of `size` leaves.
+    pub(crate) fn included(&mut self, size: u64, remembered: u64) {
+        self.seen = Seen::Included { size, remembered };
+    }
+}
+
+/// The checkpoint in a note signed by `key`, read for verification.
+pub(crate) fn checkpoint(text: &str, key: &NoteKey) -> Result<(Note, Checkpoint), NoteError> {
+    let note = Note::read(text)?;
+    let checkpoint = Checkpoint::open(&note, key)?;
+    Ok((note, checkpoint))
+}

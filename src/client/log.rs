@@ -1,0 +1,195 @@
+//! A log to be read: at the server, or as files somebody has exported.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::gateway::Gateway;
+use super::records;
+use super::remembered::Remembered;
+use crate::audit::{
+    self, Batch, Checkpoint, Envelope, Head, Note, NoteKey, Report, Tile, TileKind, Verifier, Walk, bundle_entries,
+};
+use crate::domain::{Failure, Kind};
+use crate::runtime::files;
+use crate::wire::api::{OwnEnvelopes, OwnQuery};
+
+/// Longest file of a log, in bytes: a bundle of 256 entries of 64 KiB.
+const FILE_MAX: usize = 256 * (65_535 + 2);
+
+/// Where a log's files are.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Server(Arc<Gateway>),
+    Folder(PathBuf),
+}
+
+/// What a reading found.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) origin: String,
+    pub(crate) note: Note,
+    pub(crate) checkpoint: String,
+    pub(crate) head: Head,
+    pub(crate) report: Report,
+}
+
+impl Source {
+    /// A file by its path in the log.
+    async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Self::Server(gateway) => gateway.bytes(&format!("/v1/log/{path}"), FILE_MAX).await,
+            Self::Folder(folder) => {
+                let path = folder.join(path);
+                let limit = u64::try_from(FILE_MAX).unwrap_or(u64::MAX);
+                files::read_limited(&path, limit).map_err(|error| unreadable(&path, &error))
+            }
+        }
+    }
+
+    /// The log's last checkpoint, signed by `key`: its text, as a note, and what it states.
+    pub(crate) async fn checkpoint(&self, key: &NoteKey) -> Result<(String, Note, Checkpoint), Failure> {
+        let bytes = self.file("checkpoint").await?;
+        let bytes = bytes.ok_or_else(|| Failure::new(Kind::NotFound, "the log has no checkpoint"))?;
+        let text = String::from_utf8(bytes).map_err(|_| not_a_log(&"its checkpoint is not text"))?;
+        let (note, checkpoint) = audit::checkpoint(&text, key).map_err(|error| not_a_log(&error))?;
+        Ok((text, note, checkpoint))
+    }
+
+    /// The entries of one tile.
+    pub(crate) async fn entries(&self, tile: Tile) -> Result<Vec<Vec<u8>>, Failure> {
+        let path = tile.path();
+        let bytes = self.file(&path).await?;
+        let bytes = bytes.ok_or_else(|| Failure::new(Kind::NotFound, format!("the log has no `{path}`")))?;
+        let entries = bundle_entries(&bytes).ok_or_else(|| not_a_log(&format!("`{path}` is no bundle of entries")))?;
+        Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// Entries `from` to `size`, which is the size of the log.
+    async fn between(&self, from: u64, size: u64) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut found = Vec::new();
+        for tile in Tile::all(from, size).into_iter().filter(|tile| tile.kind == TileKind::Entries) {
+            let range = tile.range();
+            let entries = self.entries(tile).await?.into_iter().zip(range);
+            found.extend(entries.filter(|(_, leaf)| *leaf >= from).map(|(entry, _)| entry));
+        }
+        Ok(found)
+    }
+
+    /// Reads all of it and says what it proves.
+    pub(crate) async fn verify(&self, key: &NoteKey, remembered: Head) -> Result<Verified, Failure> {
+        let (text, note, checkpoint) = self.checkpoint(key).await?;
+        let mut walk = Walk::new(key.public, remembered);
+        let tiles = Tile::all(0, checkpoint.head.size);
+        for tile in tiles.into_iter().filter(|tile| tile.kind == TileKind::Entries) {
+            for entry in self.entries(tile).await? {
+                walk.entry(&entry);
+            }
+        }
+        let head = checkpoint.head;
+        Ok(Verified { origin: checkpoint.origin, note, checkpoint: text, head, report: walk.finish(head) })
+    }
+}
+
+/// Reads what the log has of one's own sessions and says what that proves.
+pub(crate) async fn verify_own(gateway: &Gateway, remembered: &Remembered) -> Result<Verified, Failure> {
+    let key = remembered.log();
+    let before = remembered.head()?;
+    let mut verifier = Verifier::new(key.public);
+    let mut after = None;
+    loop {
+        let query = OwnQuery { after, remembered: before.size };
+        let found: OwnEnvelopes = gateway.find("/v1/log/own", &query).await?;
+        let receipt = records::receipt(found.receipt).ok_or_else(|| not_a_log(&"a receipt was not understood"))?;
+        let refused = |error: audit::ProofError| {
+            Failure::new(Kind::Gateway, "the server does not prove what it shows").detail(format!("{error}."))
+        };
+        let head = receipt.check(&found.envelopes, key, before).map_err(refused)?;
+        found.envelopes.iter().for_each(|line| verifier.envelope(line));
+        if found.envelopes.is_empty() {
+            let (note, checkpoint) = audit::checkpoint(&receipt.checkpoint, key).map_err(|error| not_a_log(&error))?;
+            let mut report = verifier.finish();
+            report.included(head.size, before.size);
+            return Ok(Verified { origin: checkpoint.origin, note, checkpoint: receipt.checkpoint, head, report });
+        }
+        after = receipt.inclusions.last().map(|inclusion| inclusion.leaf);
+    }
+}
+
+/// Follows the records of a log: everybody's for operators, else those of one's own sessions.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    gateway: Arc<Gateway>,
+    remembered: Remembered,
+    at: At,
+}
+
+/// How far a follower has come.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Beginning,
+    /// The next leaf of all.
+    All(u64),
+    /// The last leaf of one's own.
+    Own(Option<u64>),
+}
+
+/// Entries before the end at which following begins: the last two bundles hold all that anybody asks for.
+const FOLLOWED: u64 = 256;
+
+impl Follower {
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Result<Self, Failure> {
+        let remembered = records::remembered(&gateway)?;
+        Ok(Self { gateway, remembered, at: At::Beginning })
+    }
+
+    /// Records that have come since the last call, each as the JSON object that was signed; at first, the newest there
+    /// are.
+    pub(crate) async fn next(&mut self) -> Result<Vec<String>, Failure> {
+        let source = Source::Server(Arc::clone(&self.gateway));
+        let mut found = Vec::new();
+        if let At::Beginning | At::All(_) = self.at {
+            let size = source.checkpoint(self.remembered.log()).await?.2.head.size;
+            let from = if let At::All(from) = self.at { from } else { size.saturating_sub(FOLLOWED) };
+            match source.between(from, size).await {
+                Ok(entries) => {
+                    self.at = At::All(size);
+                    found = entries;
+                }
+                Err(Failure { kind: Kind::Denied, .. }) => self.at = At::Own(None),
+                Err(failure) => return Err(failure),
+            }
+        }
+        while let At::Own(after) = self.at {
+            let query = OwnQuery { after, remembered: 0 };
+            let own: OwnEnvelopes = self.gateway.find("/v1/log/own", &query).await?;
+            let Some(last) = own.receipt.inclusions.last() else { break };
+            self.at = At::Own(Some(last.leaf));
+            found.extend(own.envelopes.into_iter().map(String::into_bytes));
+        }
+        Ok(found.iter().flat_map(|entry| records_of(entry)).collect())
+    }
+}
+
+/// The records in an entry of the log; a certificate has none.
+fn records_of(entry: &[u8]) -> Vec<String> {
+    let batch = std::str::from_utf8(entry).ok().and_then(|line| Envelope::read(line).ok());
+    let batch = batch.and_then(|envelope| Batch::parse(&envelope.payload).ok());
+    batch.map(|batch| batch.records).unwrap_or_default()
+}
+
+/// The log's key from what somebody typed: a verifier key (`name+id+key`) alone says which log is meant.
+pub(crate) fn key(text: &str) -> Result<NoteKey, Failure> {
+    NoteKey::parse(text.trim()).map_err(|error| {
+        Failure::new(Kind::Usage, format!("`{}` is not the key of a log", text.trim()))
+            .cause(error)
+            .hint("`gov audit key` prints it, on a machine where somebody is logged in")
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Usage, format!("`{}` cannot be read", path.display())).cause(error)
+}
+
+fn not_a_log(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Kind::Usage, "that is not a log of this server").detail(format!("It is refused: {why}."))
+}

@@ -1,0 +1,218 @@
+//! The timeline: who connected, what they ran, what data they touched. One's own for everybody, all of it for operators.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use super::{Call, Caller, Contents, Handler, Method, Route, json};
+use crate::domain::{Duration, Failure, Happening, Kind, Timestamp};
+use crate::server::directory;
+use crate::server::timeline::{Entry, Filter, Page, SessionRow};
+use crate::wire::api::{TimelineEntry, TimelinePage, TimelineQuery, TimelineSession};
+
+/// Entries of one page, unless fewer are asked for.
+const PAGE: u32 = 200;
+const PAGE_MAX: u32 = 1000;
+
+/// Longest that a question waits for something to happen. Shorter than what clients and proxies wait for an answer.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// The same question by the same person within this time is one reading of the log.
+const SAME_READING: Duration = Duration::from_secs(60);
+
+pub(super) const FIND: Route = Route {
+    method: Method::Get,
+    path: "/v1/timeline",
+    summary: "Find what happened; others' records are for operators only, and reading them is recorded",
+    request: Contents::Query(|schemas| schemas.subschema_for::<TimelineQuery>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<TimelinePage>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let query: TimelineQuery = call.query()?;
+            let filter = filter(&call, &caller, &query).await?;
+            note_reading(&call, &caller, &query, filter.subjects.as_deref())?;
+            let timeline = &call.server.timeline;
+            if query.before.is_none() {
+                timeline.fresh(&call.server.log).await;
+            }
+            let mut page = timeline.find(filter.clone()).await?;
+            let wait = query.wait_seconds.map_or(Duration::ZERO, Duration::from_secs).min(WAIT_MAX);
+            let arrival = async {
+                while page.entries.is_empty() {
+                    timeline.grown().await;
+                    page = timeline.find(filter.clone()).await?;
+                }
+                Ok::<(), Failure>(())
+            };
+            // Nothing has happened: that is an answer too.
+            tokio::time::timeout(wait, arrival).await.unwrap_or(Ok(()))?;
+            json(&named(&call, page).await?)
+        })
+    }),
+};
+
+async fn filter(call: &Call, caller: &Caller, query: &TimelineQuery) -> Result<Filter, Failure> {
+    let operator = call.server.config.is_operator(&caller.identity);
+    let subjects = match query.person.clone() {
+        Some(person) => {
+            let found = call.server.store.run(move |db| directory::called(db, &person)).await?;
+            if !operator && found.as_slice() != [caller.pseudonym.clone()] {
+                return Err(Failure::new(Kind::Denied, "others' records are for operators only")
+                    .hint("see your own with: gov timeline"));
+            }
+            Some(found)
+        }
+        None if operator => None,
+        None => Some(vec![caller.pseudonym.clone()]),
+    };
+    let time = |text: &Option<String>, name: &str| match text {
+        None => Ok(None),
+        Some(text) => Timestamp::parse(text)
+            .map(Some)
+            .ok_or_else(|| Failure::new(Kind::Usage, format!("`{name}` is no time as RFC 3339 writes it"))),
+    };
+    Ok(Filter {
+        subjects,
+        agent: query.agent.clone(),
+        resource: query.resource.clone(),
+        purpose: query.purpose.clone(),
+        table: query.table.clone(),
+        tag: query.tag.clone(),
+        operation: query.operation.clone(),
+        outcome: query.outcome.clone(),
+        books: query.books.clone(),
+        kind: query.kind.clone(),
+        text: query.text.clone(),
+        session: query.session.clone(),
+        since: time(&query.since, "since")?,
+        until: time(&query.until, "until")?,
+        before: query.before,
+        after: query.after,
+        everything: query.all,
+        oldest_first: query.after.is_some(),
+        limit: query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
+    })
+}
+
+/// Readings of the log within the last [`SAME_READING`]: who and what.
+#[derive(Debug, Default)]
+pub(crate) struct Readings(Mutex<BTreeMap<(String, String), Timestamp>>);
+
+/// Puts on record that somebody reads. Names and searched words are not: they may be about persons.
+fn note_reading(
+    call: &Call,
+    caller: &Caller,
+    query: &TimelineQuery,
+    subjects: Option<&[String]>,
+) -> Result<(), Failure> {
+    let words = [
+        ("session", &query.session),
+        ("agent", &query.agent),
+        ("resource", &query.resource),
+        ("purpose", &query.purpose),
+        ("table", &query.table),
+        ("tag", &query.tag),
+        ("operation", &query.operation),
+        ("outcome", &query.outcome),
+        ("books", &query.books),
+        ("kind", &query.kind),
+        ("since", &query.since),
+        ("until", &query.until),
+    ];
+    let mut what = "timeline".to_owned();
+    for (name, value) in words {
+        if let Some(value) = value {
+            what.push_str(&format!(" {name}={value}"));
+        }
+    }
+    if query.text.is_some() {
+        what.push_str(" text");
+    }
+    if let Some(subjects) = subjects {
+        what.push_str(&format!(" subjects={}", subjects.join(",")));
+    }
+    call.server.note_reading(&caller.pseudonym, what, call.now)
+}
+
+impl crate::server::Server {
+    /// Puts on record that somebody reads the log, unless they have just done the same.
+    pub(super) fn note_reading(&self, subject: &str, what: String, now: Timestamp) -> Result<(), Failure> {
+        let mut recent = self.readings.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        recent.retain(|_, at| now.since(*at) < SAME_READING);
+        let reading = (subject.to_owned(), what);
+        if recent.contains_key(&reading) {
+            return Ok(());
+        }
+        // What cannot be recorded is not shown.
+        let (subject, what) = reading.clone();
+        self.log.record(None, Happening::AuditRead { subject, what })?;
+        recent.insert(reading, now);
+        Ok(())
+    }
+}
+
+async fn named(call: &Call, page: Page) -> Result<TimelinePage, Failure> {
+    let of_entries = page.entries.iter().filter_map(|entry| entry.subject.clone());
+    let of_sessions = page.sessions.iter().filter_map(|session| session.subject.clone());
+    let subjects: BTreeSet<String> = of_entries.chain(of_sessions).collect();
+    let names = call.server.store.run(move |db| {
+        let mut names = BTreeMap::new();
+        for subject in subjects {
+            if let Some(name) = directory::name(db, &subject)? {
+                names.insert(subject, name);
+            }
+        }
+        Ok(names)
+    });
+    let names = names.await?;
+    let mut entries: Vec<_> = page.entries.into_iter().map(|entry| written(entry, &names)).collect();
+    entries.sort_by_key(|entry| entry.id);
+    let sessions = page.sessions.into_iter().map(|session| session_written(session, &names)).collect();
+    Ok(TimelinePage { entries, sessions, more: page.more })
+}
+
+fn written(entry: Entry, names: &BTreeMap<String, String>) -> TimelineEntry {
+    TimelineEntry {
+        id: entry.id,
+        at: entry.at.to_string(),
+        kind: entry.kind,
+        leaf: entry.leaf,
+        session: entry.session,
+        statement: entry.statement,
+        who: entry.subject.as_ref().and_then(|subject| names.get(subject)).cloned(),
+        subject: entry.subject,
+        agent: entry.agent,
+        resource: entry.resource,
+        purpose: entry.purpose,
+        reference: entry.reference,
+        operations: entry.operations,
+        objects: entry.objects,
+        tags: entry.tags,
+        text: entry.text,
+        action: entry.action,
+        rules: entry.rules,
+        outcome: entry.outcome,
+        sqlstate: entry.sqlstate,
+        rows: entry.rows,
+        masked_cells: entry.masked,
+        took_us: entry.took_us,
+        why: entry.why,
+        books: entry.books,
+    }
+}
+
+fn session_written(session: SessionRow, names: &BTreeMap<String, String>) -> TimelineSession {
+    TimelineSession {
+        session: session.session,
+        who: session.subject.as_ref().and_then(|subject| names.get(subject)).cloned(),
+        subject: session.subject,
+        agent: session.agent,
+        resource: session.resource,
+        access: session.access,
+        purpose: session.purpose,
+        reference: session.reference,
+        opened_at: session.opened.map(|at| at.to_string()),
+        closed_at: session.closed.map(|at| at.to_string()),
+        why: session.why,
+        books: session.books.into_iter().collect(),
+    }
+}
