@@ -84,8 +84,7 @@ impl Shared {
         let mut work = self.lock_work();
         work.written = true;
         if work.rest == Rest::Asleep {
-            work.rest = Rest::Awake;
-            self.wake.notify_all();
+            self.rouse(work);
         }
     }
 
@@ -94,9 +93,15 @@ impl Shared {
         let mut work = self.lock_work();
         work.wanted = work.wanted.max(number);
         if work.rest != Rest::Awake {
-            work.rest = Rest::Awake;
-            self.wake.notify_all();
+            self.rouse(work);
         }
+    }
+
+    /// Wakes the thread. Without the lock, so that it does not have to wait for it.
+    fn rouse(&self, mut work: MutexGuard<'_, Work>) {
+        work.rest = Rest::Awake;
+        drop(work);
+        self.wake.notify_all();
     }
 
     /// Changes what waiters see, and wakes those who have waited for it.
@@ -107,10 +112,11 @@ impl Shared {
         let (woken, waiting) =
             std::mem::take(&mut progress.waiting).into_iter().partition(|(number, _)| *number <= reached);
         progress.waiting = waiting;
-        if progress.threads > 0 {
+        let threads = progress.threads;
+        drop(progress);
+        if threads > 0 {
             self.progressed.notify_all();
         }
-        drop(progress);
         let woken: Vec<(u64, Waker)> = woken;
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
