@@ -229,56 +229,7 @@ ignore_startup_parameters = extra_float_digits
         self.wait("stunnel", lambda: answers(near) and answers(far))
 
     def start_gov(self):
-        home = self.folder / "home"
-        home.mkdir(mode=0o700)
-        keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        # No keychain and no settings of the user's: a home of its own.
-        keep |= {n: os.environ[n] for n in ("TOKIO_WORKER_THREADS",) if n in os.environ}
-        self.environment = keep | {"HOME": str(home), "USER": "bench", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
-        secret = home / "broker.password"
-        secret.write_text(PASSWORD)
-        secret.chmod(0o600)
-        command = [self.gov_path, "--json", "server", "--dev", "--listen", "127.0.0.1:0"]
-        # The same database twice: production asks before somebody takes out whole tables, which is measured too.
-        for name, environment in (("bench", "prod"), ("bench-export", "dev")):
-            governed = f"{name}=postgres://gov_broker@127.0.0.1:{self.ports['direct']}/bench?env={environment}"
-            command += ["--resource", f"{governed}&read-role=app_ro&write-role=app_rw&password-file={secret}"]
-        log = open(self.folder / "server.log", "wb")
-        self.server = self.spawn(command, env=self.environment, stdout=subprocess.PIPE, stderr=log)
-        self.url = self.said(self.server, "server.log")["url"]
-        self.gov("login", self.url, "--dev-user", "alice", "--token-store", "file")
-
-    def connect(self, resource):
-        """Starts `gov connect` and gives the process and where it listens."""
-        command = [self.gov_path, "connect", resource, "--port", "0", "--print", "json"]
-        log = open(self.folder / "connect.log", "wb")
-        process = self.spawn(command, env=self.environment, stdout=subprocess.PIPE, stderr=log)
-        said = self.said(process, "connect.log")
-        names = ("host", "port", "user", "password", "database")
-        return process, {name: said[name] for name in names}
-
-    def end(self, process):
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
-        self.children = [(child, how) for child, how in self.children if child is not process]
-
-    def said(self, process, log):
-        """The JSON document a process prints when it is ready."""
-        text = ""
-        for line in process.stdout:
-            text += line.decode()
-            try:
-                return json.loads(text)
-            except ValueError:
-                continue
-        stop("gov did not start", text + (self.folder / log).read_text())
-
-    def gov(self, *arguments, timeout=60):
-        command = [str(self.gov_path), *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=timeout)
-        if done.returncode != 0:
-            stop(f"`gov {' '.join(arguments)}` ended with {done.returncode}", done.stderr)
-        return done
+        self.govs = {durability: Gov(self, durability) for durability in ("synced", "written")}
 
     def wait(self, name, ready):
         deadline = time.monotonic() + 60
@@ -286,6 +237,75 @@ ignore_startup_parameters = extra_float_digits
             if time.monotonic() > deadline:
                 stop(f"{name} does not start", f"look at the logs in {self.folder}")
             time.sleep(0.05)
+
+
+class Gov:
+    """A `gov server --dev` and a person who uses it, in a home of its own. `durability` is how sure a record must be
+    before its statement goes on; `synced` is what people get who configure nothing."""
+
+    def __init__(self, stage, durability):
+        self.stage, self.home = stage, stage.folder / durability
+        self.home.mkdir(mode=0o700)
+        keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        # No keychain and no settings of the user's.
+        own = {"HOME": str(self.home), "USER": "bench", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+        self.environment = keep | own
+        secret = self.home / "broker.password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o600)
+        config = self.home / "gov.yaml"
+        config.write_text(
+            "server: { listen: 127.0.0.1:0, data: data }\n"
+            f"audit: {{ durability: {durability} }}\n"
+            "access:\n"
+            "  - { who: { group: engineering }, labels: { env: prod }, access: read }\n"
+            "  - { who: { group: engineering }, labels: { env: dev }, access: read }\n"
+        )
+        command = [stage.gov_path, "--json", "server", "--dev", "--config", config]
+        # The same database twice: in production somebody is asked before whole tables leave, and that is measured too.
+        for name, environment in (("bench", "prod"), ("bench-export", "dev")):
+            governed = f"{name}=postgres://gov_broker@127.0.0.1:{stage.ports['direct']}/bench?env={environment}"
+            command += ["--resource", f"{governed}&read-role=app_ro&write-role=app_rw&password-file={secret}"]
+        self.server = self.spawn(command, "server.log")
+        url = self.said(self.server, "server.log")["url"]
+        self.run("login", url, "--dev-user", "alice", "--token-store", "file")
+
+    def spawn(self, command, log):
+        log = open(self.home / log, "wb")
+        return self.stage.spawn(command, env=self.environment, stdout=subprocess.PIPE, stderr=log)
+
+    def connect(self, resource):
+        """Starts `gov connect` and gives the process and where it listens."""
+        command = [self.stage.gov_path, "connect", resource, "--port", "0", "--print", "json"]
+        process = self.spawn(command, "connect.log")
+        said = self.said(process, "connect.log")
+        return process, {name: said[name] for name in ("host", "port", "user", "password", "database")}
+
+    def end(self, process):
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+        self.stage.children = [(child, how) for child, how in self.stage.children if child is not process]
+
+    def said(self, process, log):
+        """The JSON document a process prints when it is ready."""
+        text = ""
+        for line in process.stdout:
+            text += line.decode()
+            try:
+                said = json.loads(text)
+            except ValueError:
+                continue
+            if "error" not in said:
+                return said
+            break
+        stop("gov did not start", text + (self.home / log).read_text())
+
+    def run(self, *arguments, timeout=60):
+        command = [str(self.stage.gov_path), *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=timeout)
+        if done.returncode != 0:
+            stop(f"`gov {' '.join(arguments)}` ended with {done.returncode}", done.stderr)
+        return done
 
 
 def answers(port):
