@@ -5,6 +5,7 @@
 //! is asked only about pieces of its kind.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word};
 
@@ -22,15 +23,14 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
     if digits < DIGITS_MIN && text.len() < WORD_MIN && memchr::memchr(b'@', text.as_bytes()).is_none() {
         return;
     }
-    for detector in DETECTORS {
-        if let Sight::Text { needle, find } = detector.sight()
-            && memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some()
-        {
-            let mut from = 0;
-            while let Some(range) = find(text, from).filter(|range| range.end > from) {
-                from = range.end;
-                found.push(Found { range, detector: *detector });
-            }
+    for (needle, find, detector) in &SIGHTS.texts {
+        if !holds(text, needle) {
+            continue;
+        }
+        let mut from = 0;
+        while let Some(range) = find(text, from).filter(|range| range.end > from) {
+            from = range.end;
+            found.push(Found { range, detector: *detector });
         }
     }
     if digits >= DIGITS_MIN || text.len() >= WORD_MIN {
@@ -49,6 +49,37 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
             keep
         });
     }
+}
+
+/// The detectors by how they see, each in the order of their list. Asked of every cell, so not asked for every time.
+static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
+    let mut sights = Sights::default();
+    for detector in DETECTORS {
+        match detector.sight() {
+            Sight::Text { needle, find } => sights.texts.push((needle, find, *detector)),
+            Sight::Word(look) => sights.words.push((look, *detector)),
+            Sight::Digits(look) => sights.digits.push((look, *detector)),
+            Sight::Nowhere | Sight::Cell(_) => {}
+        }
+    }
+    sights
+});
+
+#[derive(Default)]
+struct Sights {
+    texts: Vec<(&'static str, FindText, &'static dyn Detector)>,
+    words: Vec<(LookAtWord, &'static dyn Detector)>,
+    digits: Vec<(LookAtDigits, &'static dyn Detector)>,
+}
+
+type FindText = fn(&str, usize) -> Option<Range<usize>>;
+type LookAtWord = fn(&Word<'_>) -> Option<(Likeness, usize)>;
+type LookAtDigits = fn(&Digits<'_>) -> Likeness;
+
+/// Nearly every text lacks the first byte of a needle, and one byte is found much faster than several.
+fn holds(text: &str, needle: &str) -> bool {
+    let first = needle.as_bytes().first().copied().unwrap_or_default();
+    memchr::memchr(first, text.as_bytes()).is_some() && (needle.len() == 1 || text.contains(needle))
 }
 
 /// How much a whole text looks like a value of each detector, by its place in the list. Those that see nothing in it are
@@ -157,9 +188,8 @@ fn words(text: &str, floor: Likeness, found: &mut Vec<Found>) {
         let plain = word.len().saturating_sub(trail + lead);
         if plain >= 4 && (plain >= WORD_MIN || word.iter().any(u8::is_ascii_digit)) {
             let word = Word { text, start: start + lead, end: start + lead + plain };
-            for detector in DETECTORS {
-                if let Sight::Word(look) = detector.sight()
-                    && let Some((likeness, end)) = look(&word)
+            for (look, detector) in &SIGHTS.words {
+                if let Some((likeness, end)) = look(&word)
                     && counts(*detector, likeness, floor, text, word.start)
                 {
                     found.push(Found { range: word.start..end, detector: *detector });
@@ -251,10 +281,10 @@ fn number(text: &str, groups: &[Range<usize>], floor: Likeness) -> Option<Found>
     }
     let range = start..groups.last()?.end;
     let seen = Digits { text: text.get(range.clone())?, digits };
-    let detector = DETECTORS.iter().find(|detector| match detector.sight() {
-        Sight::Digits(look) => counts(**detector, look(&seen), floor, text, range.start),
-        Sight::Word(_) | Sight::Text { .. } | Sight::Cell(_) | Sight::Nowhere => false,
-    })?;
+    let sees = |(look, detector): &&(LookAtDigits, &'static dyn Detector)| {
+        counts(*detector, look(&seen), floor, text, range.start)
+    };
+    let (_, detector) = SIGHTS.digits.iter().find(sees)?;
     Some(Found { range, detector: *detector })
 }
 
