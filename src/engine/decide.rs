@@ -377,7 +377,7 @@ fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
         Operation::Maintenance,
     ]);
     let audited = opaque || writes || locks || facts.strange().next().is_some();
-    let rows_max = facts.policy.limits().changed_rows;
+    let rows_max = facts.policy.changed_rows();
     Obligations {
         audit: audited.then_some(Audit { rows_max, writes: writes || opaque, locks: locks || opaque }),
         rows_max: None,

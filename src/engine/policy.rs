@@ -141,6 +141,14 @@ impl Policy {
     pub(crate) fn limits(&self) -> Thresholds {
         self.document.limits
     }
+
+    /// Rows that one transaction may change. Where everything can be made anew, loading it must not be in the way.
+    pub(super) fn changed_rows(&self) -> u64 {
+        self.document.limits.changed_rows.unwrap_or(match self.environment {
+            Environment::Production | Environment::Staging => 1_000,
+            Environment::Development => u64::MAX,
+        })
+    }
 }
 
 /// Of the canonical form.
@@ -191,8 +199,9 @@ struct Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Thresholds {
-    /// Rows that one transaction may change, in all tables together, triggers and cascades included.
-    pub(crate) changed_rows: u64,
+    /// Rows that one transaction may change, in all tables together, triggers and cascades included. Without a
+    /// number: 1000, and any number in development.
+    changed_rows: Option<u64>,
     /// Rows that may be exported or read from tagged relations without asking.
     pub(crate) exported_rows: u64,
     /// Rows a statement may make out of nothing, or by joining without a condition.
@@ -208,7 +217,7 @@ pub(crate) struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            changed_rows: 1_000,
+            changed_rows: None,
             exported_rows: 1_000,
             generated_rows: 10_000_000,
             generated_bytes: 16 * 1024 * 1024,

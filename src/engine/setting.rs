@@ -88,6 +88,7 @@ const HARMLESS: &[&str] = &[
     "quote_all_identifiers",
     "random_page_cost",
     "recursive_worktable_factor",
+    "restrict_nonsystem_relation_kind",
     "seed",
     "seq_page_cost",
     "synchronize_seqscans",

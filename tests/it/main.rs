@@ -11,6 +11,7 @@
     reason = "a test that cannot go on should say so at once, and these tests are themselves the outside"
 )]
 
+mod drivers;
 mod generated;
 mod guardrails;
 mod hostile;

@@ -76,6 +76,8 @@ fn effect(deed: &Deed) -> Option<&'static str> {
         }
         Deed::Transaction(Transaction::TwoPhase) => Some("this leaves a transaction behind"),
         Deed::Transaction(_) => None,
+        // What a SELECT takes anyway, and pg_dump beforehand.
+        Deed::Lock { mode: ACCESS_SHARE, .. } => None,
         Deed::Read { locks: true, .. } | Deed::Lock { .. } => Some("this locks rows or tables"),
         Deed::Insert { .. } => Some("this inserts rows"),
         Deed::Change(_) | Deed::Truncate { .. } => Some("this changes rows"),
@@ -97,6 +99,9 @@ fn keeps_read_only(setting: &Setting) -> bool {
         None => false,
     }
 }
+
+/// The weakest lock mode, as the server numbers them.
+const ACCESS_SHARE: u8 = 1;
 
 fn is_read(class: Class) -> bool {
     match class {

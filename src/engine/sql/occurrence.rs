@@ -158,7 +158,7 @@ fn relation(node: Node<'_>, withs: &Withs<'_>) -> Option<Use> {
         ("InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt", "relation") => Touch::Write,
         ("TruncateStmt", _) => Touch::Write,
         ("CopyStmt", _) if parent.flag("is_from") => Touch::Write,
-        ("CopyStmt", _) | ("TableLikeClause", _) => Touch::Read,
+        ("CopyStmt", _) | ("TableLikeClause", _) | ("LockStmt", _) => Touch::Read,
         (_, "from_clause" | "using_clause" | "larg" | "rarg" | "source_relation") | ("RangeTableSample", _) => {
             if name.schema.is_none() && withs.name(node, &name.name) {
                 return None;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use pg_query::protobuf::{
-    CmdType, DiscardMode, MergeMatchKind, OnConflictAction, TransactionStmtKind, VariableSetKind,
+    AExprKind, CmdType, DiscardMode, MergeMatchKind, OnConflictAction, TransactionStmtKind, VariableSetKind,
 };
 
 use super::definition;
@@ -374,9 +374,11 @@ fn settings(root: Node<'_>, calls: &[Call]) -> Vec<Act> {
         && root.nodes().all(|node| {
             node.field() == "target_list" && node.child("val").is_some_and(|value| value.kind() == "FuncCall")
         });
+    let listed = listed_setting(root).filter(|_| calls.len() == 1);
     let setting = |call: &Call| {
         let (name, value, local) = match call.arguments.as_slice() {
             [Constant::Text(name), value, local] => (Some(name.to_ascii_lowercase()), value, local),
+            [Constant::Unknown, value, local] => (listed.as_ref().map(|name| name.to_ascii_lowercase()), value, local),
             _ => (None, &Constant::Unknown, &Constant::Unknown),
         };
         let value = match (&name, value) {
@@ -392,6 +394,25 @@ fn settings(root: Node<'_>, calls: &[Call]) -> Vec<Act> {
         Act { deed: Deed::Set(setting), position: call.position }
     };
     calls.iter().filter(is_setting).map(setting).collect()
+}
+
+/// The one name there can be in `SELECT set_config(name, …) FROM pg_settings WHERE name = '…'`, which is how pg_dump
+/// sets a parameter that the server may not have.
+fn listed_setting(root: Node<'_>) -> Option<Box<str>> {
+    let only = |field: &'static str| {
+        let mut children = root.children(field);
+        children.next().filter(|_| children.next().is_none())
+    };
+    let is_name = |node: Node<'_>| node.kind() == "ColumnRef" && node.words("fields").eq(["name"]);
+    let source = only("from_clause").filter(|source| source.kind() == "RangeVar")?;
+    let listed = matches!(source.text("schemaname"), "" | "pg_catalog") && source.text("relname") == "pg_settings";
+    let call = only("target_list")?.child("val").filter(|value| value.kind() == "FuncCall")?;
+    let test = root.child("where_clause").filter(|test| test.choice::<AExprKind>("kind") == AExprKind::AexprOp)?;
+    let equal = test.kind() == "AExpr" && test.words("name").eq(["="]) && test.child("lexpr").is_some_and(is_name);
+    match constant(test.child("rexpr")?) {
+        Constant::Text(name) if listed && equal && call.children("args").next().is_some_and(is_name) => Some(name),
+        _ => None,
+    }
 }
 
 /// The words a parameter is set to.

@@ -17,7 +17,7 @@ pub(crate) const GOV: &str = env!("CARGO_BIN_EXE_gov");
 
 /// How long any one command may take before the test gives up on it. Nothing here needs more than a second; a busy
 /// machine needs patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a finished command left.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,8 +155,12 @@ impl Sandbox {
     /// Opens an endpoint with `gov connect` and these arguments, and keeps it open.
     pub(crate) fn connect(&self, arguments: &[&str]) -> Result<Connected, Ran> {
         let fixed = ["connect", "--print", "json", "--port", "0"];
-        let mut child =
-            self.command(fixed.iter().chain(arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::connect_by(self.command(fixed.iter().chain(arguments)))
+    }
+
+    /// Opens an endpoint with a command that prints it.
+    pub(crate) fn connect_by(mut command: Command) -> Result<Connected, Ran> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Byte by byte: what follows the first line is for whoever collects it.
         let mut line = Vec::new();
         let stdout = child.stdout.as_mut().unwrap();
@@ -167,7 +171,15 @@ impl Sandbox {
         let Ok(opened) = serde_json::from_slice::<serde_json::Value>(&line) else { return Err(collect(child)) };
         let text = |name: &str| opened[name].as_str().unwrap().to_owned();
         let socket = Path::new(&text("socket")).join(format!(".s.PGSQL.{}", opened["port"]));
-        Ok(Connected { child, socket, user: text("user"), database: text("database") })
+        let port = opened["port"].as_u64().unwrap().try_into().unwrap();
+        Ok(Connected {
+            child,
+            socket,
+            port,
+            user: text("user"),
+            password: text("password"),
+            database: text("database"),
+        })
     }
 
     /// A file in this home.
@@ -199,11 +211,24 @@ impl Sandbox {
 pub(crate) struct Connected {
     child: Child,
     pub(crate) socket: PathBuf,
+    pub(crate) port: u16,
     pub(crate) user: String,
+    pub(crate) password: String,
     pub(crate) database: String,
 }
 
 impl Connected {
+    /// Over TCP, with the password.
+    pub(crate) fn url(&self) -> String {
+        format!("postgresql://{}:{}@127.0.0.1:{}/{}", self.user, self.password, self.port, self.database)
+    }
+
+    /// The same as Java writes it.
+    pub(crate) fn jdbc_url(&self) -> String {
+        let at = format!("jdbc:postgresql://127.0.0.1:{}/{}", self.port, self.database);
+        format!("{at}?user={}&password={}", self.user, self.password)
+    }
+
     /// A new connection to the database, with these startup parameters besides.
     pub(crate) fn wire(&self, parameters: &[(&str, &str)]) -> Result<wire::Wire, wire::Answer> {
         let own = [("user", self.user.as_str()), ("database", self.database.as_str())];
