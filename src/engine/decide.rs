@@ -8,7 +8,7 @@ use super::catalog::Catalog;
 use super::lineage::Lineage;
 use super::policy::Policy;
 use super::resolve::{Asked, Callee, Exposure, Facts};
-use super::rule::RULES;
+use super::rule::{RULES, masked_condition};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed, Rows};
@@ -54,6 +54,8 @@ pub(crate) struct Obligations {
     pub(crate) alone: bool,
     /// Code runs in it that nobody reviewed; [`Scope::ran_opaque_code`] is due when it succeeded.
     pub(crate) opaque: bool,
+    /// Values that it asks masked columns about.
+    pub(crate) lookups: usize,
 }
 
 /// What the audit inside the transaction may find. More than that is rolled back.
@@ -92,6 +94,7 @@ impl Obligations {
             estimate: self.estimate || other.estimate,
             alone: self.alone || other.alone,
             opaque: self.opaque || other.opaque,
+            lookups: self.lookups.saturating_add(other.lookups),
         }
     }
 }
@@ -276,6 +279,24 @@ pub(super) fn lineage(
     Facts::new(asked, scope, what.commands.get(command)?).lineage
 }
 
+/// A session may ask masked columns about so many values: support looks up one person at a time; thousands of guesses
+/// find what one does not know.
+pub(super) const LOOKUPS_MAX: usize = 1_000;
+
+/// What becomes of a permit when the session has asked for more than [`LOOKUPS_MAX`] values.
+pub(super) fn exhausted(permit: Permit) -> Decision {
+    let reason = Reason::new(masked_condition::NAME, "this session has looked up too many masked values")
+        .detail(format!("The limit is {LOOKUPS_MAX} values in one session."))
+        .hint("open another session, and say for what");
+    Decision::Deny(Refusal {
+        verdict: Verdict::Deny,
+        rules: Arc::from([(reason.rule, Action::Deny)]),
+        reason,
+        statement: permit.statement,
+        stale: false,
+    })
+}
+
 /// What messages about a statement may show.
 pub(super) fn exposure(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
     let key = key(policy, catalog, who, scope);
@@ -386,6 +407,7 @@ fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
             .any(|(deed, _)| matches!(deed, Deed::Change(_) | Deed::Insert { rows: Rows::Query(_), .. })),
         alone: command.alone,
         opaque,
+        lookups: masked_condition::lookups(facts),
     }
 }
 

@@ -33,9 +33,11 @@ pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
 pub(crate) use rule::{RULES, Rule};
 pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use sql::fact::CopyForm;
 pub(crate) use sql::{Bound, STACK, Understood};
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{Grant, Reason, Timestamp};
@@ -49,11 +51,19 @@ pub(crate) struct Engine {
     /// Present where masks are made (the gateway), absent where they are only watched for (the client).
     mask_key: Option<MaskKey>,
     texts: sql::Texts,
+    /// Values that masked columns were asked about.
+    lookups: AtomicUsize,
 }
 
 impl Engine {
     pub(crate) fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, mask_key: Option<MaskKey>) -> Self {
-        Self { policy, catalog: Mutex::new(catalog), mask_key, texts: sql::Texts::default() }
+        Self {
+            policy,
+            catalog: Mutex::new(catalog),
+            mask_key,
+            texts: sql::Texts::default(),
+            lookups: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn policy(&self) -> &Arc<Policy> {
@@ -75,7 +85,7 @@ impl Engine {
 
     /// Whether a statement may run, asked again at every execution.
     pub(crate) fn decide(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        decide::decide(&self.policy, &self.catalog(), now, who, what, scope, &BTreeSet::new())
+        self.within_limits(decide::decide(&self.policy, &self.catalog(), now, who, what, scope, &BTreeSet::new()))
     }
 
     /// What the enforcing end will say, as far as the other can know.
@@ -93,7 +103,25 @@ impl Engine {
         scope: &Scope,
         rules: &BTreeSet<&str>,
     ) -> Decision {
-        decide::decide(&self.policy, &self.catalog(), now, who, what, scope, rules)
+        self.within_limits(decide::decide(&self.policy, &self.catalog(), now, who, what, scope, rules))
+    }
+
+    /// Counts what a statement that is about to run asks masked columns.
+    pub(crate) fn runs(&self, permit: &Permit) {
+        self.lookups.fetch_add(permit.obligations().lookups, Ordering::Relaxed);
+    }
+
+    fn within_limits(&self, decision: Decision) -> Decision {
+        match decision {
+            Decision::Allow(permit)
+                if permit.obligations().lookups > 0
+                    && self.lookups.load(Ordering::Relaxed).saturating_add(permit.obligations().lookups)
+                        > decide::LOOKUPS_MAX =>
+            {
+                decide::exhausted(permit)
+            }
+            decision => decision,
+        }
     }
 
     /// Follows the session after command number `command` of `what` succeeded.
@@ -121,6 +149,24 @@ impl Engine {
         mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
     }
 
+    /// How the rows are to be masked that command number `command`, a COPY … TO STDOUT, sends in so many columns, and
+    /// how they are written. Nothing when it is no such command.
+    pub(crate) fn copier(
+        &self,
+        who: &Grant,
+        what: &Understood,
+        command: usize,
+        scope: &Scope,
+        columns: usize,
+    ) -> Option<(Masker, CopyForm)> {
+        let form = what.commands.get(command)?.copies.clone()?;
+        let catalog = self.catalog();
+        let lineage = decide::lineage(&self.policy, &catalog, who, what, command, scope);
+        let binary = form == CopyForm::Binary;
+        let masker = mask::plan::copier(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns, binary);
+        Some((masker, form))
+    }
+
     /// The masker of an end that does not mask: the other end has done it.
     pub(crate) fn watcher(&self) -> Masker {
         Masker::watching()
@@ -135,5 +181,10 @@ impl Engine {
             None => decide::exposure_of_nothing(&catalog),
         };
         mask::message::redact(&catalog, exposure, fields);
+    }
+
+    /// Removes what looks like a value from the fields of a message of ours, which may repeat what the client wrote.
+    pub(crate) fn tidy(&self, fields: &mut [(u8, String)]) {
+        mask::message::tidy(fields);
     }
 }

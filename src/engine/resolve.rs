@@ -9,7 +9,7 @@ use super::lineage::{self, Kept, Lineage, Origin, Source};
 use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
-use super::sql::fact::{Call, Command, Deed, Name, Notation, Use};
+use super::sql::fact::{Call, Command, CopyForm, Deed, Name, Notation, Use};
 use crate::domain::{Access, Environment, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
@@ -495,6 +495,11 @@ impl<'a> Facts<'a> {
     pub(super) fn misses_something(&self) -> bool {
         self.relations.iter().any(|used| matches!(used.found, Found::Missing) && used.used.touch != Touch::Define)
             || self.calls.iter().any(|called| matches!(called.callee, Callee::Opaque(None)))
+    }
+
+    /// How the command's rows are written, when it is a COPY … TO STDOUT.
+    pub(super) fn copies(&self) -> Option<&'a CopyForm> {
+        self.parts.first().and_then(|part| part.command.copies.as_ref())
     }
 
     /// What the command uses values for, besides returning them.

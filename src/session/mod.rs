@@ -28,7 +28,7 @@ use ring::hmac;
 use crate::domain::{Digest, Event, Failure, Grant, Happening, Kind, Outcome, StatementEnd, StatementId, Timestamp};
 use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
-use crate::wire::postgres::{self, Severity, Target, Transaction};
+use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
 use ledger::Ledger;
 use transaction::Script;
 
@@ -201,6 +201,8 @@ struct Run {
     /// Which command of the text is running.
     command: usize,
     masker: Option<Masker>,
+    /// Rows of COPY … TO STDOUT are being sent.
+    copy: Option<CopyOut>,
     started: Timestamp,
     rows: u64,
     bytes: u64,
@@ -211,9 +213,22 @@ struct Run {
     opaque: bool,
 }
 
+/// COPY data on its way to the client.
+#[derive(Debug)]
+struct CopyOut {
+    format: CopyFormat,
+    /// Nothing of it has come yet.
+    first: bool,
+    /// The next line has the columns' names.
+    header: bool,
+    /// A row written anew; kept for its memory.
+    row: Vec<u8>,
+}
+
 impl Run {
     /// Takes the masker's counts before it is dropped or replaced.
     fn settle(&mut self) {
+        self.copy = None;
         if let Some(masker) = self.masker.take() {
             self.masked_columns = self.masked_columns.saturating_add(masker.columns_masked());
             self.masked_cells = self.masked_cells.saturating_add(masker.cells_masked());

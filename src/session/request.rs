@@ -9,7 +9,7 @@ use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prep
 use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
-use crate::wire::postgres::{self, Bind, Request, Severity, Target, Transaction};
+use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
 
 /// What is no SQL, under a name no client can take: preparing it makes a batch fail.
 const POISON: &str = "gov: refused";
@@ -304,6 +304,7 @@ impl Session {
         permit: &Permit,
         turn: &mut Turn,
     ) -> Run {
+        self.setup.engine.runs(permit);
         self.statements += 1;
         let id = StatementId { stream: self.setup.stream, number: self.statements };
         self.happened(
@@ -323,6 +324,7 @@ impl Session {
             what: Arc::clone(what),
             command: 0,
             masker: None,
+            copy: None,
             started: now,
             rows: 0,
             bytes: 0,
@@ -348,10 +350,16 @@ impl Session {
         );
     }
 
+    fn complaint(&self, sqlstate: &str, failure: &Failure, position: Option<usize>) -> Complaint {
+        let mut complaint = postgres::complaint(Severity::Error, sqlstate, failure, position);
+        self.setup.engine.tidy(&mut complaint.fields);
+        complaint
+    }
+
     /// Answers a simple query or function call ourselves: an error, then readiness, when it is its turn.
     fn refuse_query(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
         let mut bytes = Vec::new();
-        postgres::error(postgres::complaint(Severity::Error, sqlstate, failure, position), &mut bytes);
+        postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
         self.pending.push_back(Pending::Local { bytes, ready: true });
         self.settle_local(turn);
     }
@@ -363,7 +371,7 @@ impl Session {
     /// one statement instead of the connection.
     pub(super) fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
         let mut bytes = Vec::new();
-        postgres::error(postgres::complaint(Severity::Error, sqlstate, failure, position), &mut bytes);
+        postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
         self.skipping = true;
         if self.batch_executed {
             self.pending.push_back(Pending::Poison { bytes });

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Closed, Closing, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
+use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
 use crate::domain::{Access, Outcome, Timestamp};
-use crate::engine::{Masked, ResultColumn, Understood};
+use crate::engine::{CopyForm, Masked, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
-use crate::wire::postgres::{self, Cells, Format, Target, Transaction, tag};
+use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Target, Transaction, tag};
 
 impl Session {
     /// Takes bytes from the database.
@@ -151,13 +151,19 @@ impl Session {
                 turn.to_client.extend_from_slice(frame.raw);
                 done = false;
             }
-            (tag::COPY_OUT, Pending::Query(_) | Pending::Execute { .. }) => {
-                postgres::copy_columns(frame.body)?;
+            (tag::COPY_OUT, Pending::Query(run) | Pending::Execute { run, .. }) => {
+                let columns = postgres::copy_columns(frame.body)?;
+                plan_copy(&self.setup, &self.scope, run, columns.len())?;
                 turn.to_client.extend_from_slice(frame.raw);
                 done = false;
             }
-            (tag::COPY_DATA | tag::COPY_DONE, Pending::Query(run) | Pending::Execute { run, .. }) => {
-                run.bytes = run.bytes.saturating_add(u64::try_from(frame.body.len()).unwrap_or(0));
+            (tag::COPY_DATA, Pending::Query(run) | Pending::Execute { run, .. }) => {
+                let before = turn.to_client.len();
+                copy_data(frame, run, turn)?;
+                run.bytes = run.bytes.saturating_add(u64::try_from(turn.to_client.len() - before).unwrap_or(0));
+                done = false;
+            }
+            (tag::COPY_DONE, Pending::Query(_) | Pending::Execute { .. }) => {
                 turn.to_client.extend_from_slice(frame.raw);
                 done = false;
             }
@@ -577,6 +583,76 @@ fn plan(setup: &super::Setup, scope: &crate::engine::Scope, run: &mut Run, colum
         Duty::Enforce => setup.engine.masker(&setup.grant, &run.what, run.command, scope, columns),
         Duty::Watch => setup.engine.watcher(),
     });
+}
+
+/// Plans the masks of COPY … TO STDOUT.
+fn plan_copy(
+    setup: &super::Setup,
+    scope: &crate::engine::Scope,
+    run: &mut Run,
+    columns: usize,
+) -> Result<(), WireError> {
+    if setup.duty == Duty::Watch {
+        run.masker = Some(setup.engine.watcher());
+        return Ok(());
+    }
+    let planned = setup.engine.copier(&setup.grant, &run.what, run.command, scope, columns);
+    let (masker, form) = planned.ok_or(WireError::Violation("COPY data that nobody asked for"))?;
+    let bytes = |text: Box<str>| text.as_bytes().to_vec();
+    let (format, header) = match form {
+        CopyForm::Text { delimiter, null, header } => (CopyFormat::Text { delimiter, null: bytes(null) }, header),
+        CopyForm::Csv { delimiter, quote, escape, null, header } => {
+            (CopyFormat::Csv { delimiter, quote, escape, null: bytes(null) }, header)
+        }
+        CopyForm::Binary => (CopyFormat::Binary, false),
+        CopyForm::Unknown if masker.clear().is_some() => (CopyFormat::Binary, false),
+        CopyForm::Unknown => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
+    };
+    run.masker = Some(masker);
+    run.copy = Some(CopyOut { format, first: true, header, row: Vec::new() });
+    Ok(())
+}
+
+/// Sends COPY data on, its rows masked.
+fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), WireError> {
+    let masker = run.masker.as_mut().ok_or(WireError::Unexpected(frame.tag))?;
+    if let Some(proof) = masker.clear() {
+        deliver_run(frame.raw, &proof, turn);
+        return Ok(());
+    }
+    let copy = run.copy.as_mut().ok_or(WireError::Unexpected(frame.tag))?;
+    let mut message = Writer::message(&mut turn.to_client, tag::COPY_DATA);
+    let mut data = frame.body;
+    while let Some((piece, rest)) = postgres::next_piece(&copy.format, data, copy.first)? {
+        match piece {
+            CopyPiece::Frame(bytes) => {
+                message.raw(bytes);
+            }
+            CopyPiece::Row { raw, .. } if std::mem::take(&mut copy.header) => {
+                message.raw(raw);
+            }
+            CopyPiece::Row { raw, cells } => {
+                masker.begin();
+                cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, cell.as_deref()));
+                let row = masked_copy_row(copy, raw, &cells, &masker.finish());
+                message.raw(row);
+            }
+        }
+        (data, copy.first) = (rest, false);
+    }
+    Ok(())
+}
+
+/// A row of COPY data as it may go out. Only the engine's proof opens this way.
+fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], cells: &[Cell<'_>], proof: &Masked<'_>) -> &'r [u8] {
+    if proof.is_unchanged() {
+        return raw;
+    }
+    let changed = |(index, cell)| proof.change(index).unwrap_or_else(|| Option::as_deref(cell));
+    let cells: Vec<Option<&[u8]>> = cells.iter().enumerate().map(changed).collect();
+    copy.row.clear();
+    postgres::write_row(&copy.format, &cells, &mut copy.row);
+    &copy.row
 }
 
 fn describe(portal: &Portal, body: &[u8]) -> Result<(), WireError> {

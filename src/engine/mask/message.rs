@@ -36,6 +36,11 @@ pub(in crate::engine) fn redact(catalog: &Catalog, exposure: Exposure, fields: &
         }
         Exposure::Anything | Exposure::Values | Exposure::Nothing => {}
     }
+    tidy(fields);
+}
+
+/// Removes what looks like a value from the texts for people.
+pub(in crate::engine) fn tidy(fields: &mut [(u8, String)]) {
     let mut pen = Pen::new(None);
     for (_, shown) in fields.iter_mut().filter(|(code, _)| b"MDHWq".contains(code)) {
         let mut out = Vec::new();

@@ -29,6 +29,41 @@ pub(in crate::engine) fn masker(
     Masker::new(key, treated.collect())
 }
 
+/// Plans how the rows of COPY … TO STDOUT are masked. The database says how many columns there are, and nothing else.
+pub(in crate::engine) fn copier(
+    catalog: &Catalog,
+    key: Option<&MaskKey>,
+    lineage: Option<&Lineage>,
+    count: usize,
+    binary: bool,
+) -> Masker {
+    let outputs = lineage.map(|lineage| &lineage.outputs);
+    let columns: Vec<ResultColumn> = (0..count)
+        .map(|index| {
+            let origin = outputs.and_then(|outputs| outputs.column(index, count));
+            let kind = origin.and_then(|origin| kind(catalog, origin));
+            // What is written as text can be looked at as text.
+            let kind = kind.unwrap_or(if binary { 0 } else { TEXT });
+            ResultColumn { name: String::new(), table: 0, attribute: 0, kind, modifier: -1, binary }
+        })
+        .collect();
+    masker(catalog, key, lineage, &columns)
+}
+
+/// The type of values that are those of one column.
+fn kind(catalog: &Catalog, origin: &Origin) -> Option<u32> {
+    let mut sources = origin.sources();
+    match (sources.next(), sources.next()) {
+        (Some((Source::Column { relation, attribute, key: None }, Form::Same | Form::Picked)), None) => {
+            let columns = &catalog.relation(*relation)?.columns;
+            columns.iter().find(|column| column.attribute == *attribute).map(|column| column.kind)
+        }
+        _ => None,
+    }
+}
+
+const TEXT: u32 = 25;
+
 /// What becomes of column number `index` of `count`; `told` is what the database says it is.
 fn treatment(catalog: &Catalog, outputs: &Outputs, index: usize, count: usize, told: Option<&Source>) -> Treatment {
     let is_known = |origin: &&Origin| origin.sources().all(|(source, _)| *source != Source::Unknown);

@@ -10,12 +10,14 @@ use crate::engine::resolve::Facts;
 
 pub(super) struct MaskedCondition;
 
+pub(in crate::engine) const NAME: &str = "masked_condition";
+
 /// Values that one statement may compare a masked column with.
 const LOOKUPS_MAX: usize = 100;
 
 impl Rule for MaskedCondition {
     fn name(&self) -> &'static str {
-        "masked_condition"
+        NAME
     }
 
     fn summary(&self) -> &'static str {
@@ -48,6 +50,16 @@ impl Rule for MaskedCondition {
                 .at(tells.position),
         )
     }
+}
+
+/// Values that a command asks masked columns about.
+pub(in crate::engine) fn lookups(facts: &Facts<'_>) -> usize {
+    let asked = facts.uses().filter(|used| used.origin.kept(facts.catalog) == Kept::Closed);
+    let values = asked.map(|used| match used.what {
+        Purpose::Lookup(values) => values,
+        Purpose::Match(_) | Purpose::Word | Purpose::Rows | Purpose::Test | Purpose::Store(_) | Purpose::Effect(_) => 0,
+    });
+    values.sum()
 }
 
 /// What unknown code does is for the rules about code.

@@ -7,7 +7,7 @@ mod destructive_ddl;
 mod leaky_catalog;
 mod locking;
 mod masked_code;
-mod masked_condition;
+pub(super) mod masked_condition;
 mod masked_copy;
 mod missing_where;
 mod not_understood;

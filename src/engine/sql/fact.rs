@@ -72,6 +72,8 @@ pub(crate) struct Command {
     pub(crate) endless: Option<usize>,
     /// The server refuses to run it inside a transaction block.
     pub(crate) alone: bool,
+    /// COPY … TO STDOUT: how its rows are written.
+    pub(crate) copies: Option<CopyForm>,
     /// Itself in the parse tree, for what follows values through it.
     pub(in crate::engine) root: Root,
 }
@@ -302,6 +304,27 @@ impl Deed {
         let updates = matches!(self, Self::Insert { upsert: Some(_), .. });
         [one].into_iter().chain(updates.then_some(Operation::Update))
     }
+}
+
+/// How COPY writes rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CopyForm {
+    Text {
+        delimiter: u8,
+        null: Box<str>,
+        /// The first line has the columns' names.
+        header: bool,
+    },
+    Csv {
+        delimiter: u8,
+        quote: u8,
+        escape: u8,
+        null: Box<str>,
+        header: bool,
+    },
+    Binary,
+    /// With options that we do not know, or in another encoding.
+    Unknown,
 }
 
 /// What a COPY … TO STDOUT hands out.

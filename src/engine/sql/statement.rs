@@ -15,7 +15,7 @@ use super::fact::{
 use super::occurrence;
 use super::query::{Reader, all_of, constant};
 use super::tree::{Node, Root, Tree};
-use super::{body, path};
+use super::{body, copy, path};
 
 /// `CURSOR_OPT_HOLD` of the server's parsenodes.h.
 const CURSOR_HOLD: i64 = 0x20;
