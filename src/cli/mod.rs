@@ -6,6 +6,7 @@ mod connect;
 mod demo;
 mod exec;
 mod exit;
+mod explain;
 mod login;
 mod logout;
 mod ls;
@@ -52,6 +53,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &connect::Connect,
     &exec::Exec,
     &run::Run,
+    &explain::Explain,
     &session::Session,
     &timeline::Timeline,
     &audit::Audit,

@@ -11,6 +11,7 @@ mod classify;
 mod condition;
 mod decide;
 mod detector;
+mod explain;
 mod lineage;
 mod mask;
 mod policy;
@@ -28,6 +29,7 @@ pub(crate) use catalog::{Catalog, CatalogColumn, CatalogRelation};
 pub(crate) use classify::{Classification, Finding};
 pub(crate) use decide::{Audit, Decision, Obligations, Permit, Refusal};
 pub(crate) use detector::DETECTORS;
+pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
 pub(crate) use rule::{RULES, Rule};
@@ -165,6 +167,19 @@ impl Engine {
         let binary = form == CopyForm::Binary;
         let masker = mask::plan::copier(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns, binary);
         Some((masker, form))
+    }
+
+    /// What the result columns of a text that is not run come from, and what would become of them.
+    pub(crate) fn explain(&self, who: &Grant, what: &Understood, scope: &Scope) -> Vec<ExplainedColumn> {
+        let catalog = self.catalog();
+        let mut scope = scope.clone();
+        let mut out = Vec::new();
+        for command in 0..what.commands.len() {
+            let lineage = decide::lineage(&self.policy, &catalog, who, what, command, &scope);
+            out.extend(lineage.iter().flat_map(|lineage| explain::columns(&catalog, lineage)));
+            scope.after(what, command, catalog.epoch);
+        }
+        out
     }
 
     /// The masker of an end that does not mask: the other end has done it.

@@ -273,6 +273,59 @@ pub(crate) struct ResourceList {
     pub(crate) purposes: Vec<PurposeEntry>,
 }
 
+/// `POST /v1/resources/{resource}/explain`: a statement that is not to be run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExplainRequest {
+    pub(crate) sql: String,
+    /// In a session of which kind: `read` or `write`.
+    pub(crate) access: String,
+}
+
+/// What would happen to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Explanation {
+    /// Why it would not run, or not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<Refused>,
+    /// The columns of its result; none when it returns none.
+    pub(crate) columns: Vec<ExplainedOutput>,
+}
+
+/// Why a statement would not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Refused {
+    /// `hold` (somebody else must agree first) or `deny`.
+    pub(crate) verdict: String,
+    pub(crate) rule: String,
+    pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// What becomes of a column of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExplainedOutput {
+    /// Its name; `*` for all of them, when the text does not say how many there are.
+    pub(crate) name: String,
+    /// `clear`, `watched` (values that look sensitive are masked), `masked` or `hidden`.
+    pub(crate) mask: String,
+    /// What it is masked as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) entity: Option<String>,
+    pub(crate) from: Vec<ExplainedFrom>,
+}
+
+/// What a column's values come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExplainedFrom {
+    /// `schema.table.column`, or in words what is no column.
+    pub(crate) name: String,
+    /// How it shows in them, in words.
+    pub(crate) how: String,
+}
+
 /// A reason for access that the caller may state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PurposeEntry {

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/me", "user"),
     ("post", "/v1/logout", "user"),
     ("get", "/v1/resources", "user"),
+    ("post", "/v1/resources/{resource}/explain", "user"),
     ("post", "/v1/sessions", "user"),
     ("get", "/v1/sessions", "user"),
     ("post", "/v1/sessions/{session}/end", "user"),
@@ -108,7 +109,11 @@ async fn every_route_refuses_every_stranger() {
 
     let mut tried = 0;
     for (method, path, right) in ROUTES {
-        let url = format!("{}{}", sandbox.url(), path.replace("{session}", MADE_UP).replace("{path}", "0/000"));
+        let url = format!(
+            "{}{}",
+            sandbox.url(),
+            path.replace("{session}", MADE_UP).replace("{resource}", "nothing").replace("{path}", "0/000")
+        );
         let verb = method.to_uppercase();
         let request = || client.request(verb.parse().unwrap(), &url);
         match *right {

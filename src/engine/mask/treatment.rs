@@ -195,6 +195,17 @@ fn look(
 ) -> Applied {
     let treatment = if floor == Likeness::Certain { Treatment::Glance } else { Treatment::Look };
     match shape {
+        // A document as text keeps the names that say what its values are.
+        Shape::Text if room == usize::MAX && matches!(value.first(), Some(b'{' | b'[')) => {
+            let start = out.len();
+            match json::walk(treatment, value, pen, out) {
+                Applied::Null => {
+                    out.truncate(start);
+                    text::look(floor, value, room, pen, out)
+                }
+                applied => applied,
+            }
+        }
         Shape::Text | Shape::Name => text::look(floor, value, room, pen, out),
         Shape::Xml => text::look(floor, value, usize::MAX, pen, out),
         Shape::Json => json::walk(treatment, value, pen, out),

@@ -28,6 +28,7 @@ pub(super) fn command(tree: &Arc<Tree>, root: Node<'_>, position: usize) -> Comm
         node: root.kind(),
         position,
         alone: is_alone(root),
+        copies: copy::form(root),
         root: Root::new(tree, root),
         ..Command::default()
     };

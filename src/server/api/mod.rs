@@ -3,6 +3,7 @@
 //! A route's handler and the right it needs are one value ([`Handler`]): a function that takes a [`Caller`] cannot be
 //! reached by anybody who has not proved to be one.
 
+mod explain;
 mod health;
 mod log;
 mod logout;
@@ -54,6 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
     me::ME,
     logout::LOGOUT,
     resources::LIST,
+    explain::EXPLAIN,
     sessions::OPEN,
     sessions::LIST,
     sessions::END,

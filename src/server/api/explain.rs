@@ -1,0 +1,87 @@
+//! What would happen to a statement: whether it may run, which of its columns are masked, and what they come from.
+
+use std::sync::Arc;
+
+use super::{Contents, Handler, Method, Route, json};
+use crate::domain::{Access, BadName, Duration, Environment, Failure, Grant, Kind, Limits, ResourceName};
+use crate::engine::{Decision, Engine, ExplainedColumn, ExplainedMask, Policy, Refusal, Scope};
+use crate::runtime::{clock, random};
+use crate::server::access::{self, Request};
+use crate::wire::api::{ExplainRequest, ExplainedFrom, ExplainedOutput, Explanation, Refused};
+
+pub(super) const EXPLAIN: Route = Route {
+    method: Method::Post,
+    path: "/v1/resources/{resource}/explain",
+    summary: "Say what would happen to a statement: may it run, which columns are masked, what they come from",
+    request: Contents::Json(|schemas| schemas.subschema_for::<ExplainRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<Explanation>()),
+    handler: Handler::User(|mut call, caller| {
+        Box::pin(async move {
+            let request = call.json::<ExplainRequest>().await?;
+            let bad = |message: String| Failure::new(Kind::Usage, message);
+            let name = call.parameter("resource")?;
+            let name: ResourceName = name.parse().map_err(|error: BadName| bad(error.to_string()))?;
+            let access = match request.access.as_str() {
+                "read" => Access::Read,
+                "write" => Access::Write,
+                other => return Err(bad(format!("`{other}` is not an access; there are `read` and `write`"))),
+            };
+            let server = &call.server;
+            let offers = server
+                .config
+                .resources
+                .get(&name)
+                .map(|resource| access::offers(&server.config, &caller.identity, &name, resource));
+            if !offers.is_some_and(|offers| offers.iter().any(|offer| offer.access == access)) {
+                access::decide(&server.config, &caller.identity, Request { resource: &name, access, purpose: None })?;
+            }
+            let schema = server.schema(&name)?;
+            let reading = schema.refreshed().await?;
+            let labels = schema.resource().labels.clone();
+            let policy = Arc::new(Policy::written(Environment::of(&labels), &server.config.policy));
+            let now = clock::now();
+            let grant = Grant {
+                session: random::session_id()?,
+                identity: caller.identity.clone(),
+                resource: name,
+                labels,
+                purpose: None,
+                access,
+                limits: Limits { connections_max: 1, rows_max: None },
+                opened_at: now,
+                expires_at: now.after(Duration::from_secs(1)),
+                policy: policy.digest(),
+            };
+            let engine = Engine::new(policy, Arc::clone(&reading.catalog), None);
+            let scope = Scope::new("", &reading.search_path);
+            let what = engine.understand(request.sql.as_bytes());
+            let refused = match engine.decide(now, &grant, &what, &scope) {
+                Decision::Allow(_) => None,
+                Decision::Hold(refusal) | Decision::Deny(refusal) => Some(refused(refusal)),
+            };
+            let columns = engine.explain(&grant, &what, &scope).into_iter().map(output).collect();
+            json(&Explanation { refused, columns })
+        })
+    }),
+};
+
+fn refused(refusal: Refusal) -> Refused {
+    Refused {
+        verdict: refusal.verdict.word().to_owned(),
+        rule: refusal.reason.rule.to_owned(),
+        message: refusal.reason.message,
+        detail: refusal.reason.detail,
+        hint: refusal.reason.hint,
+    }
+}
+
+fn output(column: ExplainedColumn) -> ExplainedOutput {
+    let (mask, entity) = match column.mask {
+        ExplainedMask::Clear => ("clear", None),
+        ExplainedMask::Watched => ("watched", None),
+        ExplainedMask::Masked(entity) => ("masked", Some(entity.to_owned())),
+        ExplainedMask::Hidden => ("hidden", None),
+    };
+    let from = column.from.into_iter().map(|source| ExplainedFrom { name: source.name, how: source.how.to_owned() });
+    ExplainedOutput { name: column.name, mask: mask.to_owned(), entity, from: from.collect() }
+}
