@@ -31,6 +31,9 @@ _gov() {
             gov,exec)
                 cmd="gov__subcmd__exec"
                 ;;
+            gov,explain)
+                cmd="gov__subcmd__explain"
+                ;;
             gov,login)
                 cmd="gov__subcmd__login"
                 ;;
@@ -80,7 +83,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls connect exec run session timeline audit server demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls connect exec run explain session timeline audit server demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -318,6 +321,24 @@ _gov() {
                     COMPREPLY=($(compgen -W "table csv json ndjson" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__explain)
+            opts="-h --write --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

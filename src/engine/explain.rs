@@ -72,7 +72,7 @@ fn explained(catalog: &Catalog, source: &Source, form: Form) -> ExplainedSource 
     let how = match form {
         Form::Same => "as it is",
         Form::Picked => "one of its values",
-        Form::Readable => "put together with others",
+        Form::Readable => "still readable",
         Form::Computed => "computed",
     };
     ExplainedSource { name, how }

@@ -116,9 +116,30 @@ impl<'a> Facts<'a> {
         facts.calls = facts.resolve_calls();
         facts.hidden = facts.resolve_hidden();
         if facts.catalog.classification.finds() {
-            facts.lineage = Some(Arc::new(lineage::trace(&facts, command, executed(scope, command))));
+            facts.lineage = Some(Arc::new(facts.traced(asked, scope, command)));
         }
         facts
+    }
+
+    /// Where the command's values come from and go. An EXECUTE is what was prepared, read as it would be now; a FETCH
+    /// what was declared, read as it was then.
+    fn traced(&self, asked: Asked<'a>, scope: &'a Scope, command: &'a Command) -> Lineage {
+        for act in &command.acts {
+            match &act.deed {
+                Deed::Execute { name } => {
+                    if let Some(prepared) = scope.prepared(name) {
+                        return lineage::trace(self, prepared);
+                    }
+                }
+                Deed::Fetch { cursor } => {
+                    if let Some((declared, names)) = scope.cursor(cursor).zip(scope.names_of_cursor(cursor)) {
+                        return lineage::trace(&Self { names, ..Self::empty(asked, scope) }, declared);
+                    }
+                }
+                _ => {}
+            }
+        }
+        lineage::trace(self, command)
     }
 
     /// What is known about a text that is not understood.
@@ -567,16 +588,6 @@ pub(super) enum Exposure {
     Values,
     /// Anything, anywhere: code that nobody reviewed writes messages of its own.
     Anything,
-}
-
-/// What an EXECUTE or a FETCH stands for.
-fn executed<'a>(scope: &'a Scope, command: &Command) -> Option<&'a Command> {
-    let found = command.acts.iter().find_map(|act| match &act.deed {
-        Deed::Execute { name } => scope.prepared(name),
-        Deed::Fetch { cursor } => scope.cursor(cursor),
-        _ => None,
-    });
-    found.map(|command| &**command)
 }
 
 impl Found<'_> {

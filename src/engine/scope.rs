@@ -49,6 +49,8 @@ pub(crate) struct Scope {
 #[derive(Clone, Debug)]
 struct Cursor {
     query: Arc<Command>,
+    /// What names meant when it was declared: they mean that until it is closed.
+    names: Arc<Names>,
     /// WITH HOLD: outlives the transaction.
     hold: bool,
 }
@@ -121,6 +123,11 @@ impl Scope {
         self.cursors.get(name).map(|cursor| &cursor.query)
     }
 
+    /// What names meant when this cursor was declared.
+    pub(super) fn names_of_cursor(&self, name: &str) -> Option<&Names> {
+        self.cursors.get(name).map(|cursor| &*cursor.names)
+    }
+
     /// A Parse of the protocol succeeded: SQL's EXECUTE knows the name too. A text of several commands cannot be
     /// prepared.
     pub(crate) fn prepare(&mut self, name: &str, what: &Understood) {
@@ -175,7 +182,8 @@ impl Scope {
             }
             Deed::Deallocate { name } => forget(&mut self.prepared, name.as_deref()),
             Deed::Declare { cursor, query, hold } => {
-                let declared = Cursor { query: Arc::clone(query), hold: *hold };
+                let names = Arc::clone(&self.names);
+                let declared = Cursor { query: Arc::clone(query), names, hold: *hold };
                 remember(&mut self.cursors, cursor.clone(), declared);
             }
             Deed::Close { cursor } => forget(&mut self.cursors, cursor.as_deref()),

@@ -33,14 +33,19 @@ impl Tracer<'_, '_> {
             "RowExpr" => self.all_of(node.children("args")).at_least(Form::Readable),
             "AIndirection" => self.within(node),
             "SelectStmt" => self.query(node).all.at_least(Form::Readable),
-            "XmlExpr"
-            | "XmlSerialize"
+            "XmlExpr" | "JsonParseExpr" => {
+                let origin = self.all_of(node.nodes());
+                if origin.sources().any(|(_, form)| form > Form::Picked) {
+                    self.used(Purpose::Risk, origin.clone());
+                }
+                origin.at_least(Form::Readable)
+            }
+            "XmlSerialize"
             | "JsonObjectConstructor"
             | "JsonArrayConstructor"
             | "JsonArrayQueryConstructor"
             | "JsonScalarExpr"
             | "JsonSerializeExpr"
-            | "JsonParseExpr"
             | "JsonValueExpr"
             | "JsonKeyValue"
             | "JsonOutput"
@@ -76,8 +81,16 @@ impl Tracer<'_, '_> {
         }
         match name {
             "text" | "varchar" | "bpchar" | "citext" | "name" if is_whole => self.as_text(origin),
-            "json" | "jsonb" | "xml" if is_whole => origin.at_least(Form::Readable),
-            _ => origin.computed(),
+            "json" | "jsonb" | "xml" if is_whole && origin.sources().all(|(_, form)| form <= Form::Picked) => {
+                origin.at_least(Form::Readable)
+            }
+            _ => {
+                // A column's own value fits the other type or does not; what was made of it may be made to fit.
+                if origin.sources().any(|(_, form)| form > Form::Picked) {
+                    self.used(Purpose::Risk, origin.clone());
+                }
+                origin.computed()
+            }
         }
     }
 
@@ -120,6 +133,19 @@ impl Tracer<'_, '_> {
                     self.equality(one, other);
                 }
                 left.at_least(Form::Picked).and(&right.computed())
+            }
+            (AExprKind::AexprOp, operator)
+                if !CANNOT_FAIL.contains(&operator) && !left.clone().and(&right).is_empty() =>
+            {
+                let both = left.and(&right).computed();
+                self.used(Purpose::Risk, both.clone());
+                both
+            }
+            // A pattern may be none.
+            (AExprKind::AexprLike | AExprKind::AexprIlike | AExprKind::AexprSimilar, _) if !right.is_empty() => {
+                let both = left.and(&right).computed();
+                self.used(Purpose::Risk, both.clone());
+                both
             }
             _ => left.and(&right).computed(),
         }
@@ -228,6 +254,10 @@ impl Tracer<'_, '_> {
                     listed.into_iter().fold(Origin::default(), |all, item| all.and(&self.equality(left, item)))
                 }
             }
+            AExprKind::AexprOpAny if operator == "=" && listed(right).is_some() => {
+                let origin = self.recognised(left);
+                self.looked_up(origin, listed(right).unwrap_or_default())
+            }
             AExprKind::AexprLike | AExprKind::AexprIlike if is_word_search(right) => {
                 let origin = self.value(left);
                 self.used(Purpose::Word, origin.clone());
@@ -297,8 +327,23 @@ impl Tracer<'_, '_> {
     }
 }
 
+/// Operators that give a value for any operands of their types. Arithmetic overflows, and divides by zero.
+const CANNOT_FAIL: [&str; 24] = [
+    "=", "<>", "<", "<=", ">", ">=", "||", "~~", "~~*", "!~~", "!~~*", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|",
+    "?&", "&&", "<<", ">>", "@@",
+];
+
 /// text, varchar, bpchar, name
 const TEXT: [u32; 4] = [25, 1043, 1042, 19];
+
+/// How many values an array has that is written out.
+fn listed(node: Node<'_>) -> Option<usize> {
+    match node.kind() {
+        "TypeCast" => node.child("arg").and_then(listed),
+        "AArrayExpr" if node.children("elements").all(is_written_out) => Some(node.children("elements").count()),
+        _ => None,
+    }
+}
 
 /// Whether an expression is a value that whoever wrote the statement knows: a constant, a parameter, a cast of one.
 fn is_written_out(node: Node<'_>) -> bool {

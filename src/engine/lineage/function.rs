@@ -101,6 +101,95 @@ const TELLING: &[&str] = &[
     "setseed",
 ];
 
+/// Give a value for any first argument, as long as the others are written out.
+const CANNOT_FAIL: &[&str] = &[
+    "abs",
+    "age",
+    "array_length",
+    "ascii",
+    "avg",
+    "bit_length",
+    "bool_and",
+    "bool_or",
+    "cardinality",
+    "ceil",
+    "ceiling",
+    "char_length",
+    "character_length",
+    "cume_dist",
+    "date",
+    "dense_rank",
+    "digest",
+    "encode",
+    "every",
+    "floor",
+    "hashtext",
+    "hashtextextended",
+    "hmac",
+    "host",
+    "hstore",
+    "json_typeof",
+    "jsonb_typeof",
+    "left",
+    "length",
+    "lpad",
+    "masklen",
+    "md5",
+    "netmask",
+    "network",
+    "ntile",
+    "num_nonnulls",
+    "num_nulls",
+    "octet_length",
+    "overlay",
+    "percent_rank",
+    "percentile_cont",
+    "pg_column_size",
+    "pg_typeof",
+    "position",
+    "rank",
+    "regexp_match",
+    "regexp_matches",
+    "regexp_replace",
+    "regexp_split_to_array",
+    "regexp_split_to_table",
+    "replace",
+    "reverse",
+    "right",
+    "round",
+    "row_number",
+    "rpad",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "similarity",
+    "soundex",
+    "split_part",
+    "starts_with",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_to_array",
+    "string_to_table",
+    "strpos",
+    "substr",
+    "substring",
+    "sum",
+    "to_char",
+    "to_hex",
+    "to_tsvector",
+    "translate",
+    "trunc",
+    "unaccent",
+    "unnest",
+    "upper_inc",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "xpath",
+];
+
 /// Make several rows out of one value: how many tells about it.
 const EXPANDING: &[&str] = &[
     "aclexplode",
@@ -219,7 +308,19 @@ impl Tracer<'_, '_> {
             "substring" | "substr" | "left" if self.is_long_part(node, name) => all.at_least(Form::Readable),
             name if CATALOG_TEXTS.contains(&name) => Origin::of(Source::CatalogText, Form::Same).and(&all.computed()),
             name if SECRETS.contains(&name) => Origin::of(Source::Secret, Form::Same).and(&all.computed()),
-            _ => all.and(&ordered).computed(),
+            name => {
+                let written_out = match name {
+                    // What they look at comes second.
+                    "date_part" | "date_trunc" | "extract" => first.is_empty(),
+                    name => CANNOT_FAIL.contains(&name) && listed.all(|one| one.is_empty()),
+                };
+                let all = all.and(&ordered).computed();
+                // An index out of range, a unit that is none, a number too large: each is an answer.
+                if !written_out {
+                    self.used(Purpose::Risk, all.clone());
+                }
+                all
+            }
         }
     }
 

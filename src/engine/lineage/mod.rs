@@ -91,6 +91,8 @@ pub(super) enum Purpose {
     Word,
     /// Taken apart into rows.
     Rows,
+    /// Computed with in a way that may fail: whether it does tells about it.
+    Risk,
     /// Decides in some other way which rows there are, how many or in which order.
     Test,
     /// Written to this column; nothing when it is to a new table or to a file.
@@ -99,14 +101,10 @@ pub(super) enum Purpose {
     Effect(Box<str>),
 }
 
-/// Follows the values of `command`. `executed`: what it runs in its place, when it is an EXECUTE or FETCH.
-pub(super) fn trace<'a>(facts: &Facts<'a>, command: &'a Command, executed: Option<&'a Command>) -> Lineage {
+/// Follows the values of `command`.
+pub(super) fn trace(facts: &Facts<'_>, command: &Command) -> Lineage {
     let mut tracer = Tracer::new(facts);
-    let outputs = match executed {
-        Some(executed) => tracer.statement(executed.root.node()),
-        None if matches!(command.node, "ExecuteStmt" | "FetchStmt") => Outputs::All(Origin::unknown()),
-        None => tracer.statement(command.root.node()),
-    };
+    let outputs = tracer.statement(command.root.node());
     Lineage { outputs, uses: tracer.uses }
 }
 
@@ -238,6 +236,7 @@ impl<'f, 'a> Tracer<'f, 'a> {
             "CallStmt" | "DoStmt" | "ExecuteStmt" | "FetchStmt" => Outputs::All(Origin::unknown()),
             // Definitions and the like return nothing, but statements may stand in them.
             _ => {
+                self.generated(node);
                 for inner in node.nodes().filter(|inner| inner.kind().ends_with("Stmt")) {
                     drop(self.statement(inner));
                 }

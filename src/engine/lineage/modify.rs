@@ -1,5 +1,7 @@
 //! INSERT, UPDATE, DELETE, MERGE and COPY: what is stored where, and what RETURNING gives back.
 
+use pg_query::protobuf::ConstrType;
+
 use super::{Columns, Frame, Item, Named, Origin, Outputs, Purpose, Rows, Tracer};
 use crate::engine::catalog::CatalogRelation;
 use crate::engine::resolve::Found;
@@ -117,6 +119,21 @@ impl<'a> Tracer<'_, 'a> {
             Found::Known(relation) => Some(relation),
             Found::System(_) | Found::Temporary | Found::Missing => None,
         }
+    }
+
+    /// ALTER TABLE … ADD COLUMN … GENERATED: a new column is filled from others, and nobody knows yet what it holds.
+    pub(super) fn generated(&mut self, node: Node<'_>) {
+        let Some(relation) = node.child("relation").filter(|_| node.kind() == "AlterTableStmt") else { return };
+        let columns = self.relation(&Name::new(relation.text("schemaname"), relation.text("relname")));
+        let item = Item { alias: relation.text("relname").into(), columns };
+        self.frames.push(Frame { items: vec![item], windows: Vec::new() });
+        let constraints = node.all().filter(|part| part.kind() == "Constraint");
+        let generated = constraints.filter(|one| one.choice::<ConstrType>("contype") == ConstrType::ConstrGenerated);
+        for expression in generated.filter_map(|one| one.child("raw_expr")) {
+            let origin = self.value(expression);
+            self.used(Purpose::Store(None), origin);
+        }
+        self.frames.pop();
     }
 
     /// COPY … TO gives rows like a query; COPY … FROM gives none.

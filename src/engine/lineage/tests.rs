@@ -148,6 +148,8 @@ fn columns_are_followed_through_queries() {
     check("PREPARE p AS SELECT email || '' FROM people; EXECUTE p", "H");
     check("BEGIN; DECLARE c CURSOR FOR SELECT email, id FROM people; FETCH ALL FROM c", "E.");
     check("FETCH ALL FROM nobody", "*H");
+    // A cursor means what its names meant when it was declared.
+    check("BEGIN; DECLARE c CURSOR FOR SELECT email || '' FROM people; SET search_path = other; FETCH ALL FROM c", "H");
 }
 
 #[test]
@@ -214,6 +216,14 @@ fn conditions_may_not_tell() {
     check("SELECT CASE WHEN email LIKE 'a%' THEN 1 END FROM people", true);
     check("SELECT nullif(left(email, 1), 'a') FROM people", true);
     check("SELECT id FROM people p WHERE EXISTS (SELECT 1 FROM orders o WHERE p.email LIKE 'a%')", true);
+    check("SELECT id FROM people WHERE email = ANY (ARRAY['a', 'b'])", false);
+    check("SELECT upper(email), md5(email), email || city, length(email) FROM people", false);
+    check("SELECT email::int, (profile ->> 'age')::int + 1 FROM people", false);
+    check("SELECT 1 / (ascii(left(email, 1)) - 97) FROM people", true);
+    check("SELECT left(email, 1)::int FROM people", true);
+    check("SELECT 2147483647 + ascii(left(email, 1)) FROM people", true);
+    check("SELECT date_trunc(replace(left(email, 1), 'a', 'day'), now()) FROM people", true);
+    check("SELECT 'x' LIKE replace(left(email, 1), 'a', '\\') FROM people", true);
     check("UPDATE people SET city = city WHERE email LIKE 'a%'", true);
     check("SELECT label FROM contacts WHERE label LIKE 'a%'", true);
 }
@@ -237,4 +247,8 @@ fn values_stay_where_they_are_masked() {
     check("SELECT pg_notify('x', email) FROM people", true);
     check("SELECT pg_notify('x', status) FROM orders", false);
     check("COPY (SELECT email FROM people) TO '/tmp/x'", true);
+    check("COPY (SELECT email FROM people) TO STDOUT (ENCODING 'LATIN1')", true);
+    check("COPY (SELECT email FROM people) TO STDOUT (ENCODING 'UTF8', FORMAT csv, HEADER)", false);
+    check("ALTER TABLE people ADD COLUMN x text GENERATED ALWAYS AS (reverse(email)) STORED", true);
+    check("ALTER TABLE people ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED", false);
 }

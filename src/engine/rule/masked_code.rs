@@ -4,6 +4,7 @@ use super::Rule;
 use super::opaque_code::OpaqueCode;
 use crate::domain::{Action, Environment, IdentityKind, Reason};
 use crate::engine::resolve::Facts;
+use crate::engine::sql::fact::Deed;
 
 pub(super) struct MaskedCode;
 
@@ -26,7 +27,17 @@ impl Rule for MaskedCode {
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
         facts.lineage.as_ref()?;
-        let reason = OpaqueCode.check(facts)?;
-        Some(Reason { rule: self.name(), ..reason })
+        let written = || {
+            facts.deeds().find_map(|(deed, position)| match deed {
+                Deed::Code { what, .. } => Some(
+                    Reason::new(self.name(), format!("this would {what}"))
+                        .at(position)
+                        .detail("What it will do with masked columns cannot be known from the statement."),
+                ),
+                _ => None,
+            })
+        };
+        let runs = OpaqueCode.check(facts).map(|reason| Reason { rule: self.name(), ..reason });
+        runs.or_else(written)
     }
 }

@@ -36,7 +36,7 @@ impl Rule for MaskedCondition {
                 let is_kept = |(source, _): (&Source, _)| source.kept(facts.catalog) == Kept::Closed;
                 kept(&used.origin) == Kept::Closed && (other.is_empty() || !other.sources().all(is_kept))
             }
-            Purpose::Word | Purpose::Rows => kept(&used.origin) == Kept::Closed,
+            Purpose::Word | Purpose::Rows | Purpose::Risk => kept(&used.origin) == Kept::Closed,
             Purpose::Test => kept(&used.origin) > Kept::Open && !is_unknown(&used.origin),
             Purpose::Store(_) | Purpose::Effect(_) => false,
         })?;
@@ -57,7 +57,13 @@ pub(in crate::engine) fn lookups(facts: &Facts<'_>) -> usize {
     let asked = facts.uses().filter(|used| used.origin.kept(facts.catalog) == Kept::Closed);
     let values = asked.map(|used| match used.what {
         Purpose::Lookup(values) => values,
-        Purpose::Match(_) | Purpose::Word | Purpose::Rows | Purpose::Test | Purpose::Store(_) | Purpose::Effect(_) => 0,
+        Purpose::Match(_)
+        | Purpose::Word
+        | Purpose::Rows
+        | Purpose::Risk
+        | Purpose::Test
+        | Purpose::Store(_)
+        | Purpose::Effect(_) => 0,
     });
     values.sum()
 }

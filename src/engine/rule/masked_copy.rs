@@ -41,7 +41,9 @@ impl MaskedCopy {
                 })
             }
             Purpose::Effect(_) => used.origin.kept(facts.catalog) > Kept::Open,
-            Purpose::Lookup(_) | Purpose::Match(_) | Purpose::Word | Purpose::Rows | Purpose::Test => false,
+            Purpose::Lookup(_) | Purpose::Match(_) | Purpose::Word | Purpose::Rows | Purpose::Risk | Purpose::Test => {
+                false
+            }
         })?;
         let column = facts.first_kept(&copied.origin);
         let message = match &copied.what {
