@@ -127,16 +127,15 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def spawn(self, command, *, as_postgres=False, how=signal.SIGTERM, **options):
-        """Starts a process of ours in a group of its own, so that Ctrl-C reaches it through us only."""
+        """Starts a process of ours in a session of its own, so that Ctrl-C reaches it through us only."""
         if as_postgres and os.getuid() == 0:
             # PostgreSQL and PgBouncer refuse to run as root.
             entry = pwd.getpwnam("postgres")
             options |= {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         options.setdefault("stdout", subprocess.DEVNULL)
         options.setdefault("stderr", subprocess.DEVNULL)
-        child = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.DEVNULL, process_group=0, preexec_fn=dies_with_us, **options
-        )
+        options |= {"stdin": subprocess.DEVNULL, "start_new_session": True, "preexec_fn": dies_with_us}
+        child = subprocess.Popen([str(word) for word in command], **options)
         self.children.append((child, how))
         return child
 
@@ -217,8 +216,8 @@ ignore_startup_parameters = extra_float_digits
         make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         make += ["-days", "2", "-subj", "/CN=localhost", "-keyout", folder / "key", "-out", folder / "certificate"]
         subprocess.run([str(word) for word in make], check=True, capture_output=True)
-        common = "foreground = yes\npid =\nsyslog = no\ndebug = err\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n"
-        common += "sslVersion = TLSv1.3\n[hop]\n"
+        common = "foreground = yes\npid =\nsyslog = no\ndebug = err\nsslVersion = TLSv1.3\n"
+        common += "socket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n[hop]\n"
         far_side = f"accept = 127.0.0.1:{far}\nconnect = 127.0.0.1:{self.ports['direct']}\n"
         far_side += f"cert = {folder}/certificate\nkey = {folder}/key\n"
         near_side = f"client = yes\naccept = 127.0.0.1:{near}\nconnect = 127.0.0.1:{far}\n"
