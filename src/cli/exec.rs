@@ -17,10 +17,11 @@ use super::wish::WishArguments;
 use super::{Command, parse, run_async};
 use crate::client::proxy::{Door, Endpoint};
 use crate::client::session::Keeper;
-use crate::domain::{Duration, Failure, Kind, ResourceName};
+use crate::domain::{ApprovalId, Duration, Failure, Kind, ResourceName};
 use crate::runtime::database::{self, Answer, Connection, Login, QueryError};
 use crate::runtime::net::Socket;
 use crate::runtime::{files, log, random, shutdown};
+use crate::session::WAITS;
 use crate::wire::postgres::Complaint;
 
 /// Longest file or input of SQL. A statement itself may have 1 MiB.
@@ -55,6 +56,12 @@ struct Arguments {
     /// Run everything in one transaction: all of it, or nothing
     #[arg(short = '1', long)]
     single_transaction: bool,
+    /// Do not wait for an approval: end with code 5, and its id on the output
+    #[arg(long)]
+    no_wait: bool,
+    /// Use an approval that was asked for with --no-wait, for the very same SQL
+    #[arg(long, value_name = "ID")]
+    approval: Option<ApprovalId>,
 }
 
 impl Command for Exec {
@@ -164,12 +171,7 @@ async fn run(
     let (ours, theirs) = UnixStream::pair()
         .map_err(|error| Failure::new(Kind::Internal, "no socket could be made").detail(format!("{error}.")))?;
     let serving = tokio::spawn(Arc::clone(endpoint).serve_own(theirs));
-    let login = Login {
-        user: "gov".to_owned(),
-        database,
-        password: None,
-        parameters: vec![("application_name".to_owned(), "gov exec".to_owned())],
-    };
+    let login = Login { user: "gov".to_owned(), database, password: None, parameters: parameters(arguments) };
     let opened = database::log_in(Socket::Unix(ours), &login).await.map_err(|error| refused(&error))?;
     let mut connection = Connection::of(opened);
     let outcome = all(&mut connection, arguments, statements, output).await;
@@ -177,6 +179,16 @@ async fn run(
     // Until the books of this connection are closed.
     drop(tokio::time::timeout(Duration::from_secs(5), serving).await);
     outcome
+}
+
+/// What the connection begins with; the last two are for the gateway, which takes them out.
+fn parameters(arguments: &Arguments) -> Vec<(String, String)> {
+    let mut parameters = vec![("application_name".to_owned(), "gov exec".to_owned())];
+    if arguments.no_wait {
+        parameters.push(("gov.wait".to_owned(), "off".to_owned()));
+    }
+    parameters.extend(arguments.approval.map(|id| ("gov.approval".to_owned(), id.to_string())));
+    parameters
 }
 
 async fn all(
@@ -234,6 +246,10 @@ async fn one(
                     printer.talk(&tag);
                 }
             }
+            Answer::Notice(complaint) if complaint.sqlstate() == *WAITS.as_bytes() => {
+                printer.talk(&waiting(&complaint));
+                progress.waits();
+            }
             Answer::Notice(complaint) => {
                 progress.hide();
                 printer.talk(&shown(&complaint));
@@ -245,7 +261,17 @@ async fn one(
             Answer::Ready(_) => {
                 progress.hide();
                 printer.flush().map_err(unwritable)?;
-                return failed.map_or(Ok(()), |complaint| Err(database_failure(&complaint)));
+                return match failed {
+                    None => Ok(()),
+                    Some(complaint) => {
+                        // For scripts, which come back with it.
+                        if let Some(id) = approval_of(&complaint) {
+                            printer.raw(format!("{id}\n").as_bytes()).map_err(unwritable)?;
+                            printer.flush().map_err(unwritable)?;
+                        }
+                        Err(database_failure(&complaint))
+                    }
+                };
             }
         }
     }
@@ -266,6 +292,14 @@ impl Progress {
             bar
         });
         Self { bar }
+    }
+
+    /// Somebody else is waited for.
+    fn waits(&self) {
+        if let Some(bar) = &self.bar {
+            let style = ProgressStyle::with_template("{spinner} waiting for approval, {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        }
     }
 
     fn row(&self) {
@@ -345,6 +379,20 @@ fn database_failure(complaint: &Complaint) -> Failure {
     failure.detail = Some(format!("{detail}SQLSTATE {state}."));
     failure.hint = complaint.field(b'H').map(str::to_owned);
     failure
+}
+
+/// The approval that a statement needs and nobody waits for.
+fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
+    let pending = complaint.message().starts_with("this needs approval");
+    let detail = complaint.field(b'D').filter(|_| pending)?;
+    detail.strip_prefix("Approval: ")?.split('.').next()?.parse().ok()
+}
+
+/// The notice that a statement waits, with who is waited for and what they have to do.
+fn waiting(complaint: &Complaint) -> String {
+    let part = |code: u8, before: &str| complaint.field(code).map(|text| format!("{before}{}", output::clean(text)));
+    let parts = [Some(output::clean(complaint.message())), part(b'D', "  "), part(b'H', "hint: ")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 fn shown(complaint: &Complaint) -> String {

@@ -1,5 +1,6 @@
 //! What people type.
 
+mod approval;
 mod audit;
 mod completions;
 mod connect;
@@ -57,6 +58,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &session::Session,
     &timeline::Timeline,
     &audit::Audit,
+    &approval::Approval,
     &server::Server,
     &demo::Demo,
     &completions::Completions,

@@ -371,6 +371,7 @@ async fn run(dialled: Dialled, socket: Socket, greeting: Vec<u8>) -> Ended {
         grant: dialled.grant,
         stream: dialled.stream,
         text_key: dialled.text_key,
+        approvals: false,
     };
     let (commands, receiver) = mpsc::channel(1);
     let mut ended = dialled.ended;

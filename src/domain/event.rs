@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::approval::ApprovalState;
 use super::digest::Digest;
 use super::grant::Grant;
-use super::id::{SessionId, StatementId};
+use super::id::{ApprovalId, SessionId, StatementId};
 use super::key::PublicKey;
 use super::statement::Statement;
 use super::time::{Duration, Timestamp};
@@ -115,6 +116,18 @@ pub(crate) enum Happening {
     },
     /// How the two accounts of a session that is over compare.
     Reconciled(SessionBalance),
+    /// An approval was asked for, or came to another state.
+    Approval {
+        id: ApprovalId,
+        /// `None` when it was just asked for.
+        from: Option<ApprovalState>,
+        to: ApprovalState,
+        /// The pseudonym of whoever did it; `None` for time and the machine.
+        by: Option<String>,
+        resource: String,
+        /// What it is bound to.
+        digest: Digest,
+    },
     /// Somebody read the log.
     AuditRead {
         subject: String,

@@ -193,6 +193,12 @@ identifier!(
     "record id"
 );
 
+identifier!(
+    /// One request for somebody's approval.
+    ApprovalId,
+    "approval"
+);
+
 /// Which statement of a session: the same number on both sides, because both count what the client sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StatementId {

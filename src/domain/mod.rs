@@ -1,5 +1,6 @@
 //! The nouns everyone shares: no behaviour beyond checking themselves, no I/O, nothing serialisable.
 
+mod approval;
 mod budget;
 mod digest;
 mod event;
@@ -14,12 +15,15 @@ mod statement;
 mod time;
 mod verdict;
 
+pub(crate) use approval::{ApprovalState, Ballot, Executed, Move};
 pub(crate) use budget::{Budget, Spent, Usage};
 pub(crate) use digest::Digest;
 pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};
 pub(crate) use grant::{Access, Grant, Limits, Purpose};
-pub(crate) use id::{AgentId, BadName, GatewayName, PurposeId, RecordId, ResourceName, SessionId, StatementId};
+pub(crate) use id::{
+    AgentId, ApprovalId, BadName, GatewayName, PurposeId, RecordId, ResourceName, SessionId, StatementId,
+};
 pub(crate) use identity::{Actor, Identity, IdentityKind, Method};
 pub(crate) use key::PublicKey;
 pub(crate) use resource::{Environment, Labels, ProtocolName};

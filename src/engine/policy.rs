@@ -128,7 +128,7 @@ impl Policy {
     }
 
     /// The tags of a relation.
-    pub(super) fn tags(&self, schema: &str, name: &str) -> BTreeSet<&str> {
+    pub(crate) fn tags(&self, schema: &str, name: &str) -> BTreeSet<&str> {
         let matching = self.document.tags.iter().filter(|tagged| tagged.relation.matches(schema, name));
         matching.flat_map(|tagged| tagged.tags.iter().map(String::as_str)).collect()
     }

@@ -17,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use crate::domain::{Event, Failure, Kind};
+use crate::domain::{ApprovalId, Event, Failure, Kind};
 use crate::runtime::clock;
-use crate::session::{Closing, Session, Turn};
+use crate::session::{Closing, Plea, Session, Turn};
 
 /// Bytes read at once. Measured: between 16 and 256 KiB the size makes no difference a relay can show.
 const READ_SIZE: usize = 64 * 1024;
@@ -61,7 +61,18 @@ pub(crate) enum Durability {
 pub(crate) enum Command {
     /// The grant ended; the failure is what the client is told.
     End(Failure),
+    /// The statement at hand waits for approval; the notice is what the client is told.
+    Held(Failure),
+    /// The statement that waits may run.
+    Approved(ApprovalId),
+    /// It may not; with the SQLSTATE of the error.
+    NotApproved(&'static str, Failure),
+    /// The client cancels what it runs.
+    Cancel,
 }
+
+/// Takes what a session says to those who approve. They answer with [`Command`]s.
+pub(crate) type Arbiter = Arc<dyn Fn(Plea) + Send + Sync>;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +104,7 @@ pub(crate) struct Pump<C, D, R> {
     client_gone: bool,
     database_gone: bool,
     refresh: Option<Refresh>,
+    arbiter: Option<Arbiter>,
     /// The catalog is being read anew.
     refreshing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -194,6 +206,7 @@ where
             client_gone: false,
             database_gone: false,
             refresh: None,
+            arbiter: None,
             refreshing: None,
         }
     }
@@ -201,6 +214,12 @@ where
     /// With a way to a newer catalog.
     pub(crate) fn refreshing(mut self, refresh: Refresh) -> Self {
         self.refresh = Some(refresh);
+        self
+    }
+
+    /// With somebody to ask about what must be approved.
+    pub(crate) fn arbitrated(mut self, arbiter: Arbiter) -> Self {
+        self.arbiter = Some(arbiter);
         self
     }
 
@@ -251,8 +270,20 @@ where
                 self.commands_closed = true;
                 false
             }
-            Poll::Ready(Some(Command::End(failure))) => {
-                self.session.grant_ended(clock::now(), &failure, &mut self.turn);
+            Poll::Ready(Some(command)) => {
+                let (now, turn) = (clock::now(), &mut self.turn);
+                match command {
+                    Command::End(failure) => self.session.grant_ended(now, &failure, turn),
+                    Command::Held(notice) => self.session.held(&notice, turn),
+                    Command::Approved(id) => {
+                        self.session.recording(self.records.ready());
+                        self.session.approved(now, id, turn);
+                    }
+                    Command::NotApproved(sqlstate, failure) => {
+                        self.session.not_approved(now, sqlstate, &failure, turn);
+                    }
+                    Command::Cancel => self.session.cancelled(now, turn),
+                }
                 self.settle();
                 true
             }
@@ -349,6 +380,9 @@ where
 
     /// Moves a turn's results to where they go: events to the records first, then bytes, behind their barrier.
     fn settle(&mut self) {
+        if let Some(arbiter) = &self.arbiter {
+            self.turn.pleas.drain(..).for_each(|plea| arbiter(plea));
+        }
         let durable_first = std::mem::take(&mut self.turn.durable_first);
         let mut awaited = None;
         for (index, event) in std::mem::take(&mut self.turn.events).into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::audit::Signer;
-use crate::domain::{Failure, Kind, RecordId, Secret, SessionId};
+use crate::domain::{ApprovalId, Failure, Kind, RecordId, Secret, SessionId};
 use crate::runtime::clock;
 
 /// `N` bytes nobody can guess. Fails only when the operating system has none to give, and then nothing should go on.
@@ -17,6 +17,10 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
 
 pub(crate) fn session_id() -> Result<SessionId, Failure> {
     Ok(SessionId::new(clock::now(), bytes()?))
+}
+
+pub(crate) fn approval_id() -> Result<ApprovalId, Failure> {
+    Ok(ApprovalId::new(clock::now(), bytes()?))
 }
 
 pub(crate) fn record_id() -> Result<RecordId, Failure> {

@@ -7,11 +7,14 @@ use ring::hmac;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::domain::{Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp};
+use crate::domain::{
+    ApprovalId, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp,
+};
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::{Command, Durability, Refresh};
+use crate::runtime::pump::{Arbiter, Command, Durability, Refresh};
 use crate::runtime::recorder::Recorder;
+use crate::server::approval::{Approvals, Stand};
 use crate::server::credential::Lease;
 use crate::server::leases;
 use crate::server::schema::Schema;
@@ -28,6 +31,11 @@ pub(crate) struct Live {
     text_key_bytes: Secret<[u8; 32]>,
     /// Whoever opens a stream signs with the other half.
     pub(crate) client_key: PublicKey,
+    /// Pseudonym of whoever has it.
+    pub(crate) requester: String,
+    /// Pseudonyms of those who may not approve what it asks for.
+    pub(crate) barred: Vec<String>,
+    approvals: Arc<Approvals>,
     /// `user@host` and the process there, as the client states them.
     pub(crate) host: String,
     pub(crate) process: u32,
@@ -72,6 +80,9 @@ pub(crate) struct Opening {
     pub(crate) lease: Lease,
     pub(crate) text_key: [u8; 32],
     pub(crate) client_key: PublicKey,
+    pub(crate) requester: String,
+    pub(crate) barred: Vec<String>,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) host: String,
     pub(crate) process: u32,
     pub(crate) recorder: Recorder,
@@ -121,6 +132,24 @@ impl Live {
         let (commands, receiver) = mpsc::channel(4);
         streams.open.insert(stream, Stream { commands, cancel: None });
         Ok(receiver)
+    }
+
+    /// What a stream's session pleads with about what must be approved.
+    pub(crate) fn arbiter(self: &Arc<Self>, stream: u32, wait: bool, resume: Option<ApprovalId>) -> Option<Arbiter> {
+        let commands = self.commands(stream)?;
+        let who = (self.requester.clone(), self.barred.clone());
+        Some(self.approvals.arbiter(Stand::new(Arc::clone(self), who, wait, resume, commands)))
+    }
+
+    fn commands(&self, stream: u32) -> Option<mpsc::Sender<Command>> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.open.get(&stream).map(|stream| stream.commands.clone())
+    }
+
+    /// Ends what a stream waits for, if it waits.
+    pub(crate) fn cancel_waiting(&self, stream: u32) {
+        // A full channel means that there are words on their way to it that end the wait as well.
+        drop(self.commands(stream).map(|commands| commands.try_send(Command::Cancel)));
     }
 
     /// Makes what runs on a stream cancellable.
@@ -197,6 +226,9 @@ impl LiveSessions {
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
             text_key_bytes: Secret::new(opening.text_key),
             client_key: opening.client_key,
+            requester: opening.requester,
+            barred: opening.barred,
+            approvals: opening.approvals,
             host: opening.host,
             process: opening.process,
             recorder: opening.recorder,

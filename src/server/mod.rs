@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod approval;
 pub(crate) mod config;
 mod credential;
 mod dev_issuer;
@@ -14,6 +15,7 @@ mod listener;
 mod live;
 mod log;
 mod nearest;
+mod rehearsal;
 mod replay;
 mod resource;
 mod schema;
@@ -37,6 +39,7 @@ use crate::runtime::drain::Recovery;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
 use crate::runtime::{env, files, process};
+use approval::Approvals;
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
@@ -72,6 +75,7 @@ pub(crate) struct Server {
     pub(crate) log: Arc<Log>,
     pub(crate) timeline: Arc<Timeline>,
     readings: api::timeline::Readings,
+    pub(crate) approvals: Arc<Approvals>,
 }
 
 impl Server {
@@ -140,6 +144,9 @@ impl Gateway {
             Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live)))))
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
+        let rules = config.approvals.clone();
+        let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&log), rules));
+        approvals.recover().await?;
         let server = Arc::new(Server {
             config,
             url,
@@ -151,6 +158,7 @@ impl Gateway {
             schemas,
             live,
             log,
+            approvals,
             timeline,
             readings: api::timeline::Readings::default(),
         });

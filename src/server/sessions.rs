@@ -10,10 +10,12 @@ use super::Server;
 use super::access::{self, Allowed};
 use super::api::Caller;
 use super::credential;
+use super::directory;
 use super::leases;
 use super::live::Opening;
 use crate::domain::{
-    Access, Duration, Environment, Failure, Grant, Happening, Kind, Limits, Peer, PublicKey, Purpose, ResourceName,
+    Access, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits, Peer, PublicKey, Purpose,
+    ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -86,6 +88,9 @@ pub(super) async fn open(
             lease: lease.clone(),
             text_key: random::bytes()?,
             client_key: wish.key,
+            requester: caller.pseudonym.clone(),
+            barred: barred(&server, &caller),
+            approvals: Arc::clone(&server.approvals),
             host: stated(&request.host),
             process: request.process,
             recorder: books.gateway,
@@ -121,6 +126,17 @@ pub(super) async fn open(
         text_key: BASE64URL.encode(live.text_key_bytes()),
         certificate: certificate.write(),
     })
+}
+
+/// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
+/// acts for the caller.
+fn barred(server: &Server, caller: &Caller) -> Vec<String> {
+    let agents = caller.identity.actors.iter().filter_map(|actor| server.config.agents.get(&actor.id.parse().ok()?));
+    let owners = agents.map(|agent| {
+        let owner = Identity { subject: agent.owner.clone(), ..caller.identity.clone() };
+        directory::pseudonym(&server.keys.pseudonym, &owner)
+    });
+    std::iter::once(caller.pseudonym.clone()).chain(owners).collect()
 }
 
 fn mask_key(server: &Server, grant: &Grant) -> MaskKey {

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migrations] = &[
     super::replay::MIGRATIONS,
     super::leases::MIGRATIONS,
     super::dev_issuer::MIGRATIONS,
+    super::approval::MIGRATIONS,
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): the letters `gov1`.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::{info, warn};
 
-use crate::domain::{Duration, Failure, Happening, Kind};
+use crate::domain::{ApprovalId, Duration, Failure, Happening, Kind};
 use crate::engine::Scope;
 use crate::runtime::net::Socket;
 use crate::runtime::pump::Pump;
 use crate::runtime::{database, random};
 use crate::server::live::{CancelKeys, Live};
-use crate::server::upstream;
+use crate::server::{approval, upstream};
 use crate::session::{Duty, Session, Setup};
 use crate::wire::postgres::{self, FirstPacket, Severity, Startup, Version};
 
@@ -49,6 +49,14 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         Ok(commands) => commands,
         Err(failure) => return refuse(&mut socket, &failure).await,
     };
+    let (startup, wish) = match Wish::taken_from(startup) {
+        Ok(taken) => taken,
+        Err(failure) => {
+            live.release(stream);
+            return refuse(&mut socket, &failure).await;
+        }
+    };
+    let startup = &startup;
     let opened = match governed(live, startup).await {
         Ok((parameters, scope)) => match upstream::open(live.schema.resource(), &live.lease, parameters).await {
             Ok(opened) => Ok((opened, scope)),
@@ -86,14 +94,50 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         grant: Arc::clone(&live.grant),
         stream,
         text_key: live.text_key.clone(),
+        approvals: true,
     };
     let session = Session::new(setup, scope);
-    let pump =
+    let mut pump =
         Pump::new(session, socket, opened.socket, live.records(), commands, greeting).refreshing(live.refresher());
+    if let Some(arbiter) = live.arbiter(stream, wish.wait, wish.approval) {
+        pump = pump.arbitrated(arbiter);
+    }
     let ended = pump.run().await;
     info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
     live.happened(Happening::StreamClosed { stream, why: ended.why.word() });
     live.release(stream);
+}
+
+/// What a connection asks of the gateway itself, with parameters that no database knows.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    /// What must be approved waits in place.
+    wait: bool,
+    /// An approval that was asked for earlier.
+    approval: Option<ApprovalId>,
+}
+
+impl Wish {
+    fn taken_from(startup: &Startup) -> Result<(Startup, Self), Failure> {
+        let mut wish = Self { wait: true, approval: None };
+        let mut parameters = Vec::new();
+        for (name, value) in &startup.parameters {
+            match (name.as_str(), value.as_str()) {
+                ("gov.wait", "on") => wish.wait = true,
+                ("gov.wait", "off") => wish.wait = false,
+                ("gov.wait", other) => {
+                    return Err(Failure::new(Kind::Usage, format!("`{other}` is not a value of `gov.wait`"))
+                        .hint("write `on` or `off`"));
+                }
+                ("gov.approval", id) => {
+                    let id = id.parse().map_err(|_| approval::unknown(id))?;
+                    wish.approval = Some(id);
+                }
+                (_, _) => parameters.push((name.clone(), value.clone())),
+            }
+        }
+        Ok((Startup { parameters, ..startup.clone() }, wish))
+    }
 }
 
 /// What a client wants to begin with, judged like the SET it is, and the scope that follows from it.
@@ -121,6 +165,7 @@ async fn cancel(live: &Arc<Live>, process: u32, key: &[u8]) {
         return;
     };
     live.happened(Happening::Cancelled { stream: process });
+    live.cancel_waiting(process);
     if let Err(error) = database::cancel(live.schema.resource().broker().address(), keys.process, &keys.theirs).await {
         warn!(session = %live.grant.session, stream = process, error = %error, "a cancel request was not delivered");
     }

@@ -13,6 +13,7 @@
 //! Both directions go on independently. What ties them together is the queue of what the database still owes: one
 //! entry for each request sent, in order, because PostgreSQL answers in order.
 
+mod hold;
 mod ledger;
 mod request;
 mod response;
@@ -25,13 +26,16 @@ use std::sync::{Arc, OnceLock};
 
 use ring::hmac;
 
-use crate::domain::{Digest, Event, Failure, Grant, Happening, Kind, Outcome, StatementEnd, StatementId, Timestamp};
+use crate::domain::{
+    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, StatementEnd, StatementId, Timestamp,
+};
 use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
 use ledger::Ledger;
 use transaction::Script;
 
+pub(crate) use hold::{Ask, Plea, WAITS};
 pub(crate) use ledger::AUDIT;
 
 /// Which end of the tunnel this is. Both decide; only one is believed.
@@ -53,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) stream: u32,
     /// Key of [`crate::domain::StatementStart::raw_hmac`].
     pub(crate) text_key: hmac::Key,
+    /// There is somebody to ask about what must be approved. Without, it is refused.
+    pub(crate) approvals: bool,
 }
 
 /// What a step hands to the outside.
@@ -68,6 +74,8 @@ pub(crate) struct Turn {
     /// The catalog is older than what the session has seen: it should be read anew, and
     /// [`Session::catalog_refreshed`] called.
     pub(crate) refresh: bool,
+    /// What is said to those who approve.
+    pub(crate) pleas: Vec<Plea>,
     /// The connection ends once `to_client` has been delivered.
     pub(crate) close: Option<Closing>,
 }
@@ -136,6 +144,8 @@ pub(crate) struct Session {
     unrecordable: Option<Failure>,
     /// A request that waits for something. Nothing behind it is read meanwhile.
     waiting: Option<Waiting>,
+    /// Somebody agreed to the request at hand.
+    released: Option<Released>,
     /// The request at hand was parked once; it is decided by what is known now.
     unparked: bool,
     /// The database has said itself why it closes the connection.
@@ -152,6 +162,26 @@ enum Waiting {
     Answers(Vec<u8>),
     /// The audit of the transaction that it commits.
     Audit(Vec<u8>),
+    /// Somebody's approval.
+    Approval(Box<Held>),
+}
+
+/// A statement that waits for approval.
+#[derive(Debug)]
+struct Held {
+    raw: Vec<u8>,
+    /// Digest of what was asked about.
+    binding: Digest,
+    /// The rules that asked for it.
+    rules: Vec<&'static str>,
+}
+
+/// An approval that was given.
+#[derive(Debug)]
+struct Released {
+    id: ApprovalId,
+    binding: Digest,
+    rules: Vec<&'static str>,
 }
 
 /// A question of ours to the database.
@@ -179,6 +209,8 @@ enum Task {
 struct Prepared {
     text: Arc<[u8]>,
     what: Arc<Understood>,
+    /// It will be held when it is executed: whoever decides then will want to see the values.
+    held: bool,
 }
 
 /// A portal: a prepared statement with values bound to it.
@@ -187,6 +219,8 @@ struct Portal {
     statement: Prepared,
     /// HMAC over text and values.
     raw_hmac: Digest,
+    /// The values, of a statement that will be held.
+    values: Option<Vec<Option<Vec<u8>>>>,
     /// What the database says its rows look like, once it has said so.
     columns: OnceLock<Vec<ResultColumn>>,
     /// A Describe for this portal has been sent.
@@ -211,6 +245,8 @@ struct Run {
     error: Option<[u8; 5]>,
     /// Code runs in it that nobody reviewed.
     opaque: bool,
+    /// What it runs by.
+    approval: Option<ApprovalId>,
 }
 
 /// COPY data on its way to the client.
@@ -293,6 +329,7 @@ impl Session {
             statements: 0,
             unrecordable: None,
             waiting: None,
+            released: None,
             unparked: false,
             farewell: false,
             closed: false,
@@ -365,6 +402,9 @@ impl Session {
             return;
         }
         self.closed = true;
+        if matches!(self.waiting, Some(Waiting::Approval(_))) {
+            turn.pleas.push(Plea::Withdraw);
+        }
         // In the middle of a message that is being passed through there is no place for another one.
         if let Some((sqlstate, failure)) = say
             && self.from_database.at_message_start()
@@ -385,6 +425,9 @@ impl Session {
     /// Records the end of a statement.
     fn ended(&self, now: Timestamp, mut run: Run, outcome: Outcome, turn: &mut Turn) {
         run.settle();
+        if let Some(id) = run.approval {
+            turn.pleas.push(Plea::Ended { id, executed: hold::executed(&outcome) });
+        }
         self.happened(
             now,
             Happening::StatementEnded(StatementEnd {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
 use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
@@ -117,7 +118,8 @@ impl Session {
         }
         let what = self.setup.engine.understand(text);
         let raw_hmac = self.hmac(std::iter::once(text));
-        match self.decide(now, &what) {
+        let case = Case { what: &what, text, values: Some(&[]), raw_hmac };
+        match self.decide(now, case, turn) {
             Decision::Allow(permit) if self.needs_script(&what, &permit) => {
                 if self.pending.is_empty() {
                     let run = self.start(now, &what, raw_hmac, &permit, turn);
@@ -135,6 +137,9 @@ impl Session {
                 if self.parks(&refusal, &Request::Query { text }, turn) {
                     return;
                 }
+                if refusal.verdict == Verdict::Hold && self.asks() {
+                    return self.hold(now, case, &refusal, &Request::Query { text }, turn);
+                }
                 self.refused(now, raw_hmac, &refusal, turn);
                 self.refuse_query(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
             }
@@ -149,22 +154,32 @@ impl Session {
             return self.refuse_batch("42P05", &own_name(name), None, turn);
         }
         let what = self.setup.engine.understand(text);
-        match self.decide(now, &what) {
-            Decision::Allow(permit) => {
-                let prepared = Prepared { text: text.into(), what };
-                let before = self.prepared.insert(name.to_owned(), prepared);
-                self.pending.push_back(Pending::Parse { name: name.to_owned(), before });
-                self.forward(&Request::Parse { name, text, types }, &permit, turn);
-            }
+        let (permit, held) = match self.judge(now, &what) {
+            Decision::Allow(permit) => (permit, false),
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
-                if self.parks(&refusal, &Request::Parse { name, text, types }, turn) {
+                if self.parks(&refusal, &Request::Parse { name, text, types: types.clone() }, turn) {
                     return;
                 }
-                let raw_hmac = self.hmac(std::iter::once(text));
-                self.refused(now, raw_hmac, &refusal, turn);
-                self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
+                let holds = refusal.verdict == Verdict::Hold && self.asks();
+                match self.permit_to_prepare(now, &what, &refusal).filter(|_| holds) {
+                    Some(permit) => (permit, true),
+                    None => {
+                        let raw_hmac = self.hmac(std::iter::once(text));
+                        self.refused(now, raw_hmac, &refusal, turn);
+                        return self.refuse_batch(
+                            sqlstate(&refusal),
+                            &failure(&refusal),
+                            position(text, &refusal),
+                            turn,
+                        );
+                    }
+                }
             }
-        }
+        };
+        let prepared = Prepared { text: text.into(), what, held };
+        let before = self.prepared.insert(name.to_owned(), prepared);
+        self.pending.push_back(Pending::Parse { name: name.to_owned(), before });
+        self.forward(&Request::Parse { name, text, types }, &permit, turn);
     }
 
     fn bind(&mut self, bind: Bind<'_>, turn: &mut Turn) {
@@ -181,9 +196,11 @@ impl Session {
         }
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
         let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        let values = statement.held.then(|| bind.values.iter().map(|value| value.map(<[u8]>::to_vec)).collect());
         let portal = Arc::new(Portal {
             statement,
             raw_hmac,
+            values,
             columns: std::sync::OnceLock::new(),
             described: AtomicBool::new(false),
         });
@@ -214,7 +231,9 @@ impl Session {
             return self.refuse_batch("34000", &failure, None, turn);
         };
         let what = Arc::clone(&portal.statement.what);
-        match self.decide(now, &what) {
+        let text = Arc::clone(&portal.statement.text);
+        let case = Case { what: &what, text: &text, values: portal.values.as_deref(), raw_hmac: portal.raw_hmac };
+        match self.decide(now, case, turn) {
             Decision::Allow(permit) => {
                 let request = Request::Execute { portal: name, rows_max };
                 if self.before_execute(&what, &permit, &request, turn) == Passage::Wait {
@@ -231,11 +250,14 @@ impl Session {
                 self.forward(&request, &permit, turn);
             }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
-                if self.parks(&refusal, &Request::Execute { portal: name, rows_max }, turn) {
+                let request = Request::Execute { portal: name, rows_max };
+                if self.parks(&refusal, &request, turn) {
                     return;
                 }
+                if refusal.verdict == Verdict::Hold && self.asks() {
+                    return self.hold(now, case, &refusal, &request, turn);
+                }
                 self.refused(now, portal.raw_hmac, &refusal, turn);
-                let text = Arc::clone(&portal.statement.text);
                 self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(&text, &refusal), turn);
             }
         }
@@ -286,7 +308,8 @@ impl Session {
             })
     }
 
-    fn decide(&self, now: Timestamp, what: &Understood) -> Decision {
+    /// What the engine says when nobody has agreed to anything.
+    pub(super) fn judge(&self, now: Timestamp, what: &Understood) -> Decision {
         let (engine, grant) = (&self.setup.engine, &self.setup.grant);
         match self.setup.duty {
             Duty::Enforce => engine.decide(now, grant, what, &self.scope),
@@ -332,11 +355,12 @@ impl Session {
             masked_cells: 0,
             error: None,
             opaque: permit.obligations().opaque,
+            approval: self.released.take().map(|released| released.id),
         }
     }
 
     /// Records that a statement was not sent. It has no number: the other side never sees it.
-    fn refused(&self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+    pub(super) fn refused(&self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
         self.happened(
             now,
             Happening::StatementStarted(StatementStart {
@@ -357,7 +381,7 @@ impl Session {
     }
 
     /// Answers a simple query or function call ourselves: an error, then readiness, when it is its turn.
-    fn refuse_query(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+    pub(super) fn refuse_query(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
         let mut bytes = Vec::new();
         postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
         self.pending.push_back(Pending::Local { bytes, ready: true });

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ring::hmac;
 
 use super::*;
-use crate::domain::{Access, Environment, Identity, IdentityKind, Labels, Limits, Method, Secret, SessionId, Verdict};
+use crate::domain::{
+    Access, Environment, Executed, Identity, IdentityKind, Labels, Limits, Method, Secret, SessionId, Verdict,
+};
 use crate::engine::{Catalog, MaskKey, Policy};
 use crate::wire::buffer::{Piece, Writer};
 use crate::wire::postgres::{Column, Format, Request};
@@ -46,6 +48,7 @@ struct Bench {
     /// What has reached the client.
     client: Vec<String>,
     events: Vec<Happening>,
+    pleas: Vec<Plea>,
     barriers: usize,
     closed: Option<Closing>,
 }
@@ -133,6 +136,7 @@ impl Bench {
             grant: grant(),
             stream: 1,
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
+            approvals: true,
         };
         Self {
             session: Session::new(setup, Scope::default()),
@@ -140,6 +144,7 @@ impl Bench {
             database: vec![],
             client: vec![],
             events: vec![],
+            pleas: vec![],
             barriers: 0,
             closed: None,
         }
@@ -149,6 +154,7 @@ impl Bench {
         self.database.extend(shown(&turn.to_database, true));
         self.client.extend(shown(&turn.to_client, false));
         self.barriers += usize::from(turn.durable_first > 0);
+        self.pleas.extend(turn.pleas);
         self.events.extend(turn.events.into_iter().map(|event| event.happening));
         self.closed = self.closed.or(turn.close);
     }
@@ -791,4 +797,179 @@ fn names_of_ours_cannot_be_taken() {
     let mut bench = Bench::new();
     bench.says_raw(&batch(&[parse("gov: own", "select 1")], &[sync()])).heard(&["S"]);
     assert!(bench.client[0].starts_with("E 42P05"), "{:?}", bench.client);
+}
+
+impl Bench {
+    fn tell(&mut self, say: impl FnOnce(&mut Session, Timestamp, &mut Turn)) -> &mut Self {
+        let mut turn = Turn::default();
+        self.now += 1;
+        say(&mut self.session, Timestamp::from_millis(self.now), &mut turn);
+        self.settle(turn);
+        self
+    }
+
+    /// What was said to those who approve since the last look.
+    fn pleaded(&mut self) -> Vec<Plea> {
+        std::mem::take(&mut self.pleas)
+    }
+
+    /// The one statement that was asked about.
+    #[track_caller]
+    fn asked(&mut self) -> Ask {
+        match self.pleaded().as_slice() {
+            [Plea::Ask(ask)] => (**ask).clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A statement that production holds.
+const HELD: &str = "alter table t add column c int";
+
+fn approval_id() -> ApprovalId {
+    ApprovalId::new(Timestamp::from_seconds(1), [9; 10])
+}
+
+fn refusal(message: &str) -> Failure {
+    Failure::new(Kind::Denied, message)
+}
+
+#[test]
+fn hold_a_statement_waits_in_place_and_then_runs_as_it_came() {
+    let mut bench = Bench::new();
+    bench.query("begin").answers(&[complete("BEGIN"), ready("T")]);
+    bench.query(HELD).query("select 1").heard(&["Q begin."]);
+    bench.client.clear();
+    let ask = bench.asked();
+    assert_eq!((ask.text.as_slice(), ask.reason.rule, ask.in_block), (HELD.as_bytes(), "schema_change", true));
+    bench.tell(|session, _, turn| session.held(&refusal("this waits for approval"), turn)).told(&["N"]);
+    bench.tell(|session, now, turn| session.approved(now, approval_id(), turn)).heard(&["Q counts"]);
+    bench.answers(&[counts(""), ready("T")]).heard(&["Q alter table t add column c int."]);
+    bench.answers(&[complete("ALTER TABLE"), ready("T")]).told(&["C", "Z T"]).heard(&["Q select 1."]);
+    assert!(
+        matches!(bench.pleaded().as_slice(), [Plea::Ended { id, executed: Executed::Well }] if *id == approval_id())
+    );
+    assert_eq!(bench.verdicts()[1], (0, Verdict::Hold), "that it was held is on record");
+    assert_eq!(bench.verdicts()[2], (2, Verdict::Allow));
+}
+
+#[test]
+fn hold_no_is_one_error() {
+    let mut bench = Bench::new();
+    bench.query(HELD).query("select 1").heard(&[]).told(&[]);
+    bench.asked();
+    bench.tell(|session, now, turn| session.not_approved(now, "42501", &refusal("approval was denied"), turn));
+    bench.told(&["E 42501 approval was denied", "Z I"]).heard(&["Q select 1."]);
+    // What comes too late changes nothing, and is said.
+    bench.tell(|session, now, turn| session.approved(now, approval_id(), turn));
+    assert!(matches!(bench.pleaded().as_slice(), [Plea::Ended { executed: Executed::Stale, .. }]));
+    bench.heard(&[]).tell(|session, now, turn| session.not_approved(now, "42501", &refusal("no"), turn)).told(&[]);
+}
+
+#[test]
+fn hold_ctrl_c_withdraws() {
+    let mut bench = Bench::new();
+    bench.query(HELD);
+    bench.asked();
+    bench.tell(|session, now, turn| session.cancelled(now, turn));
+    bench.told(&["E 57014 canceling statement due to user request", "Z I"]).heard(&[]);
+    assert!(matches!(bench.pleaded().as_slice(), [Plea::Withdraw]));
+    // Where nothing waits, it is the database's to cancel.
+    bench.query("select 1").tell(|session, now, turn| session.cancelled(now, turn)).told(&[]);
+}
+
+#[test]
+fn hold_whoever_leaves_withdraws() {
+    let mut bench = Bench::new();
+    bench.query(HELD);
+    bench.asked();
+    bench.tell(|session, now, turn| session.client_lost(now, turn));
+    assert!(matches!(bench.pleaded().as_slice(), [Plea::Withdraw]));
+
+    // While it runs, nobody sees how it ends.
+    let mut bench = Bench::new();
+    bench.query(HELD);
+    bench.asked();
+    bench.tell(|session, now, turn| session.approved(now, approval_id(), turn));
+    bench.tell(|session, now, turn| session.client_lost(now, turn));
+    assert!(matches!(bench.pleaded().as_slice(), [Plea::Ended { executed: Executed::Unseen, .. }]));
+}
+
+#[test]
+fn hold_a_batch_waits_at_its_execute_with_its_values() {
+    let mut bench = Bench::new();
+    let mut bytes = Vec::new();
+    parse("", HELD).write(&mut bytes);
+    Writer::message(&mut bytes, b'B').text("").text("").count(0).count(1).value(Some(b"7")).count(0);
+    Request::Execute { portal: "", rows_max: 0 }.write(&mut bytes);
+    bytes.extend(sync());
+    bench.says_raw(&bytes);
+    assert_eq!(bench.database.len(), 3, "Parse, Bind, and a Flush: {:?}", bench.database);
+    bench.answers(&[message(b'1', b""), message(b'2', b"")]).told(&["1", "2"]);
+    let ask = bench.asked();
+    assert_eq!(ask.values, [Some(b"7".to_vec())]);
+    bench.database.clear();
+    bench.tell(|session, now, turn| session.approved(now, approval_id(), turn));
+    bench.heard(&["own BEGIN", "own counts", "D P.", "E .....", "S"]);
+
+    // Refused, the batch is dropped up to its Sync.
+    let mut bench = Bench::new();
+    bench.says_raw(&bytes).answers(&[message(b'1', b""), message(b'2', b"")]);
+    bench.asked();
+    bench.client.clear();
+    bench.database.clear();
+    bench.tell(|session, now, turn| session.not_approved(now, "57014", &refusal("nobody approved"), turn));
+    bench.told(&["E 57014 nobody approved"]).heard(&["S"]).answers(&[ready("I")]).told(&["Z I"]);
+}
+
+#[test]
+fn hold_what_is_asked_about_is_bound_to_everything_it_means() {
+    let binding = |change: &dyn Fn(&mut Bench), text: &str| {
+        let mut bench = Bench::new();
+        change(&mut bench);
+        bench.query(text).asked().binding
+    };
+    let same = |_: &mut Bench| {};
+    let first = binding(&same, HELD);
+    assert_eq!(first, binding(&same, HELD));
+    assert_ne!(first, binding(&same, &HELD.replace("int", "int ")), "a byte");
+    let path = |bench: &mut Bench| {
+        bench.session.scope.search_path_is("other, public");
+    };
+    assert_ne!(first, binding(&path, HELD), "the search path");
+    let other_grant = |change: fn(&mut Grant)| {
+        let changed = move |bench: &mut Bench| {
+            let mut grant = (*bench.session.setup.grant).clone();
+            change(&mut grant);
+            bench.session.setup.grant = Arc::new(grant);
+        };
+        binding(&changed, HELD)
+    };
+    assert_ne!(first, other_grant(|grant| grant.identity.subject = "bob".into()), "who");
+    let purpose = |grant: &mut Grant| {
+        grant.purpose = Some(crate::domain::Purpose { id: "incident".parse().unwrap(), reference: None });
+    };
+    assert_ne!(first, other_grant(purpose), "what for");
+}
+
+#[test]
+fn hold_an_approval_of_something_else_is_of_no_use() {
+    let mut bench = Bench::new();
+    bench.query(HELD);
+    bench.asked();
+    // The schemas it looks in changed between the question and the answer.
+    bench.answers(&[message(b'S', b"search_path\0other\0")]);
+    bench.tell(|session, now, turn| session.approved(now, approval_id(), turn)).heard(&[]);
+    let pleas = bench.pleaded();
+    assert!(
+        matches!(pleas.as_slice(), [Plea::Ended { executed: Executed::Stale, .. }, Plea::Ask(_)]),
+        "it is stale, and asked about anew: {pleas:?}"
+    );
+}
+
+#[test]
+fn hold_the_end_that_watches_leaves_the_question_to_the_other() {
+    let mut bench = Bench::with(Duty::Watch);
+    bench.query(HELD).heard(&["Q alter table t add column c int."]);
+    assert!(bench.pleaded().is_empty());
 }

@@ -671,3 +671,112 @@ pub(crate) struct OwnEnvelopes {
     pub(crate) envelopes: Vec<String>,
     pub(crate) receipt: UploadReceipt,
 }
+
+/// `GET /v1/approvals`: requests for approval that the caller made or may decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApprovalList {
+    pub(crate) approvals: Vec<ApprovalEntry>,
+}
+
+/// One request for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApprovalEntry {
+    pub(crate) approval: String,
+    /// `pending`, `approved`, `executing`, `executed`, `failed`, `unknown`, `denied`, `expired`, `withdrawn`, `revoked`,
+    /// `lapsed` or `stale`.
+    pub(crate) state: String,
+    /// What to call whoever asks.
+    pub(crate) who: String,
+    /// `person`, `workload` or `agent`.
+    pub(crate) kind: String,
+    /// Who acts for them, the nearest first.
+    #[serde(default)]
+    pub(crate) actors: Vec<String>,
+    pub(crate) resource: String,
+    pub(crate) access: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    /// The rule that asks for it.
+    pub(crate) rule: String,
+    /// What the statement does.
+    pub(crate) message: String,
+    pub(crate) asked_at: String,
+    /// Until when it can be approved.
+    pub(crate) approve_by: String,
+    /// Until when it can be used.
+    pub(crate) execute_by: String,
+    /// Distinct persons who must agree, and how many have.
+    pub(crate) needed: u32,
+    pub(crate) agreed: u32,
+    /// The caller may decide.
+    pub(crate) yours: bool,
+}
+
+/// `GET /v1/approvals/{approval}`: everything somebody who decides should see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApprovalShown {
+    #[serde(flatten)]
+    pub(crate) entry: ApprovalEntry,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// The statement as it was sent; forgotten once the request has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    /// The values bound to it.
+    #[serde(default)]
+    pub(crate) values: Vec<Option<String>>,
+    /// The statement with its literals out.
+    pub(crate) normalized: String,
+    pub(crate) operations: Vec<String>,
+    pub(crate) objects: Vec<ApprovalObject>,
+    pub(crate) search_path: Vec<String>,
+    /// It runs inside a transaction of the requester's own.
+    pub(crate) in_transaction: bool,
+    /// Rows it may change before it is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_max: Option<u64>,
+    /// Rows the database's planner expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) estimate: Option<u64>,
+    /// What it is bound to, SHA-256.
+    pub(crate) digest: String,
+    /// What was said when it was decided.
+    #[serde(default)]
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A relation that a held statement touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApprovalObject {
+    pub(crate) name: String,
+    /// `read`, `write` or `define`.
+    pub(crate) touch: String,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+}
+
+/// `POST /v1/approvals/{approval}/approve`, `…/deny` and `…/withdraw`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApprovalDecision {
+    /// Why, for the requester and the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `POST /v1/approvals/{approval}/rehearse`: what the statement would have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Rehearsal {
+    /// Rows changed in all tables, triggers and cascades included. All of it was rolled back.
+    pub(crate) changed: u64,
+    pub(crate) tables: Vec<RehearsedTable>,
+}
+
+/// Rows that would change in one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RehearsedTable {
+    pub(crate) table: String,
+    pub(crate) changed: u64,
+}

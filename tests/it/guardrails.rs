@@ -219,7 +219,8 @@ fn say(connected: &Connected, case: &Case) -> Vec<Answer> {
     let texts: Vec<Vec<u8>> = case.sql.iter().map(|text| text.replace("{{PORT}}", &port).into_bytes()).collect();
     let values =
         |index: usize| -> Vec<&str> { case.params.get(index).into_iter().flatten().map(String::as_str).collect() };
-    let mut parameters = Vec::new();
+    // What needs approval is refused at once.
+    let mut parameters = vec![("gov.wait", "off")];
     match case.protocol.as_str() {
         "replication" => parameters.push(("replication", "database")),
         "startup-options" => parameters.push(("options", case.sql[0].as_str())),

@@ -11,8 +11,10 @@
     reason = "a test that cannot go on should say so at once, and these tests are themselves the outside"
 )]
 
+mod approvals;
 mod drivers;
 mod generated;
+mod guard;
 mod guardrails;
 mod hostile;
 mod layers;

@@ -22,6 +22,12 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/sessions", "user"),
     ("post", "/v1/sessions/{session}/end", "user"),
     ("get", "/v1/sessions/{session}/tunnel", "session_key"),
+    ("get", "/v1/approvals", "user"),
+    ("get", "/v1/approvals/{approval}", "user"),
+    ("post", "/v1/approvals/{approval}/approve", "user"),
+    ("post", "/v1/approvals/{approval}/deny", "user"),
+    ("post", "/v1/approvals/{approval}/withdraw", "user"),
+    ("post", "/v1/approvals/{approval}/rehearse", "user"),
     ("post", "/v1/log/envelopes", "user"),
     ("get", "/v1/log/checkpoint", "user"),
     ("get", "/v1/log/tile/{path}", "user"),
@@ -112,7 +118,10 @@ async fn every_route_refuses_every_stranger() {
         let url = format!(
             "{}{}",
             sandbox.url(),
-            path.replace("{session}", MADE_UP).replace("{resource}", "nothing").replace("{path}", "0/000")
+            path.replace("{session}", MADE_UP)
+                .replace("{approval}", MADE_UP)
+                .replace("{resource}", "nothing")
+                .replace("{path}", "0/000")
         );
         let verb = method.to_uppercase();
         let request = || client.request(verb.parse().unwrap(), &url);

@@ -174,6 +174,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::StatementUnknown { .. } => "stmt.unknown",
         Happening::TransactionRefused { .. } => "txn.refuse",
         Happening::Reconciled(_) => "recon.session",
+        Happening::Approval { .. } => "approval",
         Happening::AuditRead { .. } => "audit.read",
         Happening::Recovered { .. } => "recovered",
         Happening::Lost { .. } => "lost",
@@ -239,6 +240,18 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
                     ("open", balance.open),
                 ],
             );
+        }
+        Happening::Approval { id, from, to, by, resource, digest } => {
+            if let Some(by) = by {
+                word("sub", by);
+            }
+            word("what", to.word());
+            if let Some(from) = from {
+                word("was", from.word());
+            }
+            json.raw(b",\"appr\":{\"id\":").text(&id.to_string()).raw(b",\"digest\":").hex(&digest.0);
+            json.raw(b"},\"db\":{\"resource\":").text_within(resource, WORD_MAX);
+            json.raw(b"}");
         }
         Happening::AuditRead { subject, what } => {
             word("sub", subject);

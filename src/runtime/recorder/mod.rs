@@ -435,6 +435,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::StreamClosed { .. }
         | Happening::Cancelled { .. }
         | Happening::TransactionRefused { .. }
+        | Happening::Approval { .. }
         | Happening::SessionClosed { .. }
         | Happening::CredentialRevoked { .. }
         | Happening::CredentialSwept { .. }

@@ -3,6 +3,7 @@
 //! A route's handler and the right it needs are one value ([`Handler`]): a function that takes a [`Caller`] cannot be
 //! reached by anybody who has not proved to be one.
 
+mod approvals;
 mod explain;
 mod health;
 mod log;
@@ -60,6 +61,12 @@ pub(crate) const ROUTES: &[Route] = &[
     sessions::LIST,
     sessions::END,
     sessions::TUNNEL,
+    approvals::LIST,
+    approvals::SHOW,
+    approvals::APPROVE,
+    approvals::DENY,
+    approvals::WITHDRAW,
+    approvals::REHEARSE,
     log::UPLOAD,
     log::CHECKPOINT,
     log::TILE,

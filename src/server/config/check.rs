@@ -10,14 +10,15 @@ use reqwest::Url;
 
 use super::secret::{SecretSource, read_public};
 use super::sections::{
-    AccessSection, AccessWord, AgentSection, BudgetSection, CredentialWord, DatabaseTlsSection, DatabaseTlsWord,
-    DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PurposeSection, ResourceSection, ServerTlsSection,
-    UserSection, WhoSection,
+    AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
+    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PurposeSection, ResourceSection,
+    ServerTlsSection, UserSection, WhoSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
-    AccessRule, Agent, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource, Provider, PurposeRule,
-    Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, Who, inline, place, upstream,
+    AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
+    KEEP_DEFAULT, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, WAIT_DEFAULT,
+    Who, inline, place, upstream,
 };
 use crate::domain::{Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
@@ -83,6 +84,7 @@ impl<'a> Check<'a> {
             require_purpose: file.require_purpose.into_iter().map(labels).collect(),
             agents,
             access,
+            approvals: approvals(file.approvals, &file.operators),
             operators: file.operators,
             policy: file.policy,
             masks: file.masks,
@@ -469,5 +471,14 @@ fn identity_kind(word: KindWord) -> IdentityKind {
         KindWord::Person => IdentityKind::Person,
         KindWord::Workload => IdentityKind::Workload,
         KindWord::Agent => IdentityKind::Agent,
+    }
+}
+/// Where nobody else is named, operators approve.
+fn approvals(section: ApprovalsSection, operators: &[String]) -> ApprovalRules {
+    ApprovalRules {
+        approvers: section.approvers.map_or_else(|| operators.to_vec(), |groups| groups.0),
+        quorum: section.quorum.map_or(1, std::num::NonZeroUsize::get),
+        wait: section.wait.map_or(WAIT_DEFAULT, |length| length.0),
+        keep: section.keep.map_or(KEEP_DEFAULT, |length| length.0),
     }
 }

@@ -12,8 +12,8 @@ use super::sections::DatabaseTlsWord;
 use super::upstream::{self, BadUrl};
 use super::values::{BadWord, LabelName, UserName};
 use super::{
-    AccessRule, Config, CredentialKind, Durability, IdentitySource, PORT_DEFAULT, Reach, Resource, Roles, TTL_DEFAULT,
-    TlsIdentity, User, Who,
+    AccessRule, ApprovalRules, Config, CredentialKind, Durability, IdentitySource, KEEP_DEFAULT, PORT_DEFAULT, Reach,
+    Resource, Roles, TTL_DEFAULT, TlsIdentity, User, WAIT_DEFAULT, Who,
 };
 use crate::domain::{Access, BadName, Labels, ResourceName};
 use crate::engine::PolicySource;
@@ -71,6 +71,12 @@ pub(crate) fn development(data: PathBuf) -> Config {
         agents: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
         operators: vec!["security".to_owned()],
+        approvals: ApprovalRules {
+            approvers: vec!["approver".to_owned()],
+            quorum: 1,
+            wait: WAIT_DEFAULT,
+            keep: KEEP_DEFAULT,
+        },
         policy: PolicySource::default(),
         masks: serde_yaml::Value::Null,
     }

@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) access: Vec<AccessRule>,
     /// Groups whose members see and end everybody's sessions.
     pub(crate) operators: Vec<String>,
+    pub(crate) approvals: ApprovalRules,
     /// What differs from the built-in guardrails.
     pub(crate) policy: PolicySource,
     /// Masks, for the engine to read.
@@ -56,11 +57,36 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// May agree to what others ask for. Only people, and only themselves: an agent's word is nobody's.
+    pub(crate) fn is_approver(&self, identity: &Identity) -> bool {
+        identity.acting() == IdentityKind::Person
+            && identity.groups.iter().any(|group| self.approvals.approvers.contains(group))
+    }
+
     /// May see and end sessions of others. Only people: a program that can do so is a way around them.
     pub(crate) fn is_operator(&self, identity: &Identity) -> bool {
         identity.acting() == IdentityKind::Person && identity.groups.iter().any(|group| self.operators.contains(group))
     }
 }
+
+/// Who agrees to what must be approved, and how long that may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApprovalRules {
+    /// Groups whose members may.
+    pub(crate) approvers: Vec<String>,
+    /// Distinct persons who must.
+    pub(crate) quorum: usize,
+    /// How long a statement waits in place.
+    pub(crate) wait: Duration,
+    /// How long a request that nobody waits for may be approved, and then used.
+    pub(crate) keep: Duration,
+}
+
+/// A statement waits this long when nothing is configured: long enough to reach somebody.
+pub(crate) const WAIT_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
+/// A request that nobody waits for is good this long when nothing is configured: a working day.
+pub(crate) const KEEP_DEFAULT: Duration = Duration::from_secs(8 * 3600);
 
 /// What the server proves itself with.
 #[derive(Clone, Debug)]

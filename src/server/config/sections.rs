@@ -33,6 +33,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) operators: Vec<String>,
     #[serde(default)]
+    pub(super) approvals: ApprovalsSection,
+    #[serde(default)]
     pub(super) policy: PolicySource,
     #[serde(default)]
     pub(super) masks: serde_yaml::Value,
@@ -74,6 +76,15 @@ pub(super) struct IdentitySection {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditSection {
     pub(super) durability: Option<DurabilityWord>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalsSection {
+    pub(super) approvers: Option<OneOrMany<String>>,
+    pub(super) quorum: Option<std::num::NonZeroUsize>,
+    pub(super) wait: Option<Length>,
+    pub(super) keep: Option<Length>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -116,6 +116,11 @@ impl Sandbox {
         assert_eq!(status, Some(0), "{}", self.server_log());
     }
 
+    /// Kills the server, which gets no word in.
+    pub(crate) fn kill_server(&mut self) {
+        self.server = None;
+    }
+
     /// `https://127.0.0.1:port`.
     pub(crate) fn url(&self) -> &str {
         &self.server.as_ref().expect("the server runs").url

@@ -1,0 +1,265 @@
+//! A second person's yes or no: the states an approval goes through, and who may move it.
+//!
+//! ```text
+//! PENDING ──quorum──▶ APPROVED ──used──▶ EXECUTING ─▶ EXECUTED │ FAILED │ UNKNOWN (nobody saw it end)
+//!    │ one no ▶ DENIED      │ revoked ▶ REVOKED      └─▶ STALE (it is not what was approved)
+//!    │ approve by ▶ EXPIRED │ execute by ▶ LAPSED
+//!    │ requester ▶ WITHDRAWN
+//! ```
+//!
+//! Each arrow is taken once, by whoever comes first; whoever comes later is told what it is now. Nothing leads out of
+//! an end, and EXECUTING is entered once: that is what makes an approval good for one execution.
+
+use std::fmt;
+
+use super::failure::{Failure, Kind};
+use super::time::Timestamp;
+
+/// Where an approval is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ApprovalState {
+    Pending,
+    Approved,
+    Executing,
+    Executed,
+    Failed,
+    Unknown,
+    Denied,
+    Expired,
+    Withdrawn,
+    Revoked,
+    Lapsed,
+    Stale,
+}
+
+impl ApprovalState {
+    const ALL: [Self; 12] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Executing,
+        Self::Executed,
+        Self::Failed,
+        Self::Unknown,
+        Self::Denied,
+        Self::Expired,
+        Self::Withdrawn,
+        Self::Revoked,
+        Self::Lapsed,
+        Self::Stale,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Executing => "executing",
+            Self::Executed => "executed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Revoked => "revoked",
+            Self::Lapsed => "lapsed",
+            Self::Stale => "stale",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Nothing leads out of it.
+    pub(crate) fn is_end(self) -> bool {
+        !matches!(self, Self::Pending | Self::Approved | Self::Executing)
+    }
+}
+
+impl fmt::Display for ApprovalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How an execution ended, as far as its approval is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Executed {
+    Well,
+    Badly,
+    /// Nobody saw it end.
+    Unseen,
+    /// It was not what had been approved, and did not run.
+    Stale,
+}
+
+/// The part of an approval that decides what may happen to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ballot {
+    pub(crate) state: ApprovalState,
+    /// Pseudonyms of those who said yes, each once.
+    pub(crate) yes: Vec<String>,
+    /// Who said no.
+    pub(crate) no: Option<String>,
+    /// Distinct persons who must say yes.
+    pub(crate) needed: usize,
+    /// Pseudonyms of those who may not: the requester and everybody the requester acts for.
+    pub(crate) barred: Vec<String>,
+    pub(crate) approve_by: Timestamp,
+    pub(crate) execute_by: Timestamp,
+}
+
+/// Something somebody wants to happen to an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move<'a> {
+    /// Yes, by a person who belongs to those who may say so.
+    Approve(&'a str),
+    /// No, by such a person. Before the execution it counts whenever it comes: a no wins.
+    Deny(&'a str),
+    /// The requester, or the end of the requester's wait.
+    Withdraw,
+    /// Now it runs.
+    Use,
+    /// It ran, or not.
+    Finish(Executed),
+    /// Time passes.
+    Tick,
+}
+
+impl Ballot {
+    /// Makes a move. Says where the approval is then, or why it cannot be made; in that case nothing has changed but
+    /// what time alone changes.
+    pub(crate) fn play(&mut self, now: Timestamp, wanted: Move<'_>) -> Result<ApprovalState, Failure> {
+        self.tick(now);
+        let next = match (wanted, self.state) {
+            (Move::Tick, state) => state,
+            (Move::Approve(who) | Move::Deny(who), _) if self.barred.iter().any(|barred| barred == who) => {
+                return Err(Failure::new(Kind::Denied, "nobody decides about their own request")
+                    .detail("That includes whoever asked, the agent that asked, and whoever it acts for."));
+            }
+            (Move::Approve(who), ApprovalState::Pending) => {
+                if !self.yes.iter().any(|known| known == who) {
+                    self.yes.push(who.to_owned());
+                }
+                if self.yes.len() >= self.needed { ApprovalState::Approved } else { ApprovalState::Pending }
+            }
+            (Move::Deny(who), ApprovalState::Pending) => {
+                self.no = Some(who.to_owned());
+                ApprovalState::Denied
+            }
+            // What was allowed and has not run yet can be taken back.
+            (Move::Deny(who), ApprovalState::Approved) => {
+                self.no = Some(who.to_owned());
+                ApprovalState::Revoked
+            }
+            (Move::Withdraw, ApprovalState::Pending | ApprovalState::Approved) => ApprovalState::Withdrawn,
+            (Move::Use, ApprovalState::Approved) => ApprovalState::Executing,
+            (Move::Finish(executed), ApprovalState::Executing) => match executed {
+                Executed::Well => ApprovalState::Executed,
+                Executed::Badly => ApprovalState::Failed,
+                Executed::Unseen => ApprovalState::Unknown,
+                Executed::Stale => ApprovalState::Stale,
+            },
+            (Move::Use, ApprovalState::Pending) => {
+                return Err(Failure::new(Kind::Pending, "nobody has approved this yet"));
+            }
+            (Move::Approve(_) | Move::Deny(_) | Move::Withdraw | Move::Use | Move::Finish(_), state) => {
+                return Err(Failure::new(Kind::Denied, format!("this approval is {state}"))
+                    .detail("It cannot be decided, used or taken back any more."));
+            }
+        };
+        self.state = next;
+        Ok(next)
+    }
+
+    /// What time alone changes.
+    fn tick(&mut self, now: Timestamp) {
+        self.state = match self.state {
+            ApprovalState::Pending if now >= self.approve_by => ApprovalState::Expired,
+            ApprovalState::Approved if now >= self.execute_by => ApprovalState::Lapsed,
+            state => state,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(needed: usize) -> Ballot {
+        Ballot {
+            state: ApprovalState::Pending,
+            yes: vec![],
+            no: None,
+            needed,
+            barred: vec!["alice".to_owned(), "robot".to_owned()],
+            approve_by: Timestamp::from_seconds(100),
+            execute_by: Timestamp::from_seconds(200),
+        }
+    }
+
+    /// Plays the moves at second 1; the last answer.
+    fn play(needed: usize, moves: &[Move<'_>]) -> Result<ApprovalState, Kind> {
+        let mut ballot = ballot(needed);
+        let mut last = Ok(ApprovalState::Pending);
+        for wanted in moves {
+            last = ballot.play(Timestamp::from_seconds(1), *wanted);
+        }
+        last.map_err(|failure| failure.kind)
+    }
+
+    #[test]
+    fn moves() {
+        use Move::{Approve, Deny, Finish, Use, Withdraw};
+        assert_eq!(play(1, &[Approve("bob")]), Ok(ApprovalState::Approved));
+        assert_eq!(play(2, &[Approve("bob"), Approve("bob")]), Ok(ApprovalState::Pending), "one person counts once");
+        assert_eq!(play(2, &[Approve("bob"), Approve("carol")]), Ok(ApprovalState::Approved));
+        assert_eq!(play(1, &[Approve("alice")]), Err(Kind::Denied), "nobody approves their own");
+        assert_eq!(play(1, &[Approve("robot")]), Err(Kind::Denied));
+        assert_eq!(play(1, &[Deny("alice")]), Err(Kind::Denied));
+        assert_eq!(play(2, &[Approve("bob"), Deny("carol")]), Ok(ApprovalState::Denied), "a no wins");
+        assert_eq!(play(1, &[Deny("carol"), Approve("bob")]), Err(Kind::Denied));
+        assert_eq!(play(1, &[Approve("bob"), Deny("carol")]), Ok(ApprovalState::Revoked));
+        assert_eq!(play(1, &[Use]), Err(Kind::Pending));
+        assert_eq!(play(1, &[Approve("bob"), Use]), Ok(ApprovalState::Executing));
+        assert_eq!(play(1, &[Approve("bob"), Use, Use]), Err(Kind::Denied), "good for one execution");
+        assert_eq!(play(1, &[Approve("bob"), Use, Withdraw]), Err(Kind::Denied));
+        assert_eq!(play(1, &[Approve("bob"), Use, Deny("carol")]), Err(Kind::Denied));
+        assert_eq!(play(1, &[Approve("bob"), Withdraw]), Ok(ApprovalState::Withdrawn));
+        assert_eq!(play(1, &[Withdraw, Approve("bob")]), Err(Kind::Denied));
+        for (executed, state) in [
+            (Executed::Well, ApprovalState::Executed),
+            (Executed::Badly, ApprovalState::Failed),
+            (Executed::Unseen, ApprovalState::Unknown),
+            (Executed::Stale, ApprovalState::Stale),
+        ] {
+            assert_eq!(play(1, &[Approve("bob"), Use, Finish(executed)]), Ok(state));
+            assert_eq!(play(1, &[Approve("bob"), Use, Finish(executed), Use]), Err(Kind::Denied));
+        }
+        assert_eq!(play(1, &[Finish(Executed::Well)]), Err(Kind::Denied));
+    }
+
+    #[test]
+    fn both_clocks_run() {
+        let at = Timestamp::from_seconds;
+        let mut late = ballot(1);
+        assert!(late.play(at(100), Move::Approve("bob")).is_err());
+        assert_eq!(late.state, ApprovalState::Expired);
+        let mut unused = ballot(1);
+        assert_eq!(unused.play(at(99), Move::Approve("bob")), Ok(ApprovalState::Approved));
+        assert_eq!(unused.play(at(199), Move::Tick), Ok(ApprovalState::Approved), "approved in time stays approved");
+        assert!(unused.play(at(200), Move::Use).is_err());
+        assert_eq!(unused.state, ApprovalState::Lapsed);
+        let mut running = ballot(1);
+        running.play(at(1), Move::Approve("bob")).unwrap();
+        running.play(at(1), Move::Use).unwrap();
+        assert_eq!(running.play(at(1000), Move::Finish(Executed::Well)), Ok(ApprovalState::Executed));
+    }
+
+    #[test]
+    fn words_round_trip() {
+        for state in ApprovalState::ALL {
+            assert_eq!(ApprovalState::parse(state.word()), Some(state));
+        }
+        assert_eq!(ApprovalState::parse("granted"), None);
+    }
+}

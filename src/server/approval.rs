@@ -1,0 +1,605 @@
+//! Approvals: who is asked, what they said, and the one execution an approval is good for.
+//!
+//! A statement that must be approved waits in its session ([`crate::session::Plea`]); here its request is kept in the
+//! store, shown to those who may decide, and moved from state to state ([`Ballot`]). Every move is one transaction that
+//! compares and sets, and every move is on record. A waiting session belongs to this process: when it goes, so does the
+//! wait, and what was running then is `unknown` when the process comes back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::digest;
+use rusqlite::{OptionalExtension as _, Transaction};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::config::ApprovalRules;
+use super::live::Live;
+use super::log::Log;
+use super::store::{Migrations, Store};
+use crate::domain::{
+    ApprovalId, ApprovalState, Ballot, Digest, Executed, Failure, Happening, Kind, Move, SessionId, Timestamp, Touch,
+};
+use crate::runtime::pump::{Arbiter, Command};
+use crate::runtime::{clock, random};
+use crate::session::{Ask, Plea};
+
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    owner: "approvals",
+    steps: &["
+        CREATE TABLE approvals (
+            id TEXT PRIMARY KEY,
+            -- Grows by one with each change: whoever saves says which one they read.
+            version INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            requester TEXT NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX approvals_by_state ON approvals (state);
+    "],
+};
+
+/// How long a request is kept after its end, for those who want to see what became of it.
+const KEPT_MAX: usize = 1000;
+
+/// A request for approval, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Approval {
+    pub(crate) id: ApprovalId,
+    pub(crate) ballot: Ballot,
+    /// Pseudonym of whoever asks.
+    pub(crate) requester: String,
+    pub(crate) body: Body,
+}
+
+/// What those who decide are shown, and what their answer is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Body {
+    yes: Vec<String>,
+    no: Option<String>,
+    needed: usize,
+    barred: Vec<String>,
+    approve_by_ms: u64,
+    execute_by_ms: u64,
+    /// The session it waits in; `None` when its answer is for later.
+    pub(crate) session: Option<String>,
+    /// Digest of the case alone, as a session computes it.
+    binding: String,
+    /// Digest of the case, this request and its limits: what is on record.
+    pub(crate) digest: String,
+    pub(crate) asked_at: String,
+    pub(crate) who: String,
+    pub(crate) kind: String,
+    /// Who acts for them, the nearest first.
+    pub(crate) actors: Vec<String>,
+    pub(crate) resource: String,
+    pub(crate) access: String,
+    pub(crate) purpose: Option<String>,
+    pub(crate) reference: Option<String>,
+    /// The statement as it was sent. Forgotten once the request has ended.
+    pub(crate) text: Option<String>,
+    pub(crate) values: Vec<Option<String>>,
+    pub(crate) normalized: String,
+    pub(crate) operations: Vec<String>,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) search_path: Vec<String>,
+    /// Code runs in it that nobody reviewed: it is not tried out.
+    pub(crate) opaque: bool,
+    pub(crate) in_transaction: bool,
+    pub(crate) rule: String,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    /// Rows it may change; `None` where nothing can be rolled back.
+    pub(crate) rows_max: Option<u64>,
+    /// What those who decided said, in order.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A relation that a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Object {
+    pub(crate) name: String,
+    pub(crate) touch: String,
+    pub(crate) tags: Vec<String>,
+}
+
+/// What a move led to.
+#[derive(Clone, Debug)]
+struct Moved {
+    from: ApprovalState,
+    approval: Approval,
+    /// Why it was not made. Time may have changed the state all the same.
+    refused: Option<Failure>,
+}
+
+/// Where a statement waits: what its connection asked for when it began.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) live: Arc<Live>,
+    pub(crate) requester: String,
+    /// Pseudonyms of those who may not decide.
+    pub(crate) barred: Vec<String>,
+    pub(crate) wait: bool,
+    /// An approval that was asked for earlier.
+    pub(crate) resume: Mutex<Option<ApprovalId>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// What its statement waits for at the moment.
+    current: Mutex<Option<ApprovalId>>,
+}
+
+impl Stand {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        (requester, barred): (String, Vec<String>),
+        wait: bool,
+        resume: Option<ApprovalId>,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        Self { live, requester, barred, wait, resume: Mutex::new(resume), commands, current: Mutex::default() }
+    }
+}
+
+/// All requests of this gateway.
+#[derive(Debug)]
+pub(crate) struct Approvals {
+    store: Arc<Store>,
+    log: Arc<Log>,
+    rules: ApprovalRules,
+    /// Who is to be woken when a request is decided.
+    waiting: Mutex<HashMap<ApprovalId, oneshot::Sender<Approval>>>,
+}
+
+impl Approvals {
+    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>, rules: ApprovalRules) -> Self {
+        Self { store, log, rules, waiting: Mutex::default() }
+    }
+
+    /// Who may decide, for a sentence.
+    pub(crate) fn approvers(&self) -> &[String] {
+        &self.rules.approvers
+    }
+
+    /// What a killed process left: nobody saw how its executions ended, and nobody waits any more.
+    pub(crate) async fn recover(&self) -> Result<(), Failure> {
+        let now = clock::now();
+        let open = self.store.run(|db| load_all(db, true)).await?;
+        for approval in open {
+            let wanted = match approval.ballot.state {
+                ApprovalState::Executing => Move::Finish(Executed::Unseen),
+                _ if approval.body.session.is_some() => Move::Withdraw,
+                _ => Move::Tick,
+            };
+            if let Err(failure) = self.play(approval.id, now, None, wanted, None).await {
+                warn!(approval = %approval.id, error = %failure, "what a stopped server left open stays as it is");
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests that are open, or all that are remembered, the newest first.
+    pub(crate) async fn list(&self, open: bool) -> Result<Vec<Approval>, Failure> {
+        let now = clock::now();
+        let mut found = self.store.run(move |db| load_all(db, open)).await?;
+        for approval in &mut found {
+            // Time alone needs nobody to notice it.
+            drop(approval.ballot.play(now, Move::Tick));
+        }
+        found.retain(|approval| !open || !approval.ballot.state.is_end());
+        Ok(found)
+    }
+
+    /// Moves a request, puts that on record, and wakes whoever waits for it.
+    pub(crate) async fn play(
+        &self,
+        id: ApprovalId,
+        now: Timestamp,
+        by: Option<String>,
+        wanted: Move<'_>,
+        remark: Option<String>,
+    ) -> Result<Approval, Failure> {
+        let wanted = Owned::of(wanted);
+        let moved = self.store.run(move |db| change(db, id, now, &wanted, remark)).await??;
+        self.recorded(&moved, by);
+        let (approval, refused) = (moved.approval.clone(), moved.refused.clone());
+        if moved.from != approval.ballot.state && approval.ballot.state != ApprovalState::Executing {
+            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            // Whoever waited may have gone this very moment; then the withdrawal is on its way.
+            drop(waiting.map(|waiting| waiting.send(approval.clone())));
+        }
+        refused.map_or(Ok(approval), Err)
+    }
+
+    fn recorded(&self, moved: &Moved, by: Option<String>) {
+        let approval = &moved.approval;
+        if moved.from == approval.ballot.state && (by.is_none() || moved.refused.is_some()) {
+            return;
+        }
+        info!(approval = %approval.id, from = moved.from.word(), to = approval.ballot.state.word(), "approval");
+        self.note(approval, Some(moved.from), by);
+    }
+
+    fn note(&self, approval: &Approval, from: Option<ApprovalState>, by: Option<String>) {
+        let happening = Happening::Approval {
+            id: approval.id,
+            from,
+            to: approval.ballot.state,
+            by,
+            resource: approval.body.resource.clone(),
+            digest: Digest::parse(&approval.body.digest).unwrap_or(Digest([0; 32])),
+        };
+        let session = approval.body.session.as_deref().and_then(|id| id.parse::<SessionId>().ok());
+        if let Err(failure) = self.log.record(session, happening) {
+            warn!(approval = %approval.id, error = %failure, "an approval could not be recorded");
+        }
+    }
+
+    /// What a connection's session is given to plead with.
+    pub(crate) fn arbiter(self: &Arc<Self>, stand: Stand) -> Arbiter {
+        let (approvals, stand) = (Arc::clone(self), Arc::new(stand));
+        Arc::new(move |plea| {
+            let (approvals, stand) = (Arc::clone(&approvals), Arc::clone(&stand));
+            match plea {
+                Plea::Ask(ask) => {
+                    tokio::spawn(approvals.asked(stand, *ask));
+                }
+                Plea::Withdraw => {
+                    let current = stand.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(id) = current {
+                        let by = Some(stand.requester.clone());
+                        // It may have been decided this very moment; the session then says that it did not run.
+                        tokio::spawn(async move {
+                            drop(approvals.play(id, clock::now(), by, Move::Withdraw, None).await);
+                        });
+                    }
+                }
+                Plea::Ended { id, executed } => {
+                    tokio::spawn(async move {
+                        if let Err(failure) = approvals.play(id, clock::now(), None, Move::Finish(executed), None).await
+                        {
+                            warn!(approval = %id, error = %failure, "the end of an execution was not noted");
+                        }
+                    });
+                }
+            }
+        })
+    }
+
+    async fn asked(self: Arc<Self>, stand: Arc<Stand>, ask: Ask) {
+        let answer = match self.answer(&stand, ask).await {
+            Ok(id) => Command::Approved(id),
+            Err((sqlstate, failure)) => Command::NotApproved(sqlstate, failure),
+        };
+        *stand.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // The connection may have ended meanwhile.
+        drop(stand.commands.send(answer).await);
+    }
+
+    /// Waits for the answer, as long as there may be one. When it is yes, the approval has been used.
+    async fn answer(&self, stand: &Stand, ask: Ask) -> Result<ApprovalId, (&'static str, Failure)> {
+        let resume = stand.resume.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let approval = match resume {
+            Some(id) => self.earlier(id, stand, &ask).await,
+            None => self.request(stand, ask).await,
+        };
+        let approval = approval.map_err(|failure| ("42501", failure))?;
+        let (id, now) = (approval.id, clock::now());
+        if approval.ballot.state == ApprovalState::Pending {
+            if !stand.wait {
+                return Err(("42501", self.pending(&approval)));
+            }
+            let (wake, woken) = oneshot::channel();
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, wake);
+            *stand.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+            drop(stand.commands.send(Command::Held(self.notice(&approval))).await);
+            let left = approval.ballot.approve_by.since(now);
+            // Decided between the two lines above, it is seen here; decided later, it wakes us.
+            let known = self.play(id, clock::now(), None, Move::Tick, None).await;
+            let pending = known.as_ref().is_ok_and(|known| known.ballot.state == ApprovalState::Pending);
+            let decided = match known {
+                Ok(_) if pending => match tokio::time::timeout(left, woken).await {
+                    Ok(Ok(decided)) => Ok(decided),
+                    Ok(Err(_)) | Err(_) => self.play(id, clock::now(), None, Move::Tick, None).await,
+                },
+                known => known,
+            };
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let decided = decided.map_err(|failure| ("42501", failure))?;
+            if decided.ballot.state != ApprovalState::Approved {
+                return Err(refusal(&decided));
+            }
+        }
+        self.play(id, clock::now(), None, Move::Use, None).await.map_err(|failure| ("42501", failure))?;
+        Ok(id)
+    }
+
+    /// An approval that was asked for in another session of the same person, for this very case.
+    async fn earlier(&self, id: ApprovalId, stand: &Stand, ask: &Ask) -> Result<Approval, Failure> {
+        let unknown = || {
+            Failure::new(Kind::NotFound, format!("there is no approval `{id}` for this"))
+                .detail("An approval is good for the bytes, values, purpose and schemas it was asked for, and for one person.")
+                .hint("ask again without --approval")
+        };
+        let found = self.store.run(move |db| load(db, id)).await?;
+        let (_, mut found) = found.ok_or_else(unknown)?;
+        let same = found.body.session.is_none()
+            && found.requester == stand.requester
+            && found.body.binding == ask.binding.to_string();
+        if !same {
+            return Err(unknown());
+        }
+        drop(found.ballot.play(clock::now(), Move::Tick));
+        match found.ballot.state {
+            ApprovalState::Pending | ApprovalState::Approved => Ok(found),
+            _ => Err(refusal(&found).1),
+        }
+    }
+
+    /// Asks anew.
+    async fn request(&self, stand: &Stand, ask: Ask) -> Result<Approval, Failure> {
+        let approval = self.drafted(stand, &ask, random::approval_id()?, clock::now());
+        let saved = approval.clone();
+        self.store.run(move |db| insert(db, &saved)).await?;
+        info!(approval = %approval.id, session = %stand.live.grant.session, rule = ask.reason.rule, "approval asked for");
+        self.note(&approval, None, Some(stand.requester.clone()));
+        Ok(approval)
+    }
+
+    fn drafted(&self, stand: &Stand, ask: &Ask, id: ApprovalId, now: Timestamp) -> Approval {
+        let grant = &stand.live.grant;
+        let policy = stand.live.engine.policy();
+        let end = |length| now.after(length).min(grant.expires_at);
+        // One that is waited for is used at once; one for later has its own time.
+        let (approve_by, execute_by) = if stand.wait {
+            (end(self.rules.wait), grant.expires_at)
+        } else {
+            (now.after(self.rules.keep), now.after(self.rules.keep))
+        };
+        let session = stand.wait.then(|| grant.session.to_string());
+        let objects = ask.statement.relations.iter().map(|relation| Object {
+            name: relation.schema.as_ref().map_or_else(|| relation.name.clone(), |s| format!("{s}.{}", relation.name)),
+            touch: match relation.touch {
+                Touch::Read => "read",
+                Touch::Write => "write",
+                Touch::Define => "define",
+            }
+            .to_owned(),
+            tags: policy
+                .tags(relation.schema.as_deref().unwrap_or("public"), &relation.name)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        });
+        let shown = |value: &Option<Vec<u8>>| {
+            value.as_ref().map(|value| match std::str::from_utf8(value) {
+                Ok(text) if !text.contains('\0') => text.to_owned(),
+                Ok(_) | Err(_) => value.iter().map(|byte| format!("{byte:02x}")).collect(),
+            })
+        };
+        let body = Body {
+            yes: Vec::new(),
+            no: None,
+            needed: self.rules.quorum,
+            barred: stand.barred.clone(),
+            approve_by_ms: approve_by.millis(),
+            execute_by_ms: execute_by.millis(),
+            binding: ask.binding.to_string(),
+            digest: bound(ask.binding, id, session.as_deref(), (approve_by, execute_by)).to_string(),
+            session,
+            asked_at: now.to_string(),
+            who: grant.identity.name.clone(),
+            kind: grant.identity.acting().word().to_owned(),
+            actors: grant.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
+            resource: grant.resource.to_string(),
+            access: grant.access.word().to_owned(),
+            purpose: grant.purpose.as_ref().map(|purpose| purpose.id.to_string()),
+            reference: grant.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+            text: Some(String::from_utf8_lossy(&ask.text).into_owned()),
+            values: ask.values.iter().map(shown).collect(),
+            normalized: ask.statement.normalized.to_string(),
+            operations: ask.statement.operations.iter().map(|operation| operation.word().to_owned()).collect(),
+            objects: objects.collect(),
+            search_path: ask.search_path.clone(),
+            opaque: ask.opaque,
+            in_transaction: ask.in_block,
+            rule: ask.reason.rule.to_owned(),
+            message: ask.reason.message.clone(),
+            detail: ask.reason.detail.clone(),
+            rows_max: ask.audit.map(|audit| audit.rows_max),
+            remarks: Vec::new(),
+        };
+        let ballot = body.ballot(ApprovalState::Pending);
+        Approval { id, ballot, requester: stand.requester.clone(), body }
+    }
+
+    /// What the client is told while it waits.
+    fn notice(&self, approval: &Approval) -> Failure {
+        Failure::new(Kind::Pending, format!("this waits for approval: {}", approval.body.message))
+            .detail(format!(
+                "{} of {} may approve it until {}. Ctrl-C withdraws it. Rule: {}.",
+                persons(approval.ballot.needed),
+                list(self.approvers()),
+                approval.ballot.approve_by,
+                approval.body.rule,
+            ))
+            .hint(format!("let somebody run: gov approval approve {}", approval.id))
+    }
+
+    /// What a client that does not wait is told.
+    fn pending(&self, approval: &Approval) -> Failure {
+        Failure::new(Kind::Pending, format!("this needs approval: {}", approval.body.message))
+            .detail(format!("Approval: {}. Rule: {}.", approval.id, approval.body.rule))
+            .hint(format!(
+                "once somebody of {} has approved it, run it again with --approval {}",
+                list(self.approvers()),
+                approval.id
+            ))
+    }
+}
+
+/// What the requester is told when the answer is not yes.
+fn refusal(approval: &Approval) -> (&'static str, Failure) {
+    let about = &approval.body.message;
+    let remark = approval.body.remarks.last().map_or_else(String::new, |remark| format!("{remark}. "));
+    let (sqlstate, message) = match approval.ballot.state {
+        ApprovalState::Denied => ("42501", format!("approval was denied: {about}")),
+        ApprovalState::Revoked => ("42501", format!("approval was taken back: {about}")),
+        ApprovalState::Expired | ApprovalState::Lapsed => ("57014", format!("nobody approved this in time: {about}")),
+        state => ("42501", format!("approval is {state}: {about}")),
+    };
+    let detail = format!("{remark}Nothing of it has run. Approval: {}. Rule: {}.", approval.id, approval.body.rule);
+    (sqlstate, Failure::new(Kind::Denied, message).detail(detail))
+}
+
+fn persons(count: usize) -> String {
+    if count == 1 { "Somebody".to_owned() } else { format!("{count} persons") }
+}
+
+fn list(groups: &[String]) -> String {
+    match groups {
+        [] => "nobody (no approvers are configured)".to_owned(),
+        groups => groups.iter().map(|group| format!("`{group}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// SHA-256 over a case and the limits of one request for it.
+fn bound(case: Digest, id: ApprovalId, session: Option<&str>, (by, until): (Timestamp, Timestamp)) -> Digest {
+    let text = format!("gov approval\n{case}\n{id}\n{}\n{}\n{}\n", session.unwrap_or("-"), by.millis(), until.millis());
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut out = [0u8; 32];
+    out.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    Digest(out)
+}
+
+impl Body {
+    fn ballot(&self, state: ApprovalState) -> Ballot {
+        Ballot {
+            state,
+            yes: self.yes.clone(),
+            no: self.no.clone(),
+            needed: self.needed,
+            barred: self.barred.clone(),
+            approve_by: Timestamp::from_millis(self.approve_by_ms),
+            execute_by: Timestamp::from_millis(self.execute_by_ms),
+        }
+    }
+}
+
+/// A move that can be sent to the store's thread.
+#[derive(Debug)]
+enum Owned {
+    Approve(String),
+    Deny(String),
+    Other(Move<'static>),
+}
+
+impl Owned {
+    fn of(wanted: Move<'_>) -> Self {
+        match wanted {
+            Move::Approve(who) => Self::Approve(who.to_owned()),
+            Move::Deny(who) => Self::Deny(who.to_owned()),
+            Move::Withdraw => Self::Other(Move::Withdraw),
+            Move::Use => Self::Other(Move::Use),
+            Move::Finish(executed) => Self::Other(Move::Finish(executed)),
+            Move::Tick => Self::Other(Move::Tick),
+        }
+    }
+
+    fn wanted(&self) -> Move<'_> {
+        match self {
+            Self::Approve(who) => Move::Approve(who),
+            Self::Deny(who) => Move::Deny(who),
+            Self::Other(wanted) => *wanted,
+        }
+    }
+}
+
+fn insert(db: &Transaction<'_>, approval: &Approval) -> rusqlite::Result<()> {
+    let body = serde_json::to_string(&approval.body).unwrap_or_default();
+    let state = approval.ballot.state.word();
+    db.execute(
+        "INSERT INTO approvals VALUES (?1, 0, ?2, ?3, ?4)",
+        (approval.id.to_string(), state, &approval.requester, body),
+    )?;
+    // The oldest that have ended make room.
+    db.execute(
+        "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE state NOT IN ('pending', 'approved', 'executing') \
+         ORDER BY id DESC LIMIT -1 OFFSET ?1)",
+        [i64::try_from(KEPT_MAX).unwrap_or(i64::MAX)],
+    )?;
+    Ok(())
+}
+
+/// A request and the version of it that was read.
+fn load(db: &Transaction<'_>, id: ApprovalId) -> rusqlite::Result<Option<(i64, Approval)>> {
+    let mut select = db.prepare_cached("SELECT id, version, state, requester, body FROM approvals WHERE id = ?1")?;
+    Ok(select.query_row([id.to_string()], read).optional()?.flatten())
+}
+
+fn load_all(db: &Transaction<'_>, open: bool) -> rusqlite::Result<Vec<Approval>> {
+    let mut select = db.prepare(
+        "SELECT id, version, state, requester, body FROM approvals \
+         WHERE NOT ?1 OR state IN ('pending', 'approved', 'executing') ORDER BY id DESC",
+    )?;
+    let rows = select.query_map([open], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(rows.into_iter().flatten().map(|(_, approval)| approval).collect())
+}
+
+/// `None` for a row that no version of ours wrote: what cannot be read is not approved.
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<(i64, Approval)>> {
+    let (id, version, state): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let (requester, body): (String, String) = (row.get(3)?, row.get(4)?);
+    let approval = || {
+        let body: Body = serde_json::from_str(&body).ok()?;
+        let ballot = body.ballot(ApprovalState::parse(&state)?);
+        Some((version, Approval { id: id.parse().ok()?, ballot, requester, body }))
+    };
+    Ok(approval())
+}
+
+/// Saves a request, unless somebody else has changed it since `version` was read.
+fn save(db: &Transaction<'_>, version: i64, approval: &mut Approval) -> rusqlite::Result<bool> {
+    let Ballot { yes, no, .. } = &approval.ballot;
+    (approval.body.yes, approval.body.no) = (yes.clone(), no.clone());
+    if approval.ballot.state.is_end() {
+        approval.body.text = None;
+        approval.body.values.clear();
+    }
+    let body = serde_json::to_string(&approval.body).unwrap_or_default();
+    let state = approval.ballot.state.word();
+    let changed = db.execute(
+        "UPDATE approvals SET version = version + 1, state = ?3, body = ?4 WHERE id = ?1 AND version = ?2",
+        (approval.id.to_string(), version, state, body),
+    )?;
+    Ok(changed == 1)
+}
+
+/// Loads, plays and saves: one transaction, which another gateway's cannot come between.
+fn change(
+    db: &Transaction<'_>,
+    id: ApprovalId,
+    now: Timestamp,
+    wanted: &Owned,
+    remark: Option<String>,
+) -> rusqlite::Result<Result<Moved, Failure>> {
+    let Some((version, mut approval)) = load(db, id)? else { return Ok(Err(unknown(&id.to_string()))) };
+    let from = approval.ballot.state;
+    let played = approval.ballot.play(now, wanted.wanted());
+    if let (Ok(_), Some(remark)) = (&played, remark) {
+        approval.body.remarks.push(remark);
+    }
+    let same = from == approval.ballot.state && matches!(wanted, Owned::Other(_));
+    if !same && !save(db, version, &mut approval)? {
+        return Ok(Err(
+            Failure::new(Kind::Denied, "somebody else changed this approval just now").hint("look at it again")
+        ));
+    }
+    Ok(Ok(Moved { from, approval, refused: played.err() }))
+}
+
+pub(crate) fn unknown(id: &str) -> Failure {
+    Failure::new(Kind::NotFound, format!("there is no approval `{id}`")).hint("see what there is with: gov approval ls")
+}
+
+#[cfg(test)]
+mod tests;

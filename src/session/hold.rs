@@ -1,0 +1,228 @@
+//! Statements that wait in place for a second person: nothing of them has been sent, nothing behind them is read, and
+//! when somebody agrees the very same bytes run, in the same transaction.
+//!
+//! Who is asked, and what they say, is for whoever runs the session: it gets a [`Plea`] and answers with
+//! [`Session::held`], then [`Session::approved`] or [`Session::not_approved`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ring::digest;
+
+use super::transaction::raw;
+use super::{Duty, Held, Released, Session, Turn, Waiting};
+use crate::domain::{ApprovalId, Digest, Executed, Failure, Kind, Outcome, Reason, Statement, Timestamp};
+use crate::engine::{Audit, Decision, Permit, Refusal, Understood};
+use crate::wire::postgres::{self, Request, Severity};
+
+/// The SQLSTATE of the notice that a statement waits: class 01 is for warnings, the rest is ours.
+pub(crate) const WAITS: &str = "01GOV";
+
+/// What a session says to those who decide.
+#[derive(Debug)]
+pub(crate) enum Plea {
+    Ask(Box<Ask>),
+    /// Nobody waits for the answer any more.
+    Withdraw,
+    /// What was approved ran, or not.
+    Ended {
+        id: ApprovalId,
+        executed: Executed,
+    },
+}
+
+/// A statement that needs somebody's approval.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    /// For the record, and for whoever decides.
+    pub(crate) statement: Arc<Statement>,
+    pub(crate) text: Vec<u8>,
+    /// The values bound to it, as the client sent them.
+    pub(crate) values: Vec<Option<Vec<u8>>>,
+    /// Why it is held.
+    pub(crate) reason: Reason,
+    /// Digest of everything the answer is good for.
+    pub(crate) binding: Digest,
+    pub(crate) search_path: Vec<String>,
+    /// What it may change; `None` where nothing can be rolled back.
+    pub(crate) audit: Option<Audit>,
+    /// Code runs in it that nobody reviewed.
+    pub(crate) opaque: bool,
+    /// It runs within a transaction of the client's own.
+    pub(crate) in_block: bool,
+}
+
+/// A statement as its approval sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) what: &'a Understood,
+    pub(super) text: &'a [u8],
+    /// Not kept where nobody expected the statement to be held; then the HMAC stands for them.
+    pub(super) values: Option<&'a [Option<Vec<u8>>]>,
+    pub(super) raw_hmac: Digest,
+}
+
+impl Session {
+    /// Whether there is somebody to ask.
+    pub(super) fn asks(&self) -> bool {
+        self.setup.duty == Duty::Enforce && self.setup.approvals
+    }
+
+    /// Decides about a statement, with the approval that was given for it if there is one. An approval of something
+    /// else, be it by one byte, is of no use: it is stale, and the statement is judged like any other.
+    pub(super) fn decide(&mut self, now: Timestamp, case: Case<'_>, turn: &mut Turn) -> Decision {
+        if let Some(released) = &self.released {
+            if released.binding == self.binding(case) {
+                let rules = released.rules.iter().copied().collect();
+                let (engine, grant) = (&self.setup.engine, &self.setup.grant);
+                let decision = engine.decide_approved(now, grant, case.what, &self.scope, &rules);
+                if matches!(decision, Decision::Allow(_)) {
+                    return decision;
+                }
+            }
+            let id = released.id;
+            self.released = None;
+            turn.pleas.push(Plea::Ended { id, executed: Executed::Stale });
+        }
+        self.judge(now, case.what)
+    }
+
+    /// The permit to prepare a statement that will be held when it is executed: preparing runs nothing.
+    pub(super) fn permit_to_prepare(&self, now: Timestamp, what: &Understood, refusal: &Refusal) -> Option<Permit> {
+        let rules: BTreeSet<&str> = refusal.rules.iter().map(|(rule, _)| *rule).collect();
+        match self.setup.engine.decide_approved(now, &self.setup.grant, what, &self.scope, &rules) {
+            Decision::Allow(permit) => Some(permit),
+            Decision::Hold(_) | Decision::Deny(_) => None,
+        }
+    }
+
+    /// Puts a statement aside and asks. Everything sent before it is answered first: what is asked about, and said to
+    /// the client, then stands in its place.
+    pub(super) fn hold(
+        &mut self,
+        now: Timestamp,
+        case: Case<'_>,
+        refusal: &Refusal,
+        request: &Request<'_>,
+        turn: &mut Turn,
+    ) {
+        if !self.pending.is_empty() {
+            return self.wait_for_answers(request, turn);
+        }
+        self.refused(now, case.raw_hmac, refusal, turn);
+        let binding = self.binding(case);
+        let permit = self.permit_to_prepare(now, case.what, refusal);
+        let obligations = permit.map(|permit| permit.obligations()).unwrap_or_default();
+        turn.pleas.push(Plea::Ask(Box::new(Ask {
+            statement: Arc::clone(&refusal.statement),
+            text: case.text.to_vec(),
+            values: case.values.unwrap_or_default().to_vec(),
+            reason: refusal.reason.clone(),
+            binding,
+            search_path: self.scope.names().path().map(str::to_owned).collect(),
+            audit: obligations.audit.filter(|_| !obligations.alone),
+            opaque: obligations.opaque,
+            in_block: self.in_block,
+        })));
+        let rules = refusal.rules.iter().map(|(rule, _)| *rule).collect();
+        self.waiting = Some(Waiting::Approval(Box::new(Held { raw: raw(request), binding, rules })));
+    }
+
+    /// Tells the client that its statement waits, and for whom.
+    pub(crate) fn held(&mut self, notice: &Failure, turn: &mut Turn) {
+        if matches!(self.waiting, Some(Waiting::Approval(_))) {
+            postgres::notice(postgres::complaint(Severity::Notice, WAITS, notice, None), &mut turn.to_client);
+        }
+    }
+
+    /// Somebody agreed: the statement goes on as it came.
+    pub(crate) fn approved(&mut self, now: Timestamp, id: ApprovalId, turn: &mut Turn) {
+        let Some(held) = self.take_held() else {
+            // Whoever waited has gone: what was to be run was not.
+            turn.pleas.push(Plea::Ended { id, executed: Executed::Stale });
+            return;
+        };
+        self.released = Some(Released { id, binding: held.binding, rules: held.rules });
+        self.request_again(now, &held.raw, turn);
+    }
+
+    /// Nobody agreed.
+    pub(crate) fn not_approved(&mut self, now: Timestamp, sqlstate: &str, failure: &Failure, turn: &mut Turn) {
+        let Some(held) = self.take_held() else { return };
+        if held.raw.first() == Some(&b'Q') {
+            self.refuse_query(sqlstate, failure, None, turn);
+        } else {
+            self.refuse_batch(sqlstate, failure, None, turn);
+        }
+        self.from_client(now, &[], turn);
+    }
+
+    /// The client cancelled what it runs. Whether that was a statement that waits: then it ends here.
+    pub(crate) fn cancelled(&mut self, now: Timestamp, turn: &mut Turn) {
+        if matches!(self.waiting, Some(Waiting::Approval(_))) {
+            turn.pleas.push(Plea::Withdraw);
+            let failure = Failure::new(Kind::Pending, "canceling statement due to user request")
+                .detail("It waited for approval and has not run. The request was withdrawn.");
+            self.not_approved(now, "57014", &failure, turn);
+        }
+    }
+
+    fn take_held(&mut self) -> Option<Box<Held>> {
+        match self.waiting.take() {
+            Some(Waiting::Approval(held)) => Some(held),
+            waiting => {
+                self.waiting = waiting;
+                None
+            }
+        }
+    }
+
+    /// SHA-256 over everything an approval is good for: who, through whom, what for, under which policy and limits, in
+    /// which schemas, which bytes and values. Each part is followed by its length, so that no two cases give the same.
+    fn binding(&self, case: Case<'_>) -> Digest {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut add = |part: &[u8]| {
+            context.update(part);
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        };
+        let grant = &self.setup.grant;
+        add(b"gov approval 1");
+        add(grant.identity.issuer.as_bytes());
+        add(grant.identity.subject.as_bytes());
+        add(&grant.identity.actors.len().to_be_bytes());
+        for actor in &grant.identity.actors {
+            add(actor.kind.word().as_bytes());
+            add(actor.id.as_bytes());
+        }
+        add(grant.resource.as_str().as_bytes());
+        add(grant.access.word().as_bytes());
+        add(grant.purpose.as_ref().map_or("", |purpose| purpose.id.as_str()).as_bytes());
+        add(grant.purpose.as_ref().and_then(|purpose| purpose.reference.as_deref()).unwrap_or_default().as_bytes());
+        add(&self.setup.engine.policy().digest().0);
+        let names = self.scope.names();
+        add(&[u8::from(names.certain)]);
+        add(&names.search_path.len().to_be_bytes());
+        names.path().for_each(|schema| add(schema.as_bytes()));
+        add(&grant.limits.rows_max.unwrap_or(u64::MAX).to_be_bytes());
+        add(case.text);
+        match case.values {
+            Some(values) => values.iter().for_each(|value| match value {
+                Some(value) => add(value),
+                None => add(b"\0NULL"),
+            }),
+            None => add(&case.raw_hmac.0),
+        }
+        let mut out = [0u8; 32];
+        out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Digest(out)
+    }
+}
+
+/// What an outcome means for the approval it ran under.
+pub(super) fn executed(outcome: &Outcome) -> Executed {
+    match outcome {
+        Outcome::Ok => Executed::Well,
+        Outcome::Error { .. } => Executed::Badly,
+        Outcome::Unknown => Executed::Unseen,
+    }
+}

@@ -1,0 +1,166 @@
+//! The audit inside the transaction, against a real PostgreSQL: what changes more than it may is rolled back, however it
+//! is sent, and what stays within it is as if there were no gateway.
+
+use crate::support::wire::Wire;
+use crate::support::{Connected, Sandbox, postgres};
+
+/// A schema whose tags and texts say less than what happens.
+const SETUP: &str = "
+    CREATE TABLE parents (id int PRIMARY KEY, note text);
+    CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE CASCADE);
+    CREATE TABLE log (at timestamptz DEFAULT now(), what text);
+    CREATE TABLE checked (id int PRIMARY KEY, parent int REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+    INSERT INTO parents SELECT i, 'x' FROM generate_series(1, 2000) i;
+    INSERT INTO children SELECT i, 1 + i % 20 FROM generate_series(1, 3000) i;
+    CREATE FUNCTION echo() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO log (what) SELECT md5(i::text) FROM generate_series(1, 600) i; RETURN NEW; END';
+    CREATE TRIGGER echo AFTER UPDATE ON parents FOR EACH ROW EXECUTE FUNCTION echo();
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO app_ro, app_rw;
+    GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app_rw;
+";
+
+/// A database that is written to with the default cap of a thousand rows.
+struct Bench {
+    _sandbox: Sandbox,
+    database: postgres::Database,
+    connected: Connected,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let database = postgres::server().database();
+        postgres::server().run(&database.name, SETUP);
+        let mut sandbox = Sandbox::new();
+        sandbox.write_secret("broker.password", postgres::PASSWORD);
+        let config = format!(
+            "server: {{listen: '127.0.0.1:0', data: data}}\nresources:\n  dev-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
+             password: {{file: broker.password}}, labels: {{env: dev}}, roles: {{read: app_ro, write: app_rw}}}}\naccess:\n  - \
+             {{who: {{group: dba}}, labels: {{env: dev}}, access: write, ttl: 1h}}\npolicy: {{limits: {{changed_rows: 1000}}}}\n",
+            postgres::server().port,
+            database.name
+        );
+        let config = sandbox.write("gov.yaml", &config);
+        sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
+        sandbox.log_in("bob");
+        let connected = sandbox.connect(&["dev-db", "--write"]).unwrap();
+        Self { _sandbox: sandbox, database, connected }
+    }
+
+    fn wire(&self) -> Wire {
+        self.connected.wire(&[]).unwrap()
+    }
+
+    /// What the database holds, seen past the gateway.
+    fn count(&self, what: &str) -> u32 {
+        postgres::server().run(&self.database.name, &format!("SELECT count(*) FROM {what}")).parse().unwrap()
+    }
+}
+
+#[test]
+fn what_changes_too_much_is_rolled_back_however_it_is_sent() {
+    let bench = Bench::new();
+    let mut wire = bench.wire();
+    let refused = |answer: crate::support::wire::Answer, rows: &str| {
+        assert_eq!(answer.errors.len(), 1, "{answer:?}");
+        assert_eq!(answer.errors[0].sqlstate, "42501", "{answer:?}");
+        assert!(answer.errors[0].message.contains(&format!("changes {rows} rows")), "{answer:?}");
+        assert_eq!(answer.errors[0].rule(), Some("changed_rows"));
+        assert!(!answer.closed);
+    };
+    // The condition restricts nothing; the tag would say DELETE 2000.
+    refused(wire.simple(b"DELETE FROM parents WHERE id > 0 AND note IS NOT NULL"), "5000");
+    // Twenty rows, and what hangs on them.
+    refused(wire.simple(b"DELETE FROM parents WHERE id <= 10"), "1510");
+    // Two rows, and what their triggers write.
+    refused(wire.simple(b"UPDATE parents SET note = 'y' WHERE id <= 2"), "1202");
+    refused(wire.extended(b"DELETE FROM parents WHERE id <= $1::int", &["10"]), "1510");
+    // In a transaction of the client's own it is the COMMIT that fails.
+    assert_eq!(wire.simple(b"BEGIN").tags, ["BEGIN"]);
+    assert_eq!(wire.simple(b"UPDATE parents SET note = 'y' WHERE id = 1").tags, ["UPDATE 1"]);
+    assert_eq!(wire.simple(b"UPDATE parents SET note = 'y' WHERE id = 2").tags, ["UPDATE 1"]);
+    refused(wire.simple(b"COMMIT"), "1202");
+    assert_eq!(wire.extended(b"BEGIN", &[]).tags, ["BEGIN"]);
+    assert_eq!(wire.extended(b"DELETE FROM parents WHERE id <= $1::int", &["10"]).tags, ["DELETE 10"]);
+    refused(wire.extended(b"COMMIT", &[]), "1510");
+    // A text with everything in it.
+    refused(wire.simple(b"BEGIN; DELETE FROM parents WHERE id <= 10; COMMIT; SELECT 1"), "1510");
+    refused(wire.simple(b"INSERT INTO log (what) SELECT 'a' FROM generate_series(1, 600); INSERT INTO log (what) SELECT 'b' FROM generate_series(1, 600)"), "1200");
+
+    assert_eq!((bench.count("parents"), bench.count("children"), bench.count("log")), (2000, 3000, 0));
+    // The session goes on, and what stays within the cap is done.
+    assert_eq!(wire.simple(b"UPDATE parents SET note = 'z' WHERE id = 1").tags, ["UPDATE 1"]);
+    assert_eq!(wire.simple(b"BEGIN; DELETE FROM parents WHERE id = 3; COMMIT").tags, ["BEGIN", "DELETE 1", "COMMIT"]);
+    assert_eq!(wire.extended(b"DELETE FROM parents WHERE id = $1::int", &["4"]).tags, ["DELETE 1"]);
+    assert_eq!((bench.count("parents"), bench.count("children"), bench.count("log")), (1998, 2700, 600));
+}
+
+#[test]
+fn the_client_sees_its_own_transactions_and_no_others() {
+    let bench = Bench::new();
+    let mut wire = bench.wire();
+    // A constraint that is checked at the end fails the statement, as it does without us.
+    let answer = wire.simple(b"INSERT INTO checked VALUES (1, 99999)");
+    assert_eq!(answer.errors[0].sqlstate, "23503", "{answer:?}");
+    assert!(answer.tags.is_empty(), "{answer:?}");
+    assert_eq!(wire.simple(b"SELECT txid_current_if_assigned() IS NULL").rows, [[Some("t".to_owned())]]);
+    // A failed statement leaves nothing open: the next is its own.
+    assert_eq!(wire.simple(b"INSERT INTO parents VALUES (1, 'again')").errors[0].sqlstate, "23505");
+    assert_eq!(wire.simple(b"INSERT INTO parents VALUES (5000, 'new') RETURNING id").rows, [[Some("5000".to_owned())]]);
+    // What failed counts for nothing afterwards.
+    for _ in 0..3 {
+        assert!(!wire.simple(b"DELETE FROM parents WHERE id <= 10").errors.is_empty());
+    }
+    assert_eq!(wire.simple(b"DELETE FROM parents WHERE id = 11").tags, ["DELETE 1"]);
+    // Savepoints are the client's own.
+    for (text, tag) in [
+        ("BEGIN", "BEGIN"),
+        ("SAVEPOINT a", "SAVEPOINT"),
+        ("DELETE FROM parents WHERE id = 12", "DELETE 1"),
+        ("ROLLBACK TO a", "ROLLBACK"),
+        ("DELETE FROM parents WHERE id = 13", "DELETE 1"),
+        ("COMMIT", "COMMIT"),
+    ] {
+        assert_eq!(wire.simple(text.as_bytes()).tags, [tag]);
+    }
+    assert_eq!((bench.count("parents WHERE id = 12"), bench.count("parents WHERE id = 13")), (1, 0));
+    // A table of the session's own, and one that is new, may be as large as they like.
+    assert_eq!(wire.simple(b"CREATE TEMP TABLE mine AS SELECT * FROM parents").tags, ["SELECT 1999"]);
+    assert_eq!(wire.simple(b"UPDATE mine SET note = 'q' WHERE id > 0").tags, ["UPDATE 1999"]);
+}
+
+#[test]
+fn copy_is_counted_too() {
+    let bench = Bench::new();
+    let copy = |rows: u32| -> String {
+        let mut psql = std::process::Command::new(postgres::programs().join("psql"));
+        // `.s.PGSQL.5432` in a folder: what psql wants are the folder and the number.
+        let socket = &bench.connected.socket;
+        let port = socket.extension().unwrap().to_str().unwrap();
+        psql.env_clear().args(["-X", "-h", socket.parent().unwrap().to_str().unwrap(), "-p", port]);
+        psql.args(["-U", &bench.connected.user, "-d", &bench.connected.database]);
+        psql.args(["-c", &format!("\\copy log(what) from program 'seq {rows}'")]);
+        let output = psql.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(copy(900).contains("COPY 900"));
+    let refused = copy(1100);
+    assert!(refused.contains("this changes 1100 rows, and one transaction may change 1000"), "{refused}");
+    assert_eq!(bench.count("log"), 900);
+}
+
+#[test]
+fn a_session_for_reading_stays_one_whatever_is_reset() {
+    let bench = Bench::new();
+    let connected = bench._sandbox.connect(&["dev-db"]).unwrap();
+    assert!(connected.wire(&[("default_transaction_read_only", "off")]).is_err(), "it may not begin otherwise");
+    let mut wire = connected.wire(&[]).unwrap();
+    let reads_only = |wire: &mut Wire| wire.simple(b"SHOW transaction_read_only").rows == [[Some("on".to_owned())]];
+    assert!(reads_only(&mut wire));
+    for text in ["RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "BEGIN; COMMIT"] {
+        wire.simple(text.as_bytes());
+        assert!(reads_only(&mut wire), "{text}");
+    }
+    for text in ["SET transaction_read_only = off", "BEGIN READ WRITE", "SET default_transaction_read_only = off"] {
+        assert_eq!(wire.simple(text.as_bytes()).errors[0].sqlstate, "42501", "{text}");
+    }
+}
