@@ -385,7 +385,7 @@ fn database_failure(complaint: &Complaint) -> Failure {
 fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
     let pending = complaint.message().starts_with("this needs approval");
     let detail = complaint.field(b'D').filter(|_| pending)?;
-    detail.strip_prefix("Approval: ")?.split('.').next()?.parse().ok()
+    detail.split_once("Approval: ")?.1.split('.').next()?.parse().ok()
 }
 
 /// The notice that a statement waits, with who is waited for and what they have to do.

@@ -177,8 +177,7 @@ impl Memory {
 }
 
 /// What the enforcing end will say, as far as this one can know. A refusal that rests on a name our catalog does not
-/// have is left to that end, which may have a newer one; so is what somebody may agree to, because the asking is done
-/// there.
+/// have is left to that end, which may have a newer one.
 pub(super) fn foresee(
     policy: &Policy,
     catalog: &Catalog,
@@ -188,8 +187,7 @@ pub(super) fn foresee(
     scope: &Scope,
 ) -> Decision {
     match decide(policy, catalog, now, who, what, scope, &BTreeSet::new()) {
-        Decision::Deny(refusal) if !refusal.stale => Decision::Deny(refusal),
-        Decision::Hold(refusal) | Decision::Deny(refusal) => Decision::Allow(Permit {
+        Decision::Hold(refusal) | Decision::Deny(refusal) if refusal.stale => Decision::Allow(Permit {
             rules: refusal.rules,
             statement: refusal.statement,
             obligations: Obligations::default(),

@@ -416,7 +416,8 @@ impl Approvals {
     fn notice(&self, approval: &Approval) -> Failure {
         Failure::new(Kind::Pending, format!("this waits for approval: {}", approval.body.message))
             .detail(format!(
-                "{} of {} may approve it until {}. Ctrl-C withdraws it. Rule: {}.",
+                "{}{} of {} may approve it until {}. Ctrl-C withdraws it. Rule: {}.",
+                sentence(approval),
                 persons(approval.ballot.needed),
                 list(self.approvers()),
                 approval.ballot.approve_by,
@@ -428,7 +429,7 @@ impl Approvals {
     /// What a client that does not wait is told.
     fn pending(&self, approval: &Approval) -> Failure {
         Failure::new(Kind::Pending, format!("this needs approval: {}", approval.body.message))
-            .detail(format!("Approval: {}. Rule: {}.", approval.id, approval.body.rule))
+            .detail(format!("{}Approval: {}. Rule: {}.", sentence(approval), approval.id, approval.body.rule))
             .hint(format!(
                 "once somebody of {} has approved it, run it again with --approval {}",
                 list(self.approvers()),
@@ -449,6 +450,11 @@ fn refusal(approval: &Approval) -> (&'static str, Failure) {
     };
     let detail = format!("{remark}Nothing of it has run. Approval: {}. Rule: {}.", approval.id, approval.body.rule);
     (sqlstate, Failure::new(Kind::Denied, message).detail(detail))
+}
+
+/// Why, where the rule says more than what the statement does.
+fn sentence(approval: &Approval) -> String {
+    approval.body.detail.as_ref().map_or_else(String::new, |detail| format!("{detail} "))
 }
 
 fn persons(count: usize) -> String {

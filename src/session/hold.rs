@@ -87,7 +87,8 @@ impl Session {
         self.judge(now, case.what)
     }
 
-    /// The permit to prepare a statement that will be held when it is executed: preparing runs nothing.
+    /// The permit for a statement that will be held later: when it is executed, here, or at the other end. Preparing it,
+    /// or handing it on to where it is held, runs nothing.
     pub(super) fn permit_to_prepare(&self, now: Timestamp, what: &Understood, refusal: &Refusal) -> Option<Permit> {
         let rules: BTreeSet<&str> = refusal.rules.iter().map(|(rule, _)| *rule).collect();
         match self.setup.engine.decide_approved(now, &self.setup.grant, what, &self.scope, &rules) {

@@ -138,6 +138,9 @@ pub(crate) struct Session {
     batch_executed: bool,
     /// The database is reading COPY data from the client.
     copying_in: bool,
+    /// The client has been given an error that the database knows nothing of: until it is ready again the client is
+    /// told nothing else.
+    muted: bool,
     /// Statements numbered so far.
     statements: u64,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
@@ -247,6 +250,10 @@ struct Run {
     opaque: bool,
     /// What it runs by.
     approval: Option<ApprovalId>,
+    /// Rows it may return; `None` is without limit, and at the end that does not enforce.
+    rows_max: Option<u64>,
+    /// It returned more.
+    cut: bool,
 }
 
 /// COPY data on its way to the client.
@@ -326,6 +333,7 @@ impl Session {
             skipping: false,
             batch_executed: false,
             copying_in: false,
+            muted: false,
             statements: 0,
             unrecordable: None,
             waiting: None,

@@ -313,7 +313,14 @@ impl Session {
         let (engine, grant) = (&self.setup.engine, &self.setup.grant);
         match self.setup.duty {
             Duty::Enforce => engine.decide(now, grant, what, &self.scope),
-            Duty::Watch => engine.foresee(now, grant, what, &self.scope),
+            // Asking somebody is done at the other end.
+            Duty::Watch => match engine.foresee(now, grant, what, &self.scope) {
+                Decision::Hold(refusal) => match self.permit_to_prepare(now, what, &refusal) {
+                    Some(permit) => Decision::Allow(permit),
+                    None => Decision::Hold(refusal),
+                },
+                decided => decided,
+            },
         }
     }
 
@@ -356,6 +363,8 @@ impl Session {
             error: None,
             opaque: permit.obligations().opaque,
             approval: self.released.take().map(|released| released.id),
+            rows_max: permit.obligations().rows_max.filter(|_| self.setup.duty == Duty::Enforce),
+            cut: false,
         }
     }
 

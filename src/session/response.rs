@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::ledger::Doom;
 use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
-use crate::domain::{Access, Outcome, Timestamp};
+use crate::domain::{Access, Failure, Kind, Outcome, Timestamp};
 use crate::engine::{CopyForm, Masked, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
-use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Target, Transaction, tag};
+use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Severity, Target, Transaction, tag};
 
 impl Session {
     /// Takes bytes from the database.
@@ -25,8 +26,13 @@ impl Session {
                 Ok(None) => break Ok(()),
                 Ok(Some(Piece::Frame(frame))) => {
                     let is_row = frame.tag == tag::DATA_ROW;
+                    let told = turn.to_client.len();
+                    let muted = self.muted;
                     if let Err(error) = self.response(now, frame, turn) {
                         break Err(error);
+                    }
+                    if muted && self.muted {
+                        turn.to_client.truncate(told);
                     }
                     // Rows that need no look go on together.
                     if is_row
@@ -130,8 +136,16 @@ impl Session {
                 completed(run, frame.body);
                 let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
+                let rows_max = run.rows_max.filter(|_| run.cut && run.error.is_none());
+                if rows_max.is_some() {
+                    run.error = Some(*CUT);
+                }
                 self.copying_in = false;
                 self.follow(&what, command, opaque, turn);
+                if let Some(rows_max) = rows_max {
+                    self.cut_off(rows_max, turn);
+                    return Ok(());
+                }
                 match &mut self.script {
                     Some(script) => script.held.extend_from_slice(frame.raw),
                     None => turn.to_client.extend_from_slice(frame.raw),
@@ -210,6 +224,11 @@ impl Session {
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else {
             return Err(WireError::Unexpected(frame.tag));
         };
+        if run.rows_max.is_some_and(|rows_max| run.rows >= rows_max) {
+            // What comes is read to its end, so that the connection goes on; the client gets no more of it.
+            run.cut = true;
+            return Ok(());
+        }
         run.rows += 1;
         let before = turn.to_client.len();
         match &mut run.masker {
@@ -264,7 +283,8 @@ impl Session {
         // An error here shows again, and is dealt with, when the row is read.
         self.begin_portal_rows().ok()?;
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else { return None };
-        let proof = run.masker.as_ref()?.clear()?;
+        // Rows that are counted are looked at one by one.
+        let proof = run.masker.as_ref().filter(|_| run.rows_max.is_none())?.clear()?;
         Some((run, proof))
     }
 
@@ -277,6 +297,17 @@ impl Session {
 
     fn execution_done(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) {
         self.copying_in = false;
+        if let Some(Pending::Execute { run, .. }) = self.pending.front()
+            && let Some(rows_max) = run.rows_max.filter(|_| run.cut)
+        {
+            self.cut_off(rows_max, turn);
+            // What was sent behind it in the batch is answered by nobody, as after an error of the database's own.
+            self.skipping = !self.pending.iter().any(|entry| matches!(entry, Pending::Sync));
+            if let Some(Pending::Execute { run, .. }) = self.pending.pop_front() {
+                self.ended(now, *run, Outcome::Error { sqlstate: *CUT }, turn);
+            }
+            return;
+        }
         turn.to_client.extend_from_slice(frame.raw);
         if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
             completed(&mut run, frame.body);
@@ -287,6 +318,22 @@ impl Session {
             self.ended(now, *run, Outcome::Ok, turn);
         }
         self.settle_local(turn);
+    }
+
+    /// A statement returned more rows than it may: that is an error, and a transaction of ours goes with it.
+    fn cut_off(&mut self, rows_max: u64, turn: &mut Turn) {
+        let failure = Failure::new(Kind::Limit, format!("this returns more than {rows_max} rows"))
+            .detail("More may not be read with one statement here. The rows before the error were sent.")
+            .hint("add a LIMIT or a narrower condition");
+        if let Some(script) = &mut self.script {
+            script.held.clear();
+        }
+        if let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.ours) {
+            ledger.doomed = Some(Doom::Told);
+        }
+        let complaint = postgres::complaint(Severity::Error, &String::from_utf8_lossy(CUT), &failure, None);
+        postgres::error(complaint, &mut turn.to_client);
+        self.muted = true;
     }
 
     /// What changed for the session by a command that succeeded.
@@ -429,6 +476,7 @@ impl Session {
         while matches!(self.pending.front(), Some(Pending::CopyEnd)) {
             self.pending.pop_front();
         }
+        self.muted = false;
         (self.status, self.in_block, self.copying_in) = (status, status != Transaction::Idle, false);
         match self.pending.pop_front() {
             Some(Pending::Own(own)) if !own.in_batch => {
@@ -560,6 +608,9 @@ impl Session {
 fn deliver_run(raw: &[u8], _proof: &Masked<'static>, turn: &mut Turn) {
     turn.to_client.extend_from_slice(raw);
 }
+
+/// `configuration_limit_exceeded`: a statement returned more rows than it may.
+const CUT: &[u8; 5] = b"53400";
 
 /// Writes a row. Only the engine's proof opens this way.
 fn deliver(frame: Frame<'_>, proof: &Masked<'_>, turn: &mut Turn) -> Result<(), WireError> {

@@ -973,3 +973,39 @@ fn hold_the_end_that_watches_leaves_the_question_to_the_other() {
     bench.query(HELD).heard(&["Q alter table t add column c int."]);
     assert!(bench.pleaded().is_empty());
 }
+
+#[test]
+fn limit_rows_beyond_it_are_not_sent_and_the_session_goes_on() {
+    let limited = || {
+        let mut bench = Bench::new();
+        let mut grant = (*grant()).clone();
+        grant.limits.rows_max = Some(2);
+        bench.session.setup.grant = Arc::new(grant);
+        bench
+    };
+    let rows = |count: usize| vec![row(&["x"]); count].concat();
+    let mut bench = limited();
+    bench.query("select a from t").answers(&[described(&["a"]), rows(2), complete("SELECT 2"), ready("I")]);
+    bench.told(&["T", "D .\u{1}...\u{1}x", "D .\u{1}...\u{1}x", "C", "Z I"]);
+    bench.query("select a from t").answers(&[described(&["a"]), rows(5), complete("SELECT 5"), ready("I")]);
+    bench.told(&["T", "D .\u{1}...\u{1}x", "D .\u{1}...\u{1}x", "E 53400 this returns more than 2 rows", "Z I"]);
+    bench.query("select 1").answers(&[complete("SELECT 0"), ready("I")]).told(&["C", "Z I"]);
+
+    // In a batch, what comes behind it is not answered either.
+    let mut bench = limited();
+    let mut bytes = batch(&[parse("", "select a from t")], &[run("")]);
+    bytes.extend(batch(&[parse("", "select 1")], &[run(""), sync()]));
+    bench.says_raw(&bytes);
+    let head = || [message(b'1', b""), message(b'2', b"")].concat();
+    bench.answers(&[head(), described(&["a"]), rows(3), complete("SELECT 3")]);
+    bench.told(&["1", "2", "D .\u{1}...\u{1}x", "D .\u{1}...\u{1}x", "E 53400 this returns more than 2 rows"]);
+    bench.answers(&[head(), described(&["a"]), rows(1), complete("SELECT 1"), ready("I")]).told(&["Z I"]);
+
+    // What a statement changed that returned too much is undone.
+    let mut bench = limited();
+    bench.query("delete from t where id = 7 returning id").answers(&[complete("BEGIN"), counts(""), ready("T")]);
+    bench.answers(&[described(&["a"]), rows(3), complete("DELETE 3"), ready("T")]);
+    bench.client.clear();
+    bench.heard(&["Q BEGIN; counts", "Q delete from t where id = 7 returning id.", "Q ROLLBACK."]);
+    bench.answers(&[complete("ROLLBACK"), ready("I")]).told(&["Z I"]);
+}

@@ -159,7 +159,7 @@ fn what_nobody_waits_for_is_used_later_once_and_only_for_the_same_bytes() {
     bench.by("carol", &["approval", "approve", &id]).ok();
     assert_eq!(bench.state(&id), "approved");
     // Another byte, another person: not theirs.
-    let other = collect(bench.exec(&["--approval", &id, "-c", &HELD.replace("text", "text ")]));
+    let other = collect(bench.exec(&["--approval", &id, "-c", &HELD.replace("add", "add ")]));
     assert!(other.code == 3 && other.stderr.contains("there is no approval"), "{other:?}");
     bench.sandbox.log_in("mallory");
     let other = bench.sandbox.gov(["exec", "prod-db", "--write", "--approval", &id, "-c", HELD]);
