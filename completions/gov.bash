@@ -61,6 +61,9 @@ _gov() {
             gov,timeline)
                 cmd="gov__subcmd__timeline"
                 ;;
+            gov__subcmd__audit,export)
+                cmd="gov__subcmd__audit__subcmd__export"
+                ;;
             gov__subcmd__audit,key)
                 cmd="gov__subcmd__audit__subcmd__key"
                 ;;
@@ -101,12 +104,50 @@ _gov() {
             return 0
             ;;
         gov__subcmd__audit)
-            opts="-h --json --color --help tail verify key"
+            opts="-h --json --color --help tail verify export key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__audit__subcmd__export)
+            opts="-o -h --format --output --from --to --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "folder zip ocsf-json" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

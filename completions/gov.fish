@@ -162,14 +162,15 @@ complete -c gov -n "__fish_gov_using_subcommand timeline" -l all -d 'Also show c
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l csv -d 'Print as CSV'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "export" -d 'Hand the log on: whole, for verifying it elsewhere, or as events'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'Show so many records before what comes' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -177,7 +178,7 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on showing what comes'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help'
-complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log -d 'The log: the server\'s address, or a folder it was exported to; the server one is logged in to when left out' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log -d 'The log: the server\'s address, or the folder or zip file it was exported to; the server one is logged in to when left out' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l key -d 'The log\'s public key, as `gov audit key` prints it; the one seen at login when left out' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l witness -d 'Also ask for this witness\'s signature; may be repeated' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -185,6 +186,17 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines of the Open Cybersecurity Schema Framework' -r -f -a "folder\t''
+zip\t''
+ocsf-json\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -s o -l output -d 'Where to: a folder that is not there, or a file; events go to the output when left out' -r -F
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l from -d 'Only events from then on: 2h, 30d, 2026-11-27 (UTC); a log is handed on whole' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l to -d 'Only events before then' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -248,6 +248,8 @@ impl Pair {
             (None, None) => Balance::Open,
             (Some(client), None) => match client.start.as_ref().map(|start| start.action.as_str()) {
                 Some("deny" | "hold") => Balance::RefusedByClient,
+                // It ended before it had an answer: it may not have come to forwarding.
+                _ if client.end.as_ref().is_some_and(|end| end.outcome == "unknown") => Balance::Unknown,
                 _ => Balance::ClientOnly,
             },
             (None, Some(_)) => Balance::GatewayOnly,
@@ -375,6 +377,8 @@ mod tests {
         check(&[held(), allow(), ok()], &[held(), allow(), ok()], &Balance::Matched);
         check(&[held()], &[held(), allow(), ok()], &mismatch(&["action"]));
         check(&[allow(), ok()], &[], &Balance::ClientOnly);
+        check(&[allow()], &[], &Balance::ClientOnly);
+        check(&[allow(), end("unknown", 0)], &[], &Balance::Unknown);
         check(&[start("a", "b", "deny")], &[], &Balance::RefusedByClient);
         check(&[], &[allow(), ok()], &Balance::GatewayOnly);
         check(&[allow(), ok()], &[allow()], &Balance::Open);

@@ -10,10 +10,12 @@
 //!  envelopes + the server's public key ─verify──▶ what is proved, what is not, where the first fault is
 //! ```
 
+mod archive;
 mod books;
 mod entry;
 mod json;
 mod note;
+mod ocsf;
 mod proof;
 mod rebuild;
 mod record;
@@ -21,19 +23,21 @@ mod seal;
 mod tree;
 mod verify;
 
-pub(crate) use books::{Balance, Line};
-pub(crate) use entry::{Entry, EntryError, RECORD_KIND, Role, set_role, write_record_head};
-pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteError, NoteKey, NoteSigner};
+pub(crate) use archive::{ArchiveError, ArchiveWriter, file_in};
+pub(crate) use books::Line;
+pub(crate) use entry::{Entry, RECORD_KIND, Role, set_role, write_record_head};
+pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner};
+pub(crate) use ocsf::Ocsf;
 pub(crate) use proof::{Inclusion, ProofError, Receipt};
-pub(crate) use rebuild::{Leftover, Rebuilder, Rebuilt};
-pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Of, Place, Pseudonyms, RecordError};
+pub(crate) use rebuild::{Rebuilder, Rebuilt};
+pub(crate) use record::{Asked, Context, Core, Encoder, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{
-    BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, ENVELOPE_MAX, Envelope, RECORDS_TYPE,
-    SealError, Signer, digest, payload,
+    BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, Envelope, RECORDS_TYPE, SealError,
+    Signer, digest, payload,
 };
 pub(crate) use tree::{
     Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,
-    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
+    prove_consistency, prove_inclusion, root,
 };
 #[cfg(test)]
 pub(crate) use verify::Wrong;

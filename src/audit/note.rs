@@ -123,7 +123,6 @@ struct Signature {
     name: String,
     id: [u8; 4],
     bytes: Vec<u8>,
-    line: String,
 }
 
 impl Note {
@@ -155,12 +154,6 @@ impl Note {
         }
         found
     }
-
-    /// The lines of those of the signatures that are by `key`, to be put under the same text elsewhere.
-    pub(crate) fn lines_by(&self, key: &NoteKey) -> String {
-        let by = |signature: &&Signature| signature.name == key.name && signature.id == key.id();
-        self.signatures.iter().filter(by).map(|signature| signature.line.as_str()).collect()
-    }
 }
 
 fn signature(line: &str) -> Option<Signature> {
@@ -169,8 +162,8 @@ fn signature(line: &str) -> Option<Signature> {
     let bytes = BASE64.decode(encoded).ok()?;
     let (id, bytes) = bytes.split_first_chunk::<4>()?;
     let valid = !name.is_empty() && !name.contains(odd) && !bytes.is_empty();
-    let (name, line) = (name.to_owned(), format!("{line}\n"));
-    valid.then(|| Signature { name, id: *id, bytes: bytes.to_vec(), line })
+    let name = name.to_owned();
+    valid.then(|| Signature { name, id: *id, bytes: bytes.to_vec() })
 }
 
 fn check(key: &NoteKey, text: &str, bytes: &[u8]) -> Option<Option<Timestamp>> {
@@ -256,7 +249,7 @@ impl Checkpoint {
 }
 
 /// A number without a sign and without leading zeros, as these formats write it.
-pub(super) fn decimal(text: &str) -> Option<u64> {
+fn decimal(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 
@@ -297,8 +290,6 @@ mod tests {
         let note = Note::read(&note).unwrap();
         assert_eq!(Checkpoint::open(&note, log.key()), Ok(checkpoint()));
         assert_eq!(note.verify(witness.key()), Ok(Some(now)));
-        let again = format!("{text}\n{}", note.lines_by(witness.key()));
-        assert_eq!(Note::read(&again).unwrap().verify(witness.key()), Ok(Some(now)));
         let elsewhere = signer("other.example/log", Algorithm::Ed25519, 1);
         assert_eq!(Checkpoint::open(&note, elsewhere.key()), Err(NoteError::Unsigned("other.example/log".to_owned())));
         let note = Note::read(&format!("{text}\n{}", elsewhere.sign(&text, now).unwrap())).unwrap();

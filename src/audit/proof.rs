@@ -1,10 +1,8 @@
-//! Proofs that something is in the log: receipts for uploads, and C2SP's `.tlog-proof` files.
+//! Proofs that something is in the log: receipts for uploads.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use thiserror::Error;
 
-use super::note::{Checkpoint, Note, NoteError, NoteKey, decimal};
+use super::note::{Checkpoint, Note, NoteError, NoteKey};
 use super::tree::{self, Head, TreeError};
 use crate::domain::Digest;
 
@@ -15,8 +13,6 @@ pub(crate) enum ProofError {
     Note(#[from] NoteError),
     #[error("{0}")]
     Tree(#[from] TreeError),
-    #[error("it is not a proof: {0}")]
-    Shape(&'static str),
     #[error("it has {found} proofs for {asked} envelopes")]
     Count { asked: usize, found: usize },
 }
@@ -51,51 +47,6 @@ impl Receipt {
             tree::verify_inclusion(leaf, inclusion.leaf, head.size, head.root, &inclusion.proof)?;
         }
         tree::verify_consistency(remembered, head, &self.consistency)?;
-        Ok(head)
-    }
-}
-
-/// First line of a `.tlog-proof` file (c2sp.org/tlog-proof).
-const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
-
-/// Longest `.tlog-proof`: a note and 63 hashes, which a tree of 2^63 leaves would need.
-const PROOF_MAX: usize = super::note::NOTE_MAX + 64 * 64;
-
-impl Inclusion {
-    /// The proof as a file that stands for itself, `checkpoint` being a signed note.
-    pub(crate) fn file(&self, checkpoint: &str) -> String {
-        let mut file = format!("{FIRST_LINE}\nindex {}\n", self.leaf);
-        for hash in &self.proof {
-            file.push_str(&BASE64.encode(hash.0));
-            file.push('\n');
-        }
-        file.push('\n');
-        file.push_str(checkpoint);
-        file
-    }
-
-    /// Reads such a file: the proof, and the note it leads to. Nothing has been checked.
-    pub(crate) fn parse(file: &str) -> Result<(Self, Note), ProofError> {
-        if file.len() > PROOF_MAX {
-            return Err(ProofError::Shape("it is too long"));
-        }
-        let (head, note) = file.split_once("\n\n").ok_or(ProofError::Shape("it has no checkpoint"))?;
-        let mut lines = head.split('\n');
-        if lines.next() != Some(FIRST_LINE) {
-            return Err(ProofError::Shape("its first line is another"));
-        }
-        let mut lines = lines.skip_while(|line| line.starts_with("extra "));
-        let leaf = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(decimal);
-        let leaf = leaf.ok_or(ProofError::Shape("it has no index"))?;
-        let hash = |line: &str| BASE64.decode(line).ok().and_then(|hash| hash.try_into().ok()).map(Digest);
-        let proof = lines.map(hash).collect::<Option<_>>().ok_or(ProofError::Shape("a line is no hash"))?;
-        Ok((Self { leaf, proof }, Note::read(note)?))
-    }
-
-    /// Whether a leaf with these contents is in the tree of the note, signed by `log`.
-    pub(crate) fn check(&self, note: &Note, contents: &[u8], log: &NoteKey) -> Result<Head, ProofError> {
-        let head = Checkpoint::open(note, log)?.head;
-        tree::verify_inclusion(tree::leaf(contents), self.leaf, head.size, head.root, &self.proof)?;
         Ok(head)
     }
 }
@@ -149,28 +100,5 @@ mod tests {
         );
         assert!(check(&receipt, &["one".to_owned(), "three".to_owned()], Head::empty()).is_err());
         assert_eq!(check(&receipt, &envelopes[..1], Head::empty()), Err(ProofError::Count { asked: 1, found: 2 }));
-    }
-
-    #[test]
-    fn proof_files_round_trip_and_stand_for_themselves() {
-        let (envelopes, receipt) = receipt();
-        let file = receipt.inclusions[1].file(&receipt.checkpoint);
-        assert!(file.starts_with("c2sp.org/tlog-proof@v1\nindex 1\n"), "{file}");
-        let (inclusion, note) = Inclusion::parse(&file).unwrap();
-        assert_eq!(inclusion, receipt.inclusions[1]);
-        assert!(inclusion.check(&note, envelopes[1].as_bytes(), log().key()).is_ok());
-        assert!(inclusion.check(&note, envelopes[0].as_bytes(), log().key()).is_err());
-        let extra = file.replace("index 1", "extra AAAA\nindex 1");
-        assert_eq!(Inclusion::parse(&extra).unwrap().0, inclusion);
-        for bad in [
-            String::new(),
-            file.replace("@v1", "@v2"),
-            file.replace("index 1", "index 01"),
-            file.replace("index 1", "index"),
-            file.replace("\n\n", "\n"),
-            file.replace("index 1\n", "index 1\nAAAA\n"),
-        ] {
-            assert!(Inclusion::parse(&bad).is_err(), "{bad}");
-        }
     }
 }

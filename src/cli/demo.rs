@@ -311,7 +311,7 @@ impl Stage {
 
     /// Leaves everything running, with a file that says where.
     fn leave(&mut self, output: &mut Output) -> Result<(), Failure> {
-        let mut text: String =
+        let text: String =
             self.homes().iter().map(|(name, folder)| format!("export {name}={}\n", folder.display())).collect();
         let pids: Vec<String> = [&self.server, &self.database]
             .into_iter()
@@ -354,7 +354,8 @@ fn claim(output: &mut Output, held: bool, text: &str) -> Result<(), Failure> {
 /// Asks a process to end, and makes sure that it does.
 async fn end(mut child: Child) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
-        drop(rustix::process::kill_process_group(pid, rustix::process::Signal::INT));
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::INT);
     }
     if tokio::time::timeout(Duration::from_secs(15), child.wait()).await.is_err() {
         drop(child.kill().await);

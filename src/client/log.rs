@@ -16,11 +16,16 @@ use crate::wire::api::{OwnEnvelopes, OwnQuery};
 /// Longest file of a log, in bytes: a bundle of 256 entries of 64 KiB.
 const FILE_MAX: usize = 256 * (65_535 + 2);
 
+/// Longest zip file, in bytes: what a log of a million entries takes.
+const ARCHIVE_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
 /// Where a log's files are.
 #[derive(Debug)]
 pub(crate) enum Source {
     Server(Arc<Gateway>),
     Folder(PathBuf),
+    /// The contents of a zip file.
+    Archive(Vec<u8>),
 }
 
 /// What a reading found.
@@ -34,6 +39,16 @@ pub(crate) struct Verified {
 }
 
 impl Source {
+    /// What somebody has exported: a folder or a zip file.
+    pub(crate) fn exported(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let bytes = files::read_limited(path, ARCHIVE_MAX).map_err(|error| unreadable(path, &error))?;
+        let nothing = || Failure::new(Kind::Usage, format!("there is no `{}`", path.display()));
+        bytes.map(Self::Archive).ok_or_else(nothing)
+    }
+
     /// A file by its path in the log.
     async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         match self {
@@ -42,6 +57,10 @@ impl Source {
                 let path = folder.join(path);
                 let limit = u64::try_from(FILE_MAX).unwrap_or(u64::MAX);
                 files::read_limited(&path, limit).map_err(|error| unreadable(&path, &error))
+            }
+            Self::Archive(archive) => {
+                let found = audit::file_in(archive, path).map_err(|error| not_a_log(&error))?;
+                Ok(found.map(<[u8]>::to_vec))
             }
         }
     }
@@ -55,12 +74,18 @@ impl Source {
         Ok((text, note, checkpoint))
     }
 
+    /// A tile as it is.
+    pub(crate) async fn tile(&self, tile: Tile) -> Result<Vec<u8>, Failure> {
+        let path = tile.path();
+        let missing = || Failure::new(Kind::NotFound, format!("the log has no `{path}`"));
+        self.file(&path).await?.ok_or_else(missing)
+    }
+
     /// The entries of one tile.
     pub(crate) async fn entries(&self, tile: Tile) -> Result<Vec<Vec<u8>>, Failure> {
-        let path = tile.path();
-        let bytes = self.file(&path).await?;
-        let bytes = bytes.ok_or_else(|| Failure::new(Kind::NotFound, format!("the log has no `{path}`")))?;
-        let entries = bundle_entries(&bytes).ok_or_else(|| not_a_log(&format!("`{path}` is no bundle of entries")))?;
+        let bytes = self.tile(tile).await?;
+        let broken = || not_a_log(&format!("`{}` is no bundle of entries", tile.path()));
+        let entries = bundle_entries(&bytes).ok_or_else(broken)?;
         Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
     }
 
@@ -168,6 +193,13 @@ impl Follower {
         }
         Ok(found.iter().flat_map(|entry| records_of(entry)).collect())
     }
+}
+
+/// All records of a log, in its order.
+pub(crate) async fn all_records(source: &Source, key: &NoteKey) -> Result<Vec<String>, Failure> {
+    let size = source.checkpoint(key).await?.2.head.size;
+    let entries = source.between(0, size).await?;
+    Ok(entries.iter().flat_map(|entry| records_of(entry)).collect())
 }
 
 /// The records in an entry of the log; a certificate has none.

@@ -12,7 +12,9 @@
 )]
 
 mod approvals;
+mod audit;
 mod drivers;
+mod faults;
 mod generated;
 mod guard;
 mod guardrails;

@@ -6,7 +6,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Asked, Core, Decided, Happened, Of, RecordError};
+pub(crate) use read::{Asked, Core, Happened, Of, RecordError};
 pub(crate) use write::{Encoder, Place};
 
 use std::fmt::Write as _;
@@ -17,10 +17,6 @@ use crate::domain::{Actor, Digest, Grant, Purpose, ResourceName, Secret, Session
 
 /// Version of the record format, in every envelope's payload. A reader refuses a version it does not know.
 pub(crate) const VERSION: u64 = 1;
-
-/// Longest record. A batch of one must fit an envelope, and an envelope a log entry of 65,535 bytes (C2SP tlog-tiles,
-/// "Entry bundles": a 16-bit length), after base64 has made it a third longer.
-pub(crate) const RECORD_MAX: usize = 32 * 1024;
 
 /// Most JSON bytes of a normalised text that a record keeps; it is cut after that, and says so.
 const TEXT_MAX: usize = 16 * 1024;

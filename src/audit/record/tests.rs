@@ -10,6 +10,10 @@ use crate::domain::{
     Verdict,
 };
 
+/// Longest record. A batch of one must fit an envelope, and an envelope a log entry of 65,535 bytes (C2SP tlog-tiles,
+/// "Entry bundles": a 16-bit length), after base64 has made it a third longer.
+const RECORD_MAX: usize = 32 * 1024;
+
 fn grant() -> Grant {
     Grant {
         session: SessionId::new(Timestamp::from_millis(1_795_356_621_042), [1; 10]),

@@ -1,5 +1,6 @@
 //! Read, verify and hand on the record of what happened.
 
+mod export;
 mod tail;
 mod verify;
 
@@ -25,6 +26,8 @@ enum Action {
     Tail(tail::Arguments),
     /// Check the log: signatures, chains, the tree, what was seen last time, both accounts
     Verify(verify::Arguments),
+    /// Hand the log on: whole, for verifying it elsewhere, or as events
+    Export(export::Arguments),
     /// Print the log's public key, for verifying elsewhere
     Key,
 }
@@ -53,6 +56,7 @@ impl Command for Audit {
         match arguments.action {
             Action::Tail(arguments) => run_async(tail::run(&arguments, output)),
             Action::Verify(arguments) => run_async(verify::run(&arguments, output)),
+            Action::Export(arguments) => run_async(export::run(&arguments, output)),
             Action::Key => run_async(async {
                 output.line(Gateway::open().await?.log_key()?.text());
                 Ok(Exit::Done)

@@ -1,6 +1,6 @@
 //! Check the log.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -20,8 +20,8 @@ const FAULTS_SHOWN: usize = 5;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The log: the server's address, or a folder it was exported to; the server one is logged in to when left out
-    #[arg(long, value_name = "URL|FOLDER")]
+    /// The log: the server's address, or the folder or zip file it was exported to; the server one is logged in to when left out
+    #[arg(long, value_name = "URL|PATH")]
     log: Option<String>,
     /// The log's public key, as `gov audit key` prints it; the one seen at login when left out
     #[arg(long, value_name = "KEY")]
@@ -40,6 +40,8 @@ struct Document<'a> {
     records: u64,
     matched: u64,
     unmatched: u64,
+    /// Statements of which nobody saw how they ended.
+    unknown: u64,
     proven: Vec<String>,
     not_proven: Vec<String>,
     faults: Vec<String>,
@@ -81,7 +83,7 @@ async fn online(place: Option<&str>) -> Result<Verified, Failure> {
     Ok(verified)
 }
 
-/// A log in a folder. Where the server is known here, what is remembered of its log counts too.
+/// A log that was exported. What is remembered is newer than it may be, so nothing is compared with that.
 async fn offline(place: &str, key: Option<&str>) -> Result<Verified, Failure> {
     let key = match key {
         Some(key) => log::key(key)?,
@@ -89,12 +91,12 @@ async fn offline(place: &str, key: Option<&str>) -> Result<Verified, Failure> {
             Some(profile) => log::key(&profile.log)?,
             None => {
                 return Err(Failure::new(Kind::Usage, "the log's public key is not known here").hint(
-                    "get it from whoever runs the server, not from the export: gov audit verify --log FOLDER --key KEY",
+                    "get it from whoever runs the server, not from the export: gov audit verify --log PATH --key KEY",
                 ));
             }
         },
     };
-    let source = Source::Folder(PathBuf::from(place));
+    let source = Source::exported(Path::new(place))?;
     source.verify(&key, Head::empty()).await
 }
 
@@ -118,6 +120,7 @@ fn show(verified: &Verified, output: &mut Output) {
             records: report.records,
             matched: statements.matched,
             unmatched,
+            unknown: statements.unknown,
             proven: report.proven(),
             not_proven: report.not_proven(),
             faults: report.faults.iter().map(ToString::to_string).collect(),

@@ -145,14 +145,15 @@ impl Recorder {
         self.handle.book.record(event)
     }
 
-    /// Whether a record survives the death of the machine.
-    pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
-        self.journal().is_durable(ticket)
-    }
-
     /// Waits until a record is durable. May be given up half way.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Failure> {
         self.journal().durable(ticket).await
+    }
+
+    /// Signs what is not signed yet, without waiting for the disk.
+    #[cfg(test)]
+    pub(crate) fn sign_unsynced(&self) {
+        drop(self.handle.book.sign_all());
     }
 
     /// Signs what is not signed yet, and waits until all of it is durable. Blocks.

@@ -140,7 +140,7 @@ async fn signatures_follow_within_milliseconds_without_being_asked_for() {
     let gateway = recorder(&recorders, Side::Gateway, session);
     let ticket = gateway.record(&event(session, start(1, &statement()))).unwrap();
     gateway.durable(ticket).await.unwrap();
-    assert!(gateway.is_durable(ticket));
+    assert!(gateway.journal().is_durable(ticket));
     let started = clock::monotonic();
     loop {
         let (lines, rebuilder) = envelopes(&journal);

@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Form, FromRequest, FromRequestParts, Json, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, header};
@@ -309,13 +309,6 @@ impl Call {
         let read = Form::<T>::from_request(self.take_request(), &());
         let read = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| too_slow())?;
         read.map(|Form(value)| value).map_err(|error| bad_request(&error.body_text()))
-    }
-
-    /// The body as it is.
-    pub(crate) async fn bytes(&mut self) -> Result<Bytes, Failure> {
-        let read = Bytes::from_request(self.take_request(), &());
-        let read = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| too_slow())?;
-        read.map_err(|error| bad_request(&error.body_text()))
     }
 
     /// The request itself, with its body; what stays has an empty one.

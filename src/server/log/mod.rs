@@ -17,12 +17,10 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::audit::{
-    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
-    TileKind, bundle, prove_consistency,
+    Algorithm, Certificate, Context, Entry, Envelope, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile, TileKind,
+    bundle,
 };
-use crate::domain::{
-    Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side, Timestamp,
-};
+use crate::domain::{Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side};
 use crate::runtime::drain::{self, Recovery};
 use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
@@ -230,15 +228,6 @@ impl Log {
     pub(crate) async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = path.to_owned();
         self.read(move |db| file(db, &path)).await
-    }
-
-    /// The last checkpoint, and the proof that it begins with a tree of `old` leaves. Cancel safe.
-    pub(crate) async fn consistency(&self, old: u64) -> Result<Option<(String, Vec<Digest>)>, Failure> {
-        self.read(move |db| {
-            let Some((head, note)) = tables::checkpoint(db)? else { return Ok(None) };
-            Ok(prove_consistency(old, head.size, &tables::Kept(db)).ok().map(|proof| (note, proof)))
-        })
-        .await
     }
 
     /// Tells when the log has grown.

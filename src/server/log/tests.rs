@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::*;
-use crate::audit::{self, Checkpoint, Context, Note, Report, Verifier, verify_consistency};
+use crate::audit::{self, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
 use crate::domain::{
     Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Statement, StatementEnd,
     StatementId, StatementStart, Verdict,
@@ -201,9 +201,8 @@ async fn both_accounts_of_a_session_end_up_in_one_proved_log() {
     let log = open(&place).unwrap();
     assert_eq!((log.key(), log.recovery()), (&key, Recovery::default()));
     let (_, grown, lines) = export_of(&log, "flow-export");
-    let (note, proof) = log.consistency(head.size).await.unwrap().unwrap();
-    assert_eq!(Checkpoint::open(&Note::read(&note).unwrap(), &key).unwrap().head, grown);
-    assert_eq!(verify_consistency(head, grown, &proof), Ok(()));
+    let (own, receipt) = log.of_subject(ALICE, None, head.size).await.unwrap();
+    assert_eq!(receipt.check(&own, &key, head).unwrap(), grown);
     let report = verified(&lines);
     assert_eq!(report.faults, []);
     assert_eq!((report.statements.matched, report.keys_closed, report.repeated), (500, 3, 0));
@@ -291,11 +290,11 @@ async fn however_uploads_arrive_each_envelope_is_in_the_log_once() {
     let place = folder("uploads");
     let log = open(&place).unwrap();
     let client = Client::new(&log, "uploads-client");
-    for (index, event) in statements(&client.grant, 1500).iter().enumerate() {
+    // `GOV_UPLOADS=100000` makes so many envelopes; some minutes without optimisation.
+    let wanted = crate::runtime::env::var("GOV_UPLOADS").and_then(|text| text.parse().ok()).unwrap_or(1_000u64);
+    for event in &statements(&client.grant, wanted.div_ceil(2)) {
         client.recorder.record(event).unwrap();
-        if index % 3 == 0 {
-            client.recorder.sign_now().unwrap();
-        }
+        client.recorder.sign_unsynced();
     }
     client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
     let mut waiting: Vec<Vec<String>> = client.envelopes().chunks(7).map(<[String]>::to_vec).collect();
@@ -399,4 +398,81 @@ fn tools_that_are_not_ours_read_the_log() {
         let proof: Vec<_> = ours.iter().map(|hash| tlog_tiles::Hash(hash.0)).collect();
         tlog_tiles::check_record(&proof, theirs.size(), *theirs.hash(), leaf, hash).unwrap();
     }
+}
+
+/// Chance that can be had again: xorshift64 (Marsaglia 2003).
+fn chance(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |limit| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(limit).unwrap()).unwrap()
+    }
+}
+
+/// A thousand different changes to a log that somebody handed on. Each is noticed; but an older state of the log only
+/// by whoever remembers a newer one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_changed_in_a_log_is_noticed() {
+    let place = folder("mutations");
+    let log = open(&place).unwrap();
+    let client = Client::new(&log, "mutations-client");
+    for event in statements(&client.grant, 60) {
+        client.gateway.record(&event).unwrap();
+        client.recorder.record(&event).unwrap();
+        client.gateway.sign_now().unwrap();
+    }
+    client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
+    client.gateway.close().unwrap();
+    for batch in client.envelopes().chunks(UPLOAD_MAX) {
+        log.upload(ALICE, batch.to_vec(), 0).await.unwrap();
+    }
+    let key = log.key().clone();
+    drop(client.gateway);
+    drop(log);
+    let log = open(&place).unwrap();
+    let (target, head, lines) = export_of(&log, "mutations-export");
+    let note = std::fs::read_to_string(target.join("checkpoint")).unwrap();
+    let judge = |note: &str, lines: &[Vec<u8>], remembered: Head| {
+        let (_, checkpoint) = audit::checkpoint(note, &key).map_err(drop)?;
+        let mut walk = Walk::new(key.public, remembered);
+        lines.iter().for_each(|line| walk.entry(line));
+        Ok::<bool, ()>(walk.finish(checkpoint.head).is_sound())
+    };
+    let lines: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
+    assert_eq!(judge(&note, &lines, Head::empty()), Ok(true));
+    let (mut random, mut noticed) = (chance(7), 0);
+    for attempt in 0..1000 {
+        let (mut changed, mut signed) = (lines.clone(), note.clone().into_bytes());
+        let at = random(changed.len());
+        match attempt % 6 {
+            0 => {
+                let byte = random(changed[at].len());
+                changed[at][byte] ^= 1 << random(8);
+            }
+            1 => drop(changed.remove(at)),
+            2 => changed.insert(at, lines[random(lines.len())].clone()),
+            3 if at > 0 => changed.swap(at, at - 1),
+            4 => changed.truncate(at),
+            _ => {
+                let byte = random(signed.len());
+                signed[byte] ^= 1 << random(7);
+            }
+        }
+        let sound = String::from_utf8(signed).map_or(Ok(false), |signed| judge(&signed, &changed, Head::empty()));
+        noticed += u32::from(sound != Ok(true));
+    }
+    println!("mutations of a log: 1000 attempts, {noticed} noticed, {} missed", 1000 - noticed);
+    assert_eq!(noticed, 1000);
+
+    // An older state with the checkpoint it had then.
+    let older = crate::audit::Head { size: 2, root: audit::Frontier::default().root() };
+    let mut frontier = audit::Frontier::default();
+    lines[..2].iter().for_each(|line| drop(frontier.append(audit::leaf(line))));
+    let older = Head { root: frontier.root(), ..older };
+    let text = Checkpoint { origin: key.name.clone(), head: older }.text();
+    let signer = NoteSigner::new(&key.name, Algorithm::Ed25519, signer(1)).unwrap();
+    let older_note = format!("{text}\n{}", signer.sign(&text, clock::now()).unwrap());
+    assert_eq!(judge(&older_note, &lines[..2], Head::empty()), Ok(true), "nobody remembers");
+    assert_eq!(judge(&older_note, &lines[..2], head), Ok(false), "somebody remembers");
 }

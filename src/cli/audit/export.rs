@@ -1,0 +1,163 @@
+//! Hand the log on.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::super::exit::Exit;
+use super::super::moment;
+use super::super::output::Output;
+use crate::audit::{ArchiveError, ArchiveWriter, Core, NoteKey, Ocsf, Tile, TileKind};
+use crate::client::gateway::Gateway;
+use crate::client::log::{self, Source};
+use crate::domain::{Failure, Kind, Timestamp};
+use crate::runtime::{clock, files};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines
+    /// of the Open Cybersecurity Schema Framework
+    #[arg(long, value_name = "FORM")]
+    format: Form,
+    /// Where to: a folder that is not there, or a file; events go to the output when left out
+    #[arg(short, long, value_name = "PATH", required_if_eq_any([("format", "folder"), ("format", "zip")]))]
+    output: Option<PathBuf>,
+    /// Only events from then on: 2h, 30d, 2026-11-27 (UTC); a log is handed on whole
+    #[arg(long, value_name = "WHEN")]
+    from: Option<String>,
+    /// Only events before then
+    #[arg(long, value_name = "WHEN")]
+    to: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Folder,
+    Zip,
+    OcsfJson,
+}
+
+/// What lies beside the log for whoever opens it.
+const README: &str = "\
+This is a whole log of gov: what both sides of every session recorded, signed.
+
+  checkpoint       the log's size and root hash, signed (c2sp.org/signed-note, tlog-checkpoint)
+  tile/            its Merkle tree and entries (c2sp.org/tlog-tiles)
+  tile/entries/    each entry is an envelope (DSSE, Ed25519): a batch of records, or the certificate of a key
+
+To verify it, take the log's public key from whoever runs the server, not from here, and run
+
+  gov audit verify --log THIS --key KEY
+
+The formats are public; any tool that reads them can check the tree, and any that reads DSSE the signatures.
+";
+
+pub(super) async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let gateway = Arc::new(Gateway::open().await?);
+    let key = gateway.log_key()?;
+    let source = Source::Server(gateway);
+    match (arguments.format, &arguments.output) {
+        (Form::OcsfJson, path) => events(arguments, &source, &key, path.as_deref(), output).await?,
+        (form @ (Form::Folder | Form::Zip), Some(path)) => whole(&source, &key, form, path, output).await?,
+        (Form::Folder | Form::Zip, None) => return Err(Failure::new(Kind::Usage, "say where to, with --output")),
+    }
+    Ok(Exit::Done)
+}
+
+/// Where files go.
+enum Target {
+    Folder(PathBuf),
+    Archive(Box<File>, ArchiveWriter),
+}
+
+impl Target {
+    fn add(&mut self, name: &str, contents: &[u8], place: &Path) -> Result<(), Failure> {
+        let written = match self {
+            Self::Folder(folder) => files::write_private(&folder.join(name), contents),
+            Self::Archive(file, writer) => {
+                let head = writer.file(name, contents).map_err(|error| too_long(error, place))?;
+                file.write_all(&head).and_then(|()| file.write_all(contents))
+            }
+        };
+        written.map_err(|error| unwritable(place, &error))
+    }
+
+    fn end(self, place: &Path) -> Result<(), Failure> {
+        if let Self::Archive(mut file, writer) = self {
+            let directory = writer.end().map_err(|error| too_long(error, place))?;
+            file.write_all(&directory).map_err(|error| unwritable(place, &error))?;
+        }
+        Ok(())
+    }
+}
+
+async fn whole(source: &Source, key: &NoteKey, form: Form, place: &Path, output: &mut Output) -> Result<(), Failure> {
+    let (text, _, checkpoint) = source.checkpoint(key).await?;
+    let tiles = Tile::all(0, checkpoint.head.size);
+    // Whoever may not have the log is told before anything is made.
+    if let Some(first) = tiles.iter().find(|tile| tile.kind == TileKind::Entries) {
+        source.tile(*first).await?;
+    }
+    let mut target = match form {
+        Form::Zip => Target::Archive(Box::new(create(place)?), ArchiveWriter::default()),
+        Form::Folder | Form::OcsfJson => Target::Folder(place.to_owned()),
+    };
+    target.add("README.txt", README.as_bytes(), place)?;
+    target.add("checkpoint", text.as_bytes(), place)?;
+    for tile in tiles {
+        let bytes = source.tile(tile).await?;
+        target.add(&tile.path(), &bytes, place)?;
+    }
+    target.end(place)?;
+    output.say(format!("{} entries are in `{}`. Verify them anywhere:", checkpoint.head.size, place.display()));
+    output.say(format!("  gov audit verify --log {} --key {}", place.display(), key.text()));
+    Ok(())
+}
+
+async fn events(
+    arguments: &Arguments,
+    source: &Source,
+    key: &NoteKey,
+    path: Option<&Path>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let now = clock::now();
+    let time = |text: &Option<String>, otherwise: Timestamp| match text {
+        None => Ok(otherwise),
+        Some(text) => moment::parse(text, now)
+            .ok_or_else(|| Failure::new(Kind::Usage, format!("`{text}` is no point in time")).hint(moment::FORMS)),
+    };
+    let (from, to) = (time(&arguments.from, Timestamp::default())?, time(&arguments.to, now)?);
+    let mut file = path.map(create).transpose()?;
+    let mut ocsf = Ocsf::default();
+    for text in log::all_records(source, key).await? {
+        let Ok(record) = Core::parse(&text) else { continue };
+        let Some(event) = ocsf.event(&record).filter(|_| record.at >= from && record.at < to) else { continue };
+        match (&mut file, path) {
+            (Some(file), Some(path)) => writeln!(file, "{event}").map_err(|error| unwritable(path, &error))?,
+            (_, _) => output.line(&event),
+        }
+        if output.is_closed() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    // What is there already is somebody's evidence.
+    File::create_new(path).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Usage, format!("`{}` cannot be written", path.display())).cause(error)
+}
+
+fn too_long(error: ArchiveError, path: &Path) -> Failure {
+    Failure::new(Kind::Limit, format!("`{}` cannot be a zip file", path.display()))
+        .cause(error)
+        .hint("use --format folder")
+}

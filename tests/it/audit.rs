@@ -1,0 +1,83 @@
+//! The log, handed on and verified by others: by gov elsewhere with nothing but a key, and by a program that shares no
+//! code with it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Ran, Sandbox, finish, postgres, repository};
+
+/// Debian's own Python, which has Debian's cryptography.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// The other verifier, on an exported folder.
+fn second_opinion(folder: &Path, key: &str) -> Ran {
+    let found = Command::new(PYTHON).args(["-c", "import cryptography"]).status();
+    let there = found.is_ok_and(|status| status.success());
+    assert!(there, "this test needs Python's cryptography; install it with: apt install python3-cryptography");
+    let mut command = Command::new(PYTHON);
+    command.arg(repository().join("tests/verify.py")).arg(folder).arg(key);
+    finish(command)
+}
+
+#[test]
+fn an_exported_log_is_verified_elsewhere_and_tampering_shows() {
+    let mut sandbox = Sandbox::new();
+    let resource = postgres::server().database().resource("prod-db", &sandbox.home, "env=prod");
+    sandbox.start_server(&["--dev", "--resource", &resource]);
+    sandbox.log_in("alice");
+    sandbox.gov(["exec", "prod-db", "-c", "select count(*) from customers; select 1/0"]);
+    sandbox.gov(["exec", "prod-db", "-c", "select email from customers where id < 3"]).ok();
+    let refused = sandbox.gov(["audit", "export", "--format", "zip", "-o", "log.zip"]);
+    assert_eq!(refused.code, 3, "everybody's records are not alice's: {refused:?}");
+
+    sandbox.log_in("dave");
+    let key = sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
+    sandbox.gov(["audit", "export", "--format", "zip", "-o", "log.zip"]).ok();
+    sandbox.gov(["audit", "export", "--format", "folder", "-o", "log"]).ok();
+    let events = sandbox.gov(["audit", "export", "--format", "ocsf-json"]).ok().stdout;
+    let failed = events.lines().filter(|line| line.contains(r#""status_code":"22012""#)).count();
+    assert_eq!(failed, 1, "a division by zero is one event: {events}");
+    assert!(!events.contains("1/0") && events.contains("customers"), "{events}");
+    sandbox.stop_server();
+
+    // Somewhere else, where nobody has ever logged in.
+    let elsewhere = Sandbox::new();
+    let (folder, archive) = (sandbox.home.join("log"), sandbox.home.join("log.zip"));
+    let verify = |place: &Path, key: &str| {
+        elsewhere.gov(["audit", "verify", "--json", "--log", place.to_str().unwrap(), "--key", key])
+    };
+    for place in [&folder, &archive] {
+        let report = verify(place, &key).ok().json();
+        assert_eq!((report["sound"].as_bool(), report["unmatched"].as_u64()), (Some(true), Some(0)), "{report}");
+        assert_eq!(report["matched"].as_u64(), Some(3), "{report}");
+    }
+    let agreed = second_opinion(&folder, &key).ok();
+    assert!(agreed.stdout.contains("3 statements matched"), "{agreed:?}");
+    let unknown = elsewhere.gov(["audit", "verify", "--log", folder.to_str().unwrap()]);
+    assert_eq!(unknown.code, 2, "without a key nothing is proved: {unknown:?}");
+
+    let entries = walk(&folder.join("tile/entries"));
+    let original = std::fs::read(&entries[0]).unwrap();
+    let mut changes = 0;
+    for at in (10..original.len()).step_by(original.len() / 12) {
+        let mut changed = original.clone();
+        changed[at] ^= 1;
+        std::fs::write(&entries[0], changed).unwrap();
+        let (ours, theirs) = (verify(&folder, &key), second_opinion(&folder, &key));
+        assert!(ours.code != 0 && theirs.code != 0, "byte {at}: {ours:?} {theirs:?}");
+        changes += 1;
+    }
+    println!("tampering with an exported log: {changes} attempts, noticed by both verifiers {changes}, missed 0");
+    std::fs::write(&entries[0], original).unwrap();
+    second_opinion(&folder, &key).ok();
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
