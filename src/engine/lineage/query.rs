@@ -48,7 +48,7 @@ impl Tracer<'_, '_> {
     /// A common table expression that may name itself: first with nothing in it, then with what that gave, until it
     /// stays the same.
     fn recursive(&mut self, common: Node<'_>) -> Rows {
-        let mut rows = Rows { columns: Some(Vec::new()), ..Rows::default() };
+        let mut rows = Rows::default();
         for _ in 0..ROUNDS_MAX {
             self.commons.push(Common { name: common.text("ctename").into(), rows: rows.clone() });
             let uses = self.uses.len();
@@ -69,19 +69,19 @@ impl Tracer<'_, '_> {
         self.frames.push(Frame::default());
         let [left, right] =
             ["larg", "rarg"].map(|side| select.child(side).map(|arm| self.query(arm)).unwrap_or_default());
+        let (left_all, right_all) = (left.all.clone(), right.all.clone());
         let columns = match (left.columns, right.columns) {
             (Some(left), Some(right)) if left.len() == right.len() => {
                 let both = left.into_iter().zip(right);
-                Some(
-                    both.map(|(left, right)| Named { name: left.name, origin: left.origin.or(&right.origin) })
-                        .collect(),
-                )
+                let both = both.map(|(left, right)| Named { name: left.name, origin: left.origin.or(&right.origin) });
+                Some(both.collect())
             }
-            // The recursive use of a common table expression in the first round: nothing is known of it yet.
-            (Some(known), Some(none)) | (Some(none), Some(known)) if none.is_empty() => Some(known),
-            _ => None,
+            // There are as many on either side; which is which is not known on one.
+            (Some(columns), _) => Some(with_any(columns, &right_all)),
+            (None, Some(columns)) => Some(with_any(columns, &left_all)),
+            (None, None) => None,
         };
-        let mut rows = Rows { columns, all: left.all.or(&right.all), chosen: left.chosen.and(&right.chosen) };
+        let mut rows = Rows { columns, all: left_all.or(&right_all), chosen: left.chosen.and(&right.chosen) };
         if !select.flag("all") {
             self.distinguished(&rows);
         }
@@ -256,6 +256,10 @@ impl Tracer<'_, '_> {
         }
         keys.computed()
     }
+}
+
+fn with_any(columns: Vec<Named>, other: &Origin) -> Vec<Named> {
+    columns.into_iter().map(|column| Named { origin: column.origin.or(other), ..column }).collect()
 }
 
 /// The name a column gets that was not given one (`FigureColname` of the server's parse_target.c).

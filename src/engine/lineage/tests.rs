@@ -252,3 +252,20 @@ fn values_stay_where_they_are_masked() {
     check("ALTER TABLE people ADD COLUMN x text GENERATED ALWAYS AS (reverse(email)) STORED", true);
     check("ALTER TABLE people ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED", false);
 }
+
+#[test]
+fn catalog_queries_of_drivers_stay_readable() {
+    let bench = Bench::new();
+    // asyncpg's introspection, in short: a recursive query within a recursive query, both over system catalogs.
+    let types = "WITH RECURSIVE tree(oid, name, base, depth) AS (
+            SELECT t.oid, t.name, t.base, 0 FROM (SELECT t.oid AS oid, t.typname AS name, (CASE WHEN t.typtype = 'd' THEN
+                (WITH RECURSIVE bases(oid, depth) AS (
+                    SELECT t2.typbasetype AS oid, 0 AS depth FROM pg_type t2 WHERE t2.oid = t.oid
+                    UNION ALL SELECT t2.typbasetype, tb.depth + 1 FROM pg_type t2, bases tb WHERE tb.oid = t2.oid)
+                 SELECT oid FROM bases ORDER BY depth DESC LIMIT 1) END) AS base FROM pg_type t) t WHERE t.oid = any($1::oid[])
+            UNION ALL SELECT t.oid, t.typname, t.typbasetype, tt.depth + 1 FROM pg_type t, tree tt WHERE t.oid = tt.base)
+        SELECT DISTINCT *, base::regtype::text AS base_name FROM tree ORDER BY depth DESC";
+    bench.stopped(types, "");
+    bench.outputs(types, ".....");
+    bench.outputs("SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace", "...");
+}

@@ -30,14 +30,19 @@ impl Rule for MaskedCondition {
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
         let kept = |origin: &Origin| origin.kept(facts.catalog);
+        // What unknown code does is for the rules about code.
+        let known = |origin: &Origin| {
+            let sources = origin.sources().map(|(source, _)| source).filter(|source| **source != Source::Unknown);
+            sources.map(|source| source.kept(facts.catalog)).max().unwrap_or(Kept::Open)
+        };
         let tells = facts.uses().find(|used| match &used.what {
             Purpose::Lookup(values) => *values > LOOKUPS_MAX && kept(&used.origin) == Kept::Closed,
             Purpose::Match(other) => {
                 let is_kept = |(source, _): (&Source, _)| source.kept(facts.catalog) == Kept::Closed;
                 kept(&used.origin) == Kept::Closed && (other.is_empty() || !other.sources().all(is_kept))
             }
-            Purpose::Word | Purpose::Rows | Purpose::Risk => kept(&used.origin) == Kept::Closed,
-            Purpose::Test => kept(&used.origin) > Kept::Open && !is_unknown(&used.origin),
+            Purpose::Word | Purpose::Rows | Purpose::Risk => known(&used.origin) == Kept::Closed,
+            Purpose::Test => known(&used.origin) > Kept::Open,
             Purpose::Store(_) | Purpose::Effect(_) => false,
         })?;
         let column = facts.first_kept(&tells.origin);
@@ -66,9 +71,4 @@ pub(in crate::engine) fn lookups(facts: &Facts<'_>) -> usize {
         | Purpose::Effect(_) => 0,
     });
     values.sum()
-}
-
-/// What unknown code does is for the rules about code.
-fn is_unknown(origin: &Origin) -> bool {
-    origin.sources().all(|(source, _)| *source == Source::Unknown)
 }

@@ -1,4 +1,4 @@
-//! Stops copying masked values to where no mask follows them.
+//! Asks before masked values are copied to where no mask follows them.
 
 use super::Rule;
 use crate::domain::{Action, Environment, IdentityKind, Reason};
@@ -17,8 +17,12 @@ impl Rule for MaskedCopy {
         "masked values written to other tables, to files, to settings or to other sessions"
     }
 
-    fn default(&self, _: Environment, _: IdentityKind) -> Action {
-        Action::Deny
+    /// Somebody else may find that the copy is needed, and see to it that it is classified.
+    fn default(&self, _: Environment, who: IdentityKind) -> Action {
+        match who {
+            IdentityKind::Agent => Action::Deny,
+            IdentityKind::Person | IdentityKind::Workload => Action::Hold,
+        }
     }
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
