@@ -41,6 +41,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "explain" -d 'Say which colu
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
 complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
+complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
@@ -99,11 +100,13 @@ complete -c gov -n "__fish_gov_using_subcommand exec" -l format -d 'How rows are
 csv\t'Comma-separated values with a header line (RFC 4180)'
 json\t'One JSON array of objects'
 ndjson\t'One JSON object per line'"
+complete -c gov -n "__fish_gov_using_subcommand exec" -l approval -d 'Use an approval that was asked for with --no-wait, for the very same SQL' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand exec" -l write -d 'Ask for write access; without it the session can only read'
 complete -c gov -n "__fish_gov_using_subcommand exec" -s 1 -l single-transaction -d 'Run everything in one transaction: all of it, or nothing'
+complete -c gov -n "__fish_gov_using_subcommand exec" -l no-wait -d 'Do not wait for an approval: end with code 5, and its id on the output'
 complete -c gov -n "__fish_gov_using_subcommand exec" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand run" -l resource -d 'The database, as `gov ls` names it' -r
@@ -202,6 +205,46 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "ls" -d 'List what waits for approval: yours, and what you may decide'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "show" -d 'Show a request: the statement, what it touches, what it may change'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "approve" -d 'Agree to a request of somebody else\'s'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "deny" -d 'Say no, or take back a yes that has not been used'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "withdraw" -d 'Withdraw a request of your own'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from ls" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from ls" -l all -d 'Those that have ended too'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from ls" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from show" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from show" -l dry-run -d 'Run the statement in a transaction that is rolled back, and count the rows it changed'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from approve" -l reason -d 'Why, for whoever asked and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from approve" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from approve" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from approve" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from deny" -l reason -d 'Why, for whoever asked and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from deny" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from deny" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from deny" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -l reason -d 'Why, for whoever asked and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand server" -l config -d 'The configuration, in YAML' -r -F
 complete -c gov -n "__fish_gov_using_subcommand server" -l resource -d 'With --dev: a database to govern, NAME=postgres://USER@HOST:PORT/DATABASE?LABEL=VALUE' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l user -d 'With --dev: a user, NAME:GROUP,GROUP; alice, bob, carol and dave are there already' -r

@@ -18,8 +18,10 @@ use super::config::ApprovalRules;
 use super::live::Live;
 use super::log::Log;
 use super::store::{Migrations, Store};
+use super::webhook::Webhooks;
 use crate::domain::{
-    ApprovalId, ApprovalState, Ballot, Digest, Executed, Failure, Happening, Kind, Move, SessionId, Timestamp, Touch,
+    ApprovalId, ApprovalState, Ballot, Digest, Duration, Executed, Failure, Happening, Kind, Move, SessionId,
+    Timestamp, Touch,
 };
 use crate::runtime::pump::{Arbiter, Command};
 use crate::runtime::{clock, random};
@@ -42,6 +44,9 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
 
 /// How long a request is kept after its end, for those who want to see what became of it.
 const KEPT_MAX: usize = 1000;
+
+/// Clocks that tell the time and clocks that wait are not the same.
+const DEADLINE_SLACK: Duration = Duration::from_millis(50);
 
 /// A request for approval, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,13 +151,15 @@ pub(crate) struct Approvals {
     store: Arc<Store>,
     log: Arc<Log>,
     rules: ApprovalRules,
+    webhooks: Webhooks,
     /// Who is to be woken when a request is decided.
     waiting: Mutex<HashMap<ApprovalId, oneshot::Sender<Approval>>>,
 }
 
 impl Approvals {
-    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>, rules: ApprovalRules) -> Self {
-        Self { store, log, rules, waiting: Mutex::default() }
+    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>, rules: ApprovalRules) -> Result<Self, Failure> {
+        let webhooks = Webhooks::start(&rules.webhooks)?;
+        Ok(Self { store, log, rules, webhooks, waiting: Mutex::default() })
     }
 
     /// Who may decide, for a sentence.
@@ -220,6 +227,7 @@ impl Approvals {
     }
 
     fn note(&self, approval: &Approval, from: Option<ApprovalState>, by: Option<String>) {
+        self.webhooks.tell(approval, from, clock::now());
         let happening = Happening::Approval {
             id: approval.id,
             from,
@@ -292,7 +300,8 @@ impl Approvals {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, wake);
             *stand.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
             drop(stand.commands.send(Command::Held(self.notice(&approval))).await);
-            let left = approval.ballot.approve_by.since(now);
+            // A little later than the deadline: then the deadline is over for sure.
+            let left = approval.ballot.approve_by.since(now) + DEADLINE_SLACK;
             // Decided between the two lines above, it is seen here; decided later, it wakes us.
             let known = self.play(id, clock::now(), None, Move::Tick, None).await;
             let pending = known.as_ref().is_ok_and(|known| known.ballot.state == ApprovalState::Pending);

@@ -24,6 +24,7 @@ mod store;
 mod timeline;
 mod tunnel;
 mod upstream;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -145,7 +146,7 @@ impl Gateway {
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
         let rules = config.approvals.clone();
-        let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&log), rules));
+        let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&log), rules)?);
         approvals.recover().await?;
         let server = Arc::new(Server {
             config,

@@ -229,6 +229,75 @@ fn in_a_transaction_the_statement_runs_in_that_transaction() {
 }
 
 #[test]
+fn a_statement_that_ran_when_the_server_was_killed_is_unknown() {
+    let mut bench = Bench::new("");
+    // The table is locked by somebody else, so what is approved runs without coming to an end.
+    let mut lock = postgres::server().psql(&bench.database.name);
+    let mut lock =
+        lock.args(["-c", "BEGIN; LOCK TABLE orders; SELECT pg_sleep(300)"]).stdout(Stdio::null()).spawn().unwrap();
+    let exec = bench.exec(&["-c", HELD]);
+    let id = bench.waiting();
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    bench.becomes(&id, "executing");
+    bench.sandbox.kill_server();
+    drop(collect(exec));
+    let config = bench.sandbox.home.join("gov.yaml");
+    bench.sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
+    assert_eq!(bench.state(&id), "unknown");
+    lock.kill().unwrap();
+    lock.wait().unwrap();
+}
+
+/// Takes one request and answers it; its body and its signature.
+fn one_message(listener: &std::net::TcpListener) -> (String, String) {
+    use std::io::Write as _;
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        bytes.extend(&buffer[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let field = |name: &str| {
+                let line = head.lines().find(|line| line.to_lowercase().starts_with(name));
+                line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.to_owned()).unwrap_or_default()
+            };
+            if body.len() >= field("content-length").parse::<usize>().unwrap() {
+                stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+                return (body.to_owned(), field("gov-signature"));
+            }
+        }
+        assert!(count > 0, "{text}");
+    }
+}
+
+#[test]
+fn others_are_told_about_every_change_and_never_what_the_statement_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hook = format!(", webhooks: [{{url: 'http://127.0.0.1:{port}/hook', secret: {{file: broker.password}}}}]");
+    let bench = Bench::new(&hook);
+    let exec = bench.exec(&["-c", HELD]);
+    let (asked, signature) = one_message(&listener);
+    let id = bench.waiting();
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    let rest: Vec<_> = (0..3).map(|_| one_message(&listener).0).collect();
+    assert_eq!(collect(exec).code, 0);
+    let states: Vec<_> = std::iter::once(&asked)
+        .chain(&rest)
+        .map(|body| serde_json::from_str::<serde_json::Value>(body).unwrap()["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(states, ["pending", "approved", "executing", "executed"]);
+    assert!(asked.contains(&id) && asked.contains("alice") && !asked.contains("column note"), "{asked}");
+    let (time, tag) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, postgres::PASSWORD.as_bytes());
+    let right = ring::hmac::sign(&key, format!("{time}.{asked}").as_bytes());
+    let right: String = right.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(tag, right);
+}
+
+#[test]
 fn a_killed_server_leaves_a_state_that_can_be_understood() {
     let mut bench = Bench::new("");
     let exec = bench.exec(&["-c", HELD]);

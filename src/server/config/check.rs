@@ -12,13 +12,13 @@ use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
     DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PurposeSection, ResourceSection,
-    ServerTlsSection, UserSection, WhoSection,
+    ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
     AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
     KEEP_DEFAULT, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, WAIT_DEFAULT,
-    Who, inline, place, upstream,
+    Webhook, WebhookForm, Who, inline, place, upstream,
 };
 use crate::domain::{Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
 use crate::identity::claims::ClaimRules;
@@ -61,6 +61,7 @@ impl<'a> Check<'a> {
         let purposes = self.purposes(file.purposes.0, &resources);
         let agents = self.agents(file.agents.0, &resources, &purposes);
         let access = self.access(file.access, &resources, &purposes);
+        let approvals = self.approvals(file.approvals, &file.operators);
         let identity = self.identity(file.identity, file.users.0, development);
         let listen = file.server.listen.0;
         let url = self.server_url(file.server.url, listen);
@@ -84,11 +85,41 @@ impl<'a> Check<'a> {
             require_purpose: file.require_purpose.into_iter().map(labels).collect(),
             agents,
             access,
-            approvals: approvals(file.approvals, &file.operators),
+            approvals,
             operators: file.operators,
             policy: file.policy,
             masks: file.masks,
         })
+    }
+
+    /// Where nobody else is named, operators approve.
+    fn approvals(&mut self, section: ApprovalsSection, operators: &[String]) -> ApprovalRules {
+        let webhooks = section.webhooks.into_iter().filter_map(|hook| self.webhook(hook)).collect();
+        ApprovalRules {
+            approvers: section.approvers.map_or_else(|| operators.to_vec(), |groups| groups.0),
+            quorum: section.quorum.map_or(1, std::num::NonZeroUsize::get),
+            wait: section.wait.map_or(WAIT_DEFAULT, |length| length.0),
+            keep: section.keep.map_or(KEEP_DEFAULT, |length| length.0),
+            webhooks,
+        }
+    }
+
+    fn webhook(&mut self, hook: WebhookSection) -> Option<Webhook> {
+        let path = ["approvals", "webhooks"];
+        let secret = self.secret(&path, &hook.secret);
+        let url = Url::parse(&hook.url).ok().filter(http::is_private);
+        if url.is_none() {
+            self.mistake_with_hint(
+                &path,
+                format!("`{}` is not an address for a webhook", hook.url),
+                "write an `https://` URL",
+            );
+        }
+        let form = match hook.form.unwrap_or(WebhookWord::Json) {
+            WebhookWord::Json => WebhookForm::Json,
+            WebhookWord::Slack => WebhookForm::Slack,
+        };
+        Some(Webhook { url: url?, secret: secret?, form })
     }
 
     fn relative(&self, path: &Path) -> PathBuf {
@@ -471,14 +502,5 @@ fn identity_kind(word: KindWord) -> IdentityKind {
         KindWord::Person => IdentityKind::Person,
         KindWord::Workload => IdentityKind::Workload,
         KindWord::Agent => IdentityKind::Agent,
-    }
-}
-/// Where nobody else is named, operators approve.
-fn approvals(section: ApprovalsSection, operators: &[String]) -> ApprovalRules {
-    ApprovalRules {
-        approvers: section.approvers.map_or_else(|| operators.to_vec(), |groups| groups.0),
-        quorum: section.quorum.map_or(1, std::num::NonZeroUsize::get),
-        wait: section.wait.map_or(WAIT_DEFAULT, |length| length.0),
-        keep: section.keep.map_or(KEEP_DEFAULT, |length| length.0),
     }
 }

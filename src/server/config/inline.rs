@@ -76,6 +76,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
             quorum: 1,
             wait: WAIT_DEFAULT,
             keep: KEEP_DEFAULT,
+            webhooks: Vec::new(),
         },
         policy: PolicySource::default(),
         masks: serde_yaml::Value::Null,

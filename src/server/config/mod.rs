@@ -70,7 +70,7 @@ impl Config {
 }
 
 /// Who agrees to what must be approved, and how long that may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApprovalRules {
     /// Groups whose members may.
     pub(crate) approvers: Vec<String>,
@@ -80,6 +80,25 @@ pub(crate) struct ApprovalRules {
     pub(crate) wait: Duration,
     /// How long a request that nobody waits for may be approved, and then used.
     pub(crate) keep: Duration,
+    /// Who is told about every change.
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// An address that is told about approvals.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    pub(crate) url: reqwest::Url,
+    /// What messages are signed with.
+    pub(crate) secret: Secret<String>,
+    pub(crate) form: WebhookForm,
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WebhookForm {
+    Json,
+    /// What Slack, Mattermost and their kin take at an incoming webhook.
+    Slack,
 }
 
 /// A statement waits this long when nothing is configured: long enough to reach somebody.

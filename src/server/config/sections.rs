@@ -85,6 +85,23 @@ pub(super) struct ApprovalsSection {
     pub(super) quorum: Option<std::num::NonZeroUsize>,
     pub(super) wait: Option<Length>,
     pub(super) keep: Option<Length>,
+    #[serde(default)]
+    pub(super) webhooks: Vec<WebhookSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookSection {
+    pub(super) url: String,
+    pub(super) secret: SecretSource,
+    pub(super) form: Option<WebhookWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WebhookWord {
+    Json,
+    Slack,
 }
 
 #[derive(Clone, Copy, Deserialize)]
