@@ -49,6 +49,9 @@ _gov() {
             gov,man)
                 cmd="gov__subcmd__man"
                 ;;
+            gov,mcp)
+                cmd="gov__subcmd__mcp"
+                ;;
             gov,run)
                 cmd="gov__subcmd__run"
                 ;;
@@ -104,7 +107,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls connect exec run explain session timeline audit approval server demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls connect exec run explain mcp session timeline audit approval server demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -612,6 +615,44 @@ _gov() {
             case "${prev}" in
                 --all)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__mcp)
+            opts="-h --write --purpose --ref --ttl --agent --print-config --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --purpose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --print-config)
+                    COMPREPLY=($(compgen -W "claude cursor vscode codex" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -38,6 +38,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local e
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
 complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with a governed database in reach'
 complete -c gov -n "__fish_gov_needs_command" -f -a "explain" -d 'Say which columns of a statement are masked, and why'
+complete -c gov -n "__fish_gov_needs_command" -f -a "mcp" -d 'Serve governed databases to an agent'
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
 complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
@@ -126,6 +127,20 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand explain" -l write -d 'As in a session that may write'
 complete -c gov -n "__fish_gov_using_subcommand explain" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l agent -d 'Act as this agent, for whoever is logged in' -r
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l print-config -d 'Print what to put into the configuration of an agent\'s program, and do no more' -r -f -a "claude\t''
+cursor\t''
+vscode\t''
+codex\t''"
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand mcp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand session; and not __fish_seen_subcommand_from ls kill" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -17,7 +17,12 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "cli",
             entries: crate::cli::COMMANDS.iter().map(|command| (command.name(), command.summary())).collect(),
-            other_files: &["exit", "moment", "output", "result", "variables", "wish", "wrapped"],
+            other_files: &["exit", "moment", "output", "result", "tool", "variables", "wish", "wrapped"],
+        },
+        List {
+            folder: "cli/tool",
+            entries: crate::cli::tool::TOOLS.iter().map(|tool| (tool.name(), tool.summary())).collect(),
+            other_files: &["desk"],
         },
         List {
             folder: "client/token_store",

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::net::UnixStream;
 
 use super::exit::Exit;
 use super::output::{self, Output};
@@ -15,12 +13,10 @@ use super::result::{Format, Printer};
 use super::variables::{self, Prepared};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async};
-use crate::client::proxy::{Door, Endpoint};
-use crate::client::session::Keeper;
+use crate::client::inside::{self, Inside};
 use crate::domain::{ApprovalId, Duration, Failure, Kind, ResourceName};
-use crate::runtime::database::{self, Answer, Connection, Login, QueryError};
-use crate::runtime::net::Socket;
-use crate::runtime::{files, log, random, shutdown};
+use crate::runtime::database::{Answer, Connection};
+use crate::runtime::{files, log, shutdown};
 use crate::session::WAITS;
 use crate::wire::postgres::Complaint;
 
@@ -145,39 +141,27 @@ fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
 async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Output) -> Result<Exit, Failure> {
     let gateway = arguments.wish.gateway().await?;
     let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;
-    let keeper = Keeper::open(gateway, wish).await?;
-    let database = keeper.current().await.database.clone();
-    let door = Door::new("gov".to_owned(), &random::password()?, vec![database.clone()], None)?;
-    let endpoint = Endpoint::new(door, keeper)?;
+    let inside = Inside::open(gateway, wish).await?;
     let ran = tokio::select! {
-        ran = run(&endpoint, database, arguments, statements, output) => ran.map(|()| Exit::Done),
+        ran = run(&inside, arguments, statements, output) => ran.map(|()| Exit::Done),
         // Ending the session ends what runs in the database.
         signal = shutdown::signalled() => signal.map(|_| Exit::Wrapped(INTERRUPTED)),
     };
-    if let Err(failure) = endpoint.dialer().end().await {
+    if let Err(failure) = inside.end().await {
         output.warn(format!("the session could not be ended at the gateway: {}", failure.message));
     }
     ran
 }
 
 async fn run(
-    endpoint: &Arc<Endpoint<Keeper>>,
-    database: String,
+    inside: &Inside,
     arguments: &Arguments,
     statements: &[Prepared],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    // The same path as every other client's, without a port: one end of a socket pair is the local caller.
-    let (ours, theirs) = UnixStream::pair()
-        .map_err(|error| Failure::new(Kind::Internal, "no socket could be made").detail(format!("{error}.")))?;
-    let serving = tokio::spawn(Arc::clone(endpoint).serve_own(theirs));
-    let login = Login { user: "gov".to_owned(), database, password: None, parameters: parameters(arguments) };
-    let opened = database::log_in(Socket::Unix(ours), &login).await.map_err(|error| refused(&error))?;
-    let mut connection = Connection::of(opened);
-    let outcome = all(&mut connection, arguments, statements, output).await;
-    drop(connection);
-    // Until the books of this connection are closed.
-    drop(tokio::time::timeout(Duration::from_secs(5), serving).await);
+    let mut own = inside.connect(parameters(arguments)).await?;
+    let outcome = all(&mut own.connection, arguments, statements, output).await;
+    own.close().await;
     outcome
 }
 
@@ -223,12 +207,17 @@ async fn one(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let values: Vec<Option<&str>> = statement.values.iter().map(|value| Some(value.as_str())).collect();
-    connection.ask_with(&statement.text, &values).await.map_err(lost)?;
+    if let Err(error) = connection.ask_with(&statement.text, &values).await {
+        return Err(inside::unheard(connection, error).await);
+    }
     let progress = Progress::new(output);
     let mut printer = Printer::new(Sink::new(output), format);
     let (mut in_rows, mut failed) = (false, None);
     loop {
-        match connection.next().await.map_err(lost)? {
+        let answer = connection.next().await;
+        // Whoever ends a connection says why before.
+        let said = |error| failed.as_ref().map_or_else(|| inside::lost(error), inside::said_no);
+        match answer.map_err(said)? {
             Answer::Columns(columns) => {
                 printer.begin(columns).map_err(unwritable)?;
                 in_rows = true;
@@ -255,8 +244,10 @@ async fn one(
                 printer.talk(&shown(&complaint));
             }
             Answer::CopyWanted => {
-                connection.refuse_copy("gov exec has no data to copy").await.map_err(lost)?;
+                connection.refuse_copy("gov exec has no data to copy").await.map_err(inside::lost)?;
             }
+            // Masks show in the rows themselves.
+            Answer::Suspended | Answer::Parameter(..) => {}
             Answer::Failed(complaint) => failed = failed.or(Some(complaint)),
             Answer::Ready(_) => {
                 progress.hide();
@@ -269,7 +260,7 @@ async fn one(
                             printer.raw(format!("{id}\n").as_bytes()).map_err(unwritable)?;
                             printer.flush().map_err(unwritable)?;
                         }
-                        Err(database_failure(&complaint))
+                        Err(inside::said_no(&complaint))
                     }
                 };
             }
@@ -363,24 +354,6 @@ impl Write for Sink<'_> {
     }
 }
 
-/// What the database, or the gateway in its words, said no to.
-fn database_failure(complaint: &Complaint) -> Failure {
-    let kind = match &complaint.sqlstate() {
-        b"42501" if complaint.message().starts_with("this needs approval") => Kind::Pending,
-        b"42501" => Kind::Denied,
-        b"28000" | b"57P01" => Kind::NotLoggedIn,
-        b"53400" | b"53300" => Kind::Limit,
-        b"08006" | b"08P01" => Kind::Gateway,
-        _ => Kind::Database,
-    };
-    let state = String::from_utf8_lossy(&complaint.sqlstate()).into_owned();
-    let mut failure = Failure::new(kind, complaint.message());
-    let detail = complaint.field(b'D').map_or_else(String::new, |detail| format!("{detail}\n"));
-    failure.detail = Some(format!("{detail}SQLSTATE {state}."));
-    failure.hint = complaint.field(b'H').map(str::to_owned);
-    failure
-}
-
 /// The approval that a statement needs and nobody waits for.
 fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
     let pending = complaint.message().starts_with("this needs approval");
@@ -398,25 +371,6 @@ fn waiting(complaint: &Complaint) -> String {
 fn shown(complaint: &Complaint) -> String {
     let severity = complaint.field(b'S').unwrap_or("NOTICE").to_lowercase();
     format!("{severity}: {}", output::clean(complaint.message()))
-}
-
-fn lost(error: QueryError) -> Failure {
-    Failure::new(Kind::Gateway, "the connection was lost")
-        .detail(format!("{error}."))
-        .hint("a statement that was running may or may not have taken effect")
-}
-
-fn refused(error: &database::ConnectError) -> Failure {
-    match error {
-        database::ConnectError::Refused(complaint) => database_failure(complaint),
-        database::ConnectError::Unreachable(_)
-        | database::ConnectError::Tls(_)
-        | database::ConnectError::NoTls
-        | database::ConnectError::Slow
-        | database::ConnectError::Login(_) => {
-            Failure::new(Kind::Gateway, "the session gave no connection").detail(format!("{error}."))
-        }
-    }
 }
 
 fn unwritable(error: io::Error) -> Failure {

@@ -12,6 +12,7 @@ mod login;
 mod logout;
 mod ls;
 mod man;
+mod mcp;
 mod moment;
 mod output;
 mod result;
@@ -20,6 +21,7 @@ mod server;
 mod session;
 mod status;
 mod timeline;
+pub(crate) mod tool;
 mod variables;
 mod wish;
 mod wrapped;
@@ -55,6 +57,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &exec::Exec,
     &run::Run,
     &explain::Explain,
+    &mcp::Mcp,
     &session::Session,
     &timeline::Timeline,
     &audit::Audit,

@@ -165,6 +165,12 @@ fn json_value(kind: u32, cell: Option<&[u8]>) -> String {
     raw.map_or_else(|| quoted(&text), str::to_owned)
 }
 
+/// The same as a value, for documents that are not written row by row.
+pub(super) fn value(kind: u32, cell: Option<&[u8]>) -> serde_json::Value {
+    let text = json_value(kind, cell);
+    serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
+}
+
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

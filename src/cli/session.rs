@@ -8,7 +8,7 @@ use super::{Command, parse, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Kind, Timestamp, print_duration};
 use crate::runtime::{clock, env, process};
-use crate::wire::api::{Empty, SessionEntry, SessionList};
+use crate::wire::api::{BudgetEntry, Empty, SessionEntry, SessionList};
 
 pub(super) struct Session;
 
@@ -82,6 +82,9 @@ fn show(list: &SessionList, output: &mut Output) {
         Format::Human => {
             let heading = ["session", "who", "resource", "access", "purpose", "connections", "left", "from"];
             output.table(&heading, list.sessions.iter().map(row));
+            for entry in list.sessions.iter().filter(|entry| !entry.budget.is_empty()) {
+                output.say(format!("{} has used {}.", entry.session, used(&entry.budget)));
+            }
         }
     }
 }
@@ -125,4 +128,16 @@ fn chosen<'a>(list: &'a SessionList, wanted: &[String], all: bool) -> Result<Vec
             }
         })
         .collect()
+}
+
+/// What has been used up, of what may be.
+fn used(budget: &[BudgetEntry]) -> String {
+    let parts: Vec<_> = budget
+        .iter()
+        .map(|entry| {
+            let of = if entry.of == "day" { " today" } else { "" };
+            format!("{} of {} {}{of}", entry.used, entry.limit, entry.what)
+        })
+        .collect();
+    parts.join(", ")
 }

@@ -5,11 +5,13 @@ use clap::Args;
 use super::output::Output;
 use crate::client::gateway::Gateway;
 use crate::client::session::Wish;
-use crate::domain::{Access, AgentId, BadName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration};
+use crate::domain::{
+    Access, AgentId, BadName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration, print_duration,
+};
 use crate::wire::api::{PurposeEntry, ResourceList};
 
 // Not a doc comment: clap would make it the command's help.
-#[derive(Args)]
+#[derive(Args, Debug)]
 pub(super) struct WishArguments {
     /// Ask for write access; without it the session can only read
     #[arg(long)]
@@ -45,19 +47,39 @@ impl WishArguments {
         resource: &ResourceName,
         output: &Output,
     ) -> Result<Wish, Failure> {
-        let access = if self.write { Access::Write } else { Access::Read };
-        let purpose = match &self.purpose {
-            Some(id) => Some((id.clone(), self.reference.clone())),
-            None if output.can_ask() => pick(&gateway.get("/v1/resources").await?, resource, access, output),
-            None => None,
-        };
-        let purpose = purpose.map(|(id, reference)| {
-            let id = id.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?;
-            Ok(Purpose { id, reference })
-        });
-        let ttl_seconds = self.ttl.map(|ttl| ttl.as_secs());
-        Ok(Wish { resource: resource.clone(), access, purpose: purpose.transpose()?, ttl_seconds })
+        let mut wish = self.stated(resource)?;
+        if wish.purpose.is_none() && output.can_ask() {
+            let list = gateway.get("/v1/resources").await?;
+            let picked = pick(&list, resource, wish.access, output);
+            wish.purpose = picked.map(|(id, reference)| purpose(&id, reference)).transpose()?;
+        }
+        Ok(wish)
     }
+
+    /// What is wished for, as it was typed.
+    pub(super) fn stated(&self, resource: &ResourceName) -> Result<Wish, Failure> {
+        let purpose = self.purpose.as_deref().map(|id| purpose(id, self.reference.clone()));
+        Ok(Wish {
+            resource: resource.clone(),
+            access: if self.write { Access::Write } else { Access::Read },
+            purpose: purpose.transpose()?,
+            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
+        })
+    }
+
+    /// The same as words of a command line.
+    pub(super) fn words(&self) -> Vec<String> {
+        let ttl = self.ttl.map(print_duration);
+        let agent = self.agent.as_ref().map(ToString::to_string);
+        let options = [("--purpose", &self.purpose), ("--ref", &self.reference), ("--ttl", &ttl), ("--agent", &agent)];
+        let valued = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value.clone()?]));
+        self.write.then(|| "--write".to_owned()).into_iter().chain(valued.flatten()).collect()
+    }
+}
+
+fn purpose(id: &str, reference: Option<String>) -> Result<Purpose, Failure> {
+    let id = id.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?;
+    Ok(Purpose { id, reference })
 }
 
 /// Asks for one of the purposes that open a resource, and for what it refers to. Nobody is asked where none is needed;

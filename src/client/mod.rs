@@ -2,6 +2,7 @@
 
 pub(crate) mod endpoint;
 pub(crate) mod gateway;
+pub(crate) mod inside;
 pub(crate) mod log;
 pub(crate) mod login;
 mod oauth;

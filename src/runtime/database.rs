@@ -15,7 +15,7 @@ use crate::domain::{Failure, Kind, Secret};
 use crate::runtime::net::{self, Socket};
 use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::{random, tls};
-use crate::wire::buffer::{Frame, Frames, Piece, WireError, Writer};
+use crate::wire::buffer::{Frame, Frames, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{
     self, ChannelBinding, ClientLogin, ClientScram, Column, Complaint, LoggedIn, LoginError, LoginStep, Startup,
     Transaction, Version, tag,
@@ -232,6 +232,10 @@ pub(crate) enum Answer {
     CopyWanted,
     /// One command is done; its tag.
     Complete(String),
+    /// As many rows as were asked for have come, and there may be more.
+    Suspended,
+    /// A parameter of the session has this value now.
+    Parameter(String, String),
     Notice(Complaint),
     Failed(Complaint),
     /// The question is answered.
@@ -274,16 +278,31 @@ impl Connection {
     /// Asks with the extended protocol: one command, values apart from the text, all in text format.
     pub(crate) async fn ask_with(&mut self, sql: &str, values: &[Option<&str>]) -> Result<(), QueryError> {
         let mut out = Vec::new();
-        Writer::message(&mut out, b'P').text("").text(sql).count(0);
-        let mut bind = Writer::message(&mut out, b'B');
-        bind.text("").text("").count(0).count(values.len());
-        for value in values {
-            bind.value(value.map(str::as_bytes));
-        }
-        bind.count(0);
-        drop(bind);
-        Writer::message(&mut out, b'D').u8(b'P').text("");
+        prepare(&mut out, sql, values);
         Writer::message(&mut out, b'E').text("").u32(0);
+        drop(Writer::message(&mut out, b'S'));
+        self.send(&out).await
+    }
+
+    /// Asks with the extended protocol for the first rows of one command; [`Self::more`] asks for the next, and
+    /// [`Self::enough`] ends it.
+    pub(crate) async fn ask_for(&mut self, sql: &str, values: &[Option<&str>], rows: u32) -> Result<(), QueryError> {
+        let mut out = Vec::new();
+        prepare(&mut out, sql, values);
+        execute(&mut out, rows);
+        self.send(&out).await
+    }
+
+    /// Asks for the next rows of a command that was suspended.
+    pub(crate) async fn more(&mut self, rows: u32) -> Result<(), QueryError> {
+        let mut out = Vec::new();
+        execute(&mut out, rows);
+        self.send(&out).await
+    }
+
+    /// Ends what [`Self::ask_for`] began: the server answers that it is ready.
+    pub(crate) async fn enough(&mut self) -> Result<(), QueryError> {
+        let mut out = Vec::new();
         drop(Writer::message(&mut out, b'S'));
         self.send(&out).await
     }
@@ -368,7 +387,12 @@ impl Connection {
                     Answer::Ready(_) => {
                         return failed.map_or(Ok(rows), |complaint| Err(QueryError::Database(complaint)));
                     }
-                    Answer::Columns(_) | Answer::Copied(_) | Answer::Complete(_) | Answer::Notice(_) => {}
+                    Answer::Columns(_)
+                    | Answer::Copied(_)
+                    | Answer::Complete(_)
+                    | Answer::Suspended
+                    | Answer::Parameter(..)
+                    | Answer::Notice(_) => {}
                 }
             }
         };
@@ -411,6 +435,25 @@ impl Row {
     }
 }
 
+/// One command with its values, in text format, and what its rows look like.
+fn prepare(out: &mut Vec<u8>, sql: &str, values: &[Option<&str>]) {
+    Writer::message(out, b'P').text("").text(sql).count(0);
+    let mut bind = Writer::message(out, b'B');
+    bind.text("").text("").count(0).count(values.len());
+    for value in values {
+        bind.value(value.map(str::as_bytes));
+    }
+    bind.count(0);
+    drop(bind);
+    Writer::message(out, b'D').u8(b'P').text("");
+}
+
+/// So many rows of it, and no Sync, which would end it.
+fn execute(out: &mut Vec<u8>, rows: u32) {
+    Writer::message(out, b'E').text("").u32(rows);
+    drop(Writer::message(out, b'H'));
+}
+
 fn answer(frame: Frame<'_>) -> Result<Option<Answer>, WireError> {
     Ok(match frame.tag {
         tag::ROW_DESCRIPTION => Some(Answer::Columns(postgres::columns(frame.body)?)),
@@ -427,6 +470,12 @@ fn answer(frame: Frame<'_>) -> Result<Option<Answer>, WireError> {
             String::from_utf8_lossy(frame.body.strip_suffix(b"\0").unwrap_or_default()).into_owned(),
         )),
         tag::EMPTY_QUERY => Some(Answer::Complete(String::new())),
+        tag::PORTAL_SUSPENDED => Some(Answer::Suspended),
+        tag::PARAMETER_STATUS => {
+            let mut body = Reader::new(frame.body);
+            let (name, value) = (body.text()?, body.text()?);
+            Some(Answer::Parameter(name.to_owned(), value.to_owned()))
+        }
         tag::ERROR => Some(Answer::Failed(postgres::diagnosis(frame.body)?)),
         tag::NOTICE => Some(Answer::Notice(postgres::diagnosis(frame.body)?)),
         tag::READY => {
@@ -440,8 +489,6 @@ fn answer(frame: Frame<'_>) -> Result<Option<Answer>, WireError> {
         | tag::CLOSE_COMPLETE
         | tag::NO_DATA
         | tag::PARAMETER_DESCRIPTION
-        | tag::PARAMETER_STATUS
-        | tag::PORTAL_SUSPENDED
         | tag::NOTIFICATION
         | tag::COPY_OUT
         | tag::COPY_DONE => None,

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use crate::domain::{ApprovalId, Event, Failure, Kind};
+use crate::domain::{ApprovalId, Event, Failure, Happening, Kind, StatementEnd};
 use crate::runtime::clock;
 use crate::session::{Closing, Plea, Session, Turn};
 
@@ -81,6 +81,9 @@ pub(crate) struct Ended {
     pub(crate) statements: u64,
 }
 
+/// Told of each statement that has ended. The failure, when no further one may begin.
+pub(crate) type Meter = Arc<dyn Fn(&StatementEnd) -> Option<Failure> + Send + Sync>;
+
 /// Reads the catalog anew; done when the session's engine has it.
 pub(crate) type Refresh = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -105,6 +108,7 @@ pub(crate) struct Pump<C, D, R> {
     database_gone: bool,
     refresh: Option<Refresh>,
     arbiter: Option<Arbiter>,
+    meter: Option<Meter>,
     /// The catalog is being read anew.
     refreshing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -207,6 +211,7 @@ where
             database_gone: false,
             refresh: None,
             arbiter: None,
+            meter: None,
             refreshing: None,
         }
     }
@@ -220,6 +225,12 @@ where
     /// With somebody to ask about what must be approved.
     pub(crate) fn arbitrated(mut self, arbiter: Arbiter) -> Self {
         self.arbiter = Some(arbiter);
+        self
+    }
+
+    /// With somebody who counts what statements use up.
+    pub(crate) fn metered(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
         self
     }
 
@@ -384,8 +395,11 @@ where
             self.turn.pleas.drain(..).for_each(|plea| arbiter(plea));
         }
         let durable_first = std::mem::take(&mut self.turn.durable_first);
-        let mut awaited = None;
+        let (mut awaited, mut over) = (None, None);
         for (index, event) in std::mem::take(&mut self.turn.events).into_iter().enumerate() {
+            if let (Some(meter), Happening::StatementEnded(end)) = (&self.meter, &event.happening) {
+                over = meter(end).or(over);
+            }
             match self.records.record(&event) {
                 Ok(place) if index < durable_first => awaited = Some(place),
                 Ok(_) => {}
@@ -410,6 +424,11 @@ where
         {
             self.closing = Some(why);
             self.last_words = Box::pin(tokio::time::sleep(LAST_WORDS));
+        }
+        if let Some(failure) = over {
+            // What had ended goes out first; what comes next is told that there is nothing left.
+            self.session.grant_ended(clock::now(), &failure, &mut self.turn);
+            self.settle();
         }
     }
 

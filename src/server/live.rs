@@ -12,9 +12,10 @@ use crate::domain::{
 };
 use crate::engine::Engine;
 use crate::runtime::clock;
-use crate::runtime::pump::{Arbiter, Command, Durability, Refresh};
+use crate::runtime::pump::{Arbiter, Command, Durability, Meter, Refresh};
 use crate::runtime::recorder::Recorder;
 use crate::server::approval::{Approvals, Stand};
+use crate::server::budgets::{Days, Tab};
 use crate::server::credential::Lease;
 use crate::server::leases;
 use crate::server::schema::Schema;
@@ -41,6 +42,9 @@ pub(crate) struct Live {
     pub(crate) process: u32,
     recorder: Recorder,
     durability: Durability,
+    pub(crate) tab: Tab,
+    /// Ends the session when nothing is left of its budget.
+    over_budget: mpsc::Sender<Failure>,
     streams: Mutex<Streams>,
     /// Turns true when the session has ended and its credential is gone.
     ended: watch::Sender<bool>,
@@ -88,6 +92,7 @@ pub(crate) struct Opening {
     pub(crate) recorder: Recorder,
     /// How sure a record must be before its statement is sent.
     pub(crate) durability: Durability,
+    pub(crate) tab: Tab,
 }
 
 impl Live {
@@ -106,6 +111,19 @@ impl Live {
                     warn!(%session, error = %failure, "the schema could not be read anew");
                 }
             })
+        })
+    }
+
+    /// Counts what statements use up, and has the session ended when nothing is left.
+    pub(crate) fn meter(self: &Arc<Self>) -> Meter {
+        let live = Arc::clone(self);
+        Arc::new(move |end| {
+            let failure = live.tab.count(end, clock::now())?;
+            if live.tab.first() {
+                // There is room for one, and this is the only one.
+                drop(live.over_budget.try_send(failure.clone()));
+            }
+            Some(failure)
         })
     }
 
@@ -205,6 +223,8 @@ const REORDER_MAX: u32 = 10_000;
 #[derive(Debug)]
 pub(crate) struct LiveSessions {
     store: Arc<Store>,
+    /// What identities have used today, in sessions that are open and in those that were.
+    pub(crate) days: Arc<Days>,
     open: Mutex<HashMap<SessionId, Arc<Live>>>,
     /// What to tell clients of sessions that were ended, until the time they would have had is over: a client replaces
     /// a session that nobody knows, and must not replace one that somebody ended.
@@ -213,11 +233,12 @@ pub(crate) struct LiveSessions {
 
 impl LiveSessions {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, open: Mutex::default(), ended: Mutex::default() }
+        Self { store, days: Arc::default(), open: Mutex::default(), ended: Mutex::default() }
     }
 
     /// Adds a session and sees to it that it ends in time.
     pub(crate) fn add(self: &Arc<Self>, opening: Opening) -> Arc<Live> {
+        let (over_budget, mut spent) = mpsc::channel(1);
         let live = Arc::new(Live {
             grant: opening.grant,
             schema: opening.schema,
@@ -233,6 +254,8 @@ impl LiveSessions {
             process: opening.process,
             recorder: opening.recorder,
             durability: opening.durability,
+            tab: opening.tab,
+            over_budget,
             streams: Mutex::default(),
             ended: watch::Sender::new(false),
         });
@@ -242,9 +265,10 @@ impl LiveSessions {
         let mut ended = live.ended.subscribe();
         tokio::spawn(async move {
             let over = async { drop(ended.wait_for(|ended| *ended).await) };
-            let timed_out = tokio::time::timeout(left, over).await.is_err();
-            if timed_out {
-                sessions.end(id, &expired(), "expired").await;
+            tokio::select! {
+                () = over => {}
+                () = tokio::time::sleep(left) => sessions.end(id, &expired(), "expired").await,
+                Some(failure) = spent.recv() => sessions.end(id, &failure, "over_budget").await,
             }
         });
         live

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod approval;
+mod budgets;
 pub(crate) mod config;
 mod credential;
 mod dev_issuer;

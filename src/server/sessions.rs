@@ -9,6 +9,7 @@ use tracing::info;
 use super::Server;
 use super::access::{self, Allowed};
 use super::api::Caller;
+use super::budgets::{self, Tab};
 use super::credential;
 use super::directory;
 use super::leases;
@@ -46,6 +47,9 @@ pub(super) async fn open(
             why: refusal_word(failure.kind),
         });
     })?;
+    let who = budgets::whose(&caller.pseudonym, &caller.identity);
+    server.live.days.check(&who, &allowed.bounds.day, clock::now())?;
+    let tab = Tab::new(allowed.bounds, who, Arc::clone(&server.live.days));
     let schema = server.schema(&wish.resource)?;
     let resource = Arc::clone(schema.resource());
     let reading = schema.refreshed().await?;
@@ -95,6 +99,7 @@ pub(super) async fn open(
             process: request.process,
             recorder: books.gateway,
             durability: server.config.durability,
+            tab,
         };
         Ok((server.live.add(opening), books.client_certificate))
     };

@@ -97,8 +97,9 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         approvals: true,
     };
     let session = Session::new(setup, scope);
-    let mut pump =
-        Pump::new(session, socket, opened.socket, live.records(), commands, greeting).refreshing(live.refresher());
+    let mut pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting)
+        .refreshing(live.refresher())
+        .metered(live.meter());
     if let Some(arbiter) = live.arbiter(stream, wish.wait, wish.approval) {
         pump = pump.arbitrated(arbiter);
     }

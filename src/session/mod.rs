@@ -141,6 +141,8 @@ pub(crate) struct Session {
     /// The client has been given an error that the database knows nothing of: until it is ready again the client is
     /// told nothing else.
     muted: bool,
+    /// The columns that the client was told last were masked.
+    told_masked: String,
     /// Statements numbered so far.
     statements: u64,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
@@ -334,6 +336,7 @@ impl Session {
             batch_executed: false,
             copying_in: false,
             muted: false,
+            told_masked: String::new(),
             statements: 0,
             unrecordable: None,
             waiting: None,
@@ -367,7 +370,9 @@ impl Session {
 
     /// The grant ended while the connection was open: says so to the client and closes.
     pub(crate) fn grant_ended(&mut self, now: Timestamp, failure: &Failure, turn: &mut Turn) {
-        self.close(now, Closing::GrantEnded, Some(("57P01", failure)), turn);
+        // admin_shutdown, which drivers know to reconnect after; a budget is not whole again by that.
+        let sqlstate = if failure.kind == Kind::Limit { postgres::failure_sqlstate(failure.kind) } else { "57P01" };
+        self.close(now, Closing::GrantEnded, Some((sqlstate, failure)), turn);
     }
 
     /// The database side is gone, or the way to it: `failure` says which.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ledger::Doom;
 use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
 use crate::domain::{Access, Failure, Kind, Outcome, Timestamp};
-use crate::engine::{CopyForm, Masked, ResultColumn, Understood};
+use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Severity, Target, Transaction, tag};
 
@@ -133,6 +133,7 @@ impl Session {
                 done = false;
             }
             (tag::COMMAND_COMPLETE, Pending::Query(run)) => {
+                tell_masked(&mut self.told_masked, self.setup.duty, run, turn);
                 completed(run, frame.body);
                 let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
@@ -307,6 +308,9 @@ impl Session {
                 self.ended(now, *run, Outcome::Error { sqlstate: *CUT }, turn);
             }
             return;
+        }
+        if let Some(Pending::Execute { run, .. }) = self.pending.front() {
+            tell_masked(&mut self.told_masked, self.setup.duty, run, turn);
         }
         turn.to_client.extend_from_slice(frame.raw);
         if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
@@ -725,6 +729,20 @@ fn result_columns(body: &[u8]) -> Result<Vec<ResultColumn>, WireError> {
             binary: column.format == Format::Binary,
         })
         .collect())
+}
+
+/// Tells the client which columns of the result at its end were masked, unless it is what it was told last. A parameter
+/// that it does not know is nothing to any driver; tools that act for agents read it.
+fn tell_masked(told: &mut String, duty: Duty, run: &Run, turn: &mut Turn) {
+    if duty == Duty::Watch {
+        return;
+    }
+    let columns = run.masker.iter().flat_map(Masker::masked).map(|index| (index + 1).to_string());
+    let columns = columns.collect::<Vec<_>>().join(",");
+    if *told != columns {
+        postgres::parameter_status(postgres::MASKED_COLUMNS, &columns, &mut turn.to_client);
+        *told = columns;
+    }
 }
 
 fn completed(run: &mut Run, body: &[u8]) {

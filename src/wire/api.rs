@@ -470,6 +470,20 @@ pub(crate) struct SessionEntry {
     pub(crate) host: String,
     /// The process there, as the client stated it.
     pub(crate) process: u32,
+    /// What may be used up of it, and what has been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) budget: Vec<BudgetEntry>,
+}
+
+/// A thing that may be used up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct BudgetEntry {
+    /// `session` or `day`: by this session, or by all sessions of the identity since midnight UTC.
+    pub(crate) of: String,
+    /// `rows`, `bytes`, `statements` or `time_ms`.
+    pub(crate) what: String,
+    pub(crate) used: u64,
+    pub(crate) limit: u64,
 }
 
 /// `POST /v1/log/envelopes`: what a client has recorded, for the log.
@@ -779,4 +793,21 @@ pub(crate) struct Rehearsal {
 pub(crate) struct RehearsedTable {
     pub(crate) table: String,
     pub(crate) changed: u64,
+}
+
+/// `GET /v1/sessions/{session}/masks`: what is known to be masked in the database of a session. Values that look like
+/// something else's are masked wherever they stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct MaskList {
+    pub(crate) columns: Vec<MaskedColumn>,
+}
+
+/// A column of which the rows are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct MaskedColumn {
+    pub(crate) schema: String,
+    pub(crate) relation: String,
+    pub(crate) column: String,
+    /// What it holds, for example `email`.
+    pub(crate) holds: String,
 }

@@ -24,6 +24,7 @@ mod leak;
 mod limits;
 mod lists;
 mod login;
+mod mcp;
 mod oidc;
 mod pages;
 mod support;

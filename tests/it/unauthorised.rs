@@ -21,6 +21,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("post", "/v1/sessions", "user"),
     ("get", "/v1/sessions", "user"),
     ("post", "/v1/sessions/{session}/end", "user"),
+    ("get", "/v1/sessions/{session}/masks", "user"),
     ("get", "/v1/sessions/{session}/tunnel", "session_key"),
     ("get", "/v1/approvals", "user"),
     ("get", "/v1/approvals/{approval}", "user"),

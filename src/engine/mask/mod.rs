@@ -47,6 +47,8 @@ pub(crate) struct Masker {
     columns: Vec<Column>,
     row: Row,
     cells_masked: u64,
+    /// By column: whether a cell of it was changed.
+    touched: Vec<bool>,
 }
 
 /// What changes in the row at hand.
@@ -89,13 +91,14 @@ impl Masked<'_> {
 impl Masker {
     /// Changes nothing: the rows were masked by the end that enforces.
     pub(super) fn watching() -> Self {
-        Self { pen: None, columns: Vec::new(), row: Row::default(), cells_masked: 0 }
+        Self { pen: None, columns: Vec::new(), row: Row::default(), cells_masked: 0, touched: Vec::new() }
     }
 
     /// Treats each column as planned.
     fn new(key: Option<&MaskKey>, columns: Vec<Column>) -> Self {
         let pen = Pen::new(key.map(Pseudonyms::new));
-        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0 }
+        let touched = vec![false; columns.len()];
+        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched }
     }
 
     /// When no cell of this result needs to be looked at: the proof for any number of its rows.
@@ -106,6 +109,12 @@ impl Masker {
     /// Columns that are masked whatever they hold.
     pub(crate) fn columns_masked(&self) -> u32 {
         u32::try_from(self.columns.iter().filter(|column| column.is_masked()).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Columns that are masked whatever they hold, and those of which a cell was changed; from 0.
+    pub(crate) fn masked(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().zip(&self.touched).enumerate();
+        columns.filter(|(_, (column, touched))| column.is_masked() || **touched).map(|(index, _)| index)
     }
 
     /// Cells changed since the beginning.
@@ -135,6 +144,9 @@ impl Masker {
             Applied::Written => Some(start..self.row.bytes.len()),
             Applied::Null => None,
         };
+        if let Some(touched) = self.touched.get_mut(index) {
+            *touched = true;
+        }
         self.row.changes.push(Change { index, value });
         self.cells_masked += 1;
     }

@@ -60,6 +60,7 @@ pub(crate) const ROUTES: &[Route] = &[
     sessions::OPEN,
     sessions::LIST,
     sessions::END,
+    sessions::MASKS,
     sessions::TUNNEL,
     approvals::LIST,
     approvals::SHOW,

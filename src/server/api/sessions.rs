@@ -1,5 +1,7 @@
 //! Sessions: open one, see those that are open, end one, and the streams of one.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -11,11 +13,15 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use tracing::warn;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
-use crate::domain::{Failure, Identity, Kind, SessionId};
+use crate::domain::{Duration, Failure, Identity, Kind, SessionId};
+use crate::engine::snapshot;
+use crate::runtime::clock;
 use crate::runtime::net::{AcceptedTls, Socket};
 use crate::server::live::Live;
 use crate::server::{sessions, tunnel};
-use crate::wire::api::{Empty, SessionEntry, SessionList, SessionOpened, SessionRequest};
+use crate::wire::api::{
+    BudgetEntry, Empty, MaskList, MaskedColumn, SessionEntry, SessionList, SessionOpened, SessionRequest,
+};
 use crate::wire::tunnel as wire;
 
 pub(super) const OPEN: Route = Route {
@@ -87,6 +93,40 @@ pub(super) const TUNNEL: Route = Route {
     response: Contents::Nothing,
     handler: Handler::SessionKey(|call| Box::pin(open_stream(call))),
 };
+
+pub(super) const MASKS: Route = Route {
+    method: Method::Get,
+    path: "/v1/sessions/{session}/masks",
+    summary: "List what is known to be masked in the database of a session",
+    request: Contents::Nothing,
+    response: Contents::Json(|schemas| schemas.subschema_for::<MaskList>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let reading = own(&call, &caller)?.schema.current().await?;
+            let catalog = &reading.catalog;
+            let mut columns = Vec::new();
+            for relation in &reading.snapshot.relations {
+                let of = |column: &&snapshot::Column| column.relation == relation.oid;
+                for column in reading.snapshot.columns.iter().filter(of) {
+                    let found = catalog.classification.findings.get(&(column.relation, column.attribute));
+                    columns.extend(found.map(|found| MaskedColumn {
+                        schema: relation.schema.clone(),
+                        relation: relation.name.clone(),
+                        column: column.name.clone(),
+                        holds: found.entity.clone(),
+                    }));
+                }
+            }
+            json(&MaskList { columns })
+        })
+    }),
+};
+
+/// The session that a path names, for whoever it is of.
+fn own(call: &Call, caller: &Caller) -> Result<Arc<Live>, Failure> {
+    let id = session_id(call)?;
+    call.server.live.get(id).filter(|live| is_own(caller, live)).ok_or_else(|| unknown(id))
+}
 
 /// Step 3 of `wire/tunnel.rs`.
 async fn open_stream(mut call: Call) -> Result<Response, Failure> {
@@ -176,7 +216,23 @@ fn entry(live: &Live) -> SessionEntry {
         role: live.lease.role.clone(),
         host: live.host.clone(),
         process: live.process,
+        budget: budget(live),
     }
+}
+
+fn budget(live: &Live) -> Vec<BudgetEntry> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let state = live.tab.state(clock::now()).into_iter().flat_map(|(of, budget, used)| {
+        let things = [
+            ("rows", budget.rows, used.rows),
+            ("bytes", budget.bytes, used.bytes),
+            ("statements", budget.statements, used.statements),
+            ("time_ms", budget.time.map(millis), millis(used.time)),
+        ];
+        let limited = things.into_iter().filter_map(|(what, limit, used)| Some((what, limit?, used)));
+        limited.map(move |(what, limit, used)| BudgetEntry { of: of.to_owned(), what: what.to_owned(), used, limit })
+    });
+    state.collect()
 }
 
 /// What to call somebody on a screen, with who acts for them.

@@ -13,8 +13,8 @@ mod startup;
 pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
 pub(crate) use query::{Bind, Request, Target, Values};
 pub(crate) use reply::{
-    Complaint, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice, parameter_status,
-    ready_for_query, rows_of_tag,
+    Complaint, MASKED_COLUMNS, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice,
+    parameter_status, ready_for_query, rows_of_tag,
 };
 pub(crate) use row::{Cells, Column, Format, columns, write_columns};
 pub(crate) use scram::{ChannelBinding, ClientScram, ScramError, ServerScram, Verifier, certificate_binding, verifier};

@@ -109,6 +109,9 @@ pub(crate) fn notice(complaint: Complaint, out: &mut Vec<u8>) {
     put(&NoticeResponse::new(complaint.fields), out);
 }
 
+/// The parameter in which the gateway tells which columns of the last result were masked: their numbers, from 1.
+pub(crate) const MASKED_COLUMNS: &str = "gov.masked_columns";
+
 /// Writes a ParameterStatus.
 pub(crate) fn parameter_status(name: &str, value: &str, out: &mut Vec<u8>) {
     put(&ParameterStatus::new(name.to_owned(), value.to_owned()), out);

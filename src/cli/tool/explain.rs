@@ -1,0 +1,89 @@
+//! What would be decided about a statement, without running it.
+
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Answer, Desk, Tool, arguments, document};
+use crate::domain::Verdict;
+use crate::wire::api::{ExplainRequest, ExplainedOutput, Explanation, Refused};
+
+pub(super) struct Explain;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// The statement; nothing of it is run.
+    sql: String,
+    /// The database, as list_resources names it; may be left out when there is one.
+    resource: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Told {
+    /// `allow`, `hold` (somebody else must agree first) or `deny`. It is decided again when the statement comes.
+    verdict: String,
+    /// The rule that decided, when one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// What the statement would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// What would be allowed instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// The columns of its result, what is masked in them, and what they come from.
+    columns: Vec<ExplainedOutput>,
+}
+
+impl From<Explanation> for Told {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { refused, columns } = explanation;
+        match refused {
+            None => {
+                let verdict = Verdict::Allow.word().to_owned();
+                Self { verdict, rule: None, message: None, detail: None, hint: None, columns }
+            }
+            Some(Refused { verdict, rule, message, detail, hint }) => {
+                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, columns }
+            }
+        }
+    }
+}
+
+impl Tool for Explain {
+    fn name(&self) -> &'static str {
+        "explain"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Tell whether a statement would be allowed, held or denied, by which rule, and what would be allowed instead; \
+         nothing is run"
+    }
+
+    fn input(&self, schemas: &mut SchemaGenerator) -> Schema {
+        Arguments::json_schema(schemas)
+    }
+
+    fn output(&self, schemas: &mut SchemaGenerator) -> Schema {
+        Told::json_schema(schemas)
+    }
+
+    fn only_reads(&self) -> bool {
+        true
+    }
+
+    fn call<'a>(&self, desk: &'a Desk, given: Map<String, Value>) -> Answer<'a> {
+        Box::pin(async move {
+            let Arguments { sql, resource } = arguments(given)?;
+            let name = desk.meant(resource.as_deref())?;
+            let request = ExplainRequest { sql, access: desk.access(name).word().to_owned() };
+            let path = format!("/v1/resources/{name}/explain");
+            let explanation: Explanation = desk.gateway().await?.post(&path, &request).await?;
+            document(&Told::from(explanation))
+        })
+    }
+}
