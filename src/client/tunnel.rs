@@ -18,6 +18,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
 use crate::domain::{Digest, Duration, Failure, Kind, SessionId};
+use crate::runtime::http;
 use crate::runtime::net::{self, DialledTls, Socket};
 use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::tls;
@@ -54,7 +55,7 @@ pub(crate) struct Ticket<'a> {
 pub(crate) async fn open(destination: &Destination, ticket: &Ticket<'_>) -> Result<Socket, Failure> {
     let attempt = async {
         let host = destination.url.host().unwrap_or_default();
-        let stream = connect(destination).await?;
+        let stream = connect(&destination.url, &Matcher::from_system()).await?;
         let name = tls::server_name(host.trim_matches(['[', ']']))?;
         let stream = tokio_rustls::TlsConnector::from(Arc::clone(&destination.tls))
             .connect(name, ReadAhead::new(stream))
@@ -93,10 +94,11 @@ async fn upgrade(stream: DialledTls, destination: &Destination, ticket: &Ticket<
 }
 
 /// A TCP connection to the server, or to it through a proxy.
-async fn connect(destination: &Destination) -> Result<TcpStream, Failure> {
-    let host = destination.url.host().unwrap_or_default();
-    let port = destination.url.port_u16().unwrap_or(443);
-    match Matcher::from_system().intercept(&destination.url) {
+async fn connect(url: &Uri, proxies: &Matcher) -> Result<TcpStream, Failure> {
+    let host = url.host().unwrap_or_default();
+    let port = url.port_u16().unwrap_or(443);
+    // A proxy would look for our loopback addresses on its own machine.
+    match proxies.intercept(url).filter(|_| !http::is_loopback_host(host)) {
         None => net::dial(host.trim_matches(['[', ']']), port).await.map_err(|error| unreachable(host, &error)),
         Some(proxy) => through(&proxy, host, port).await,
     }
@@ -165,4 +167,69 @@ fn unreachable(host: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::Gateway, format!("the gateway `{host}` cannot be reached"))
         .detail(format!("{error}."))
         .hint("check the network, then run `gov status`")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A proxy that gives this answer to its one caller, and what the caller asked.
+    async fn proxy(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            // What goes through is handed back.
+            let (mut from, mut to) = stream.split();
+            drop(tokio::io::copy(&mut from, &mut to).await);
+            String::from_utf8(head).unwrap()
+        });
+        (address, asked)
+    }
+
+    async fn through(url: &str, proxy: &str) -> Result<TcpStream, Failure> {
+        let proxies = Matcher::builder().https(format!("http://me:secret@{proxy}")).no("direct.example.com").build();
+        connect(&url.parse().unwrap(), &proxies).await
+    }
+
+    #[tokio::test]
+    async fn a_proxy_connects_us_to_the_server() {
+        let (address, asked) = proxy("HTTP/1.1 200 Connection established\r\n\r\n").await;
+        let mut stream = through("https://gov.example.com:8443", &address).await.unwrap();
+        stream.write_all(b"client hello").await.unwrap();
+        let mut back = [0; 12];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"client hello");
+        drop(stream);
+        let asked = asked.await.unwrap();
+        assert!(asked.starts_with("CONNECT gov.example.com:8443 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.to_lowercase().contains(&format!("basic {}", STANDARD.encode("me:secret")).to_lowercase()));
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_does_not_is_named() {
+        let (address, _asked) = proxy("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;
+        let failure = through("https://gov.example.com", &address).await.unwrap_err();
+        assert!(failure.message.contains("proxy `127.0.0.1`") && failure.message.contains("gov.example.com:443"));
+        assert!(failure.detail.is_some_and(|detail| detail.contains("407")));
+        // One that speaks before it is asked would put its bytes into our TLS.
+        let (address, _asked) = proxy("HTTP/1.1 200 OK\r\n\r\nsmuggled").await;
+        assert!(through("https://gov.example.com", &address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn this_machine_is_reached_without_a_proxy() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        // Nobody listens at the proxy.
+        through(&url, "127.0.0.1:1").await.unwrap();
+    }
 }

@@ -518,6 +518,10 @@ pub(crate) fn silent(resource: &str) -> Failure {
 /// The database refused something the gateway asked for. Its words stay in the gateway's log: they can hold values.
 pub(crate) fn refused(resource: &str, complaint: &Complaint) -> Failure {
     let sqlstate = complaint.sqlstate();
+    if sqlstate == *b"53300" {
+        return Failure::new(Kind::Limit, format!("the database of `{resource}` has no room for more connections"))
+            .hint("close connections that are not used, and try again");
+    }
     Failure::new(Kind::Database, format!("the database of `{resource}` refused the gateway"))
         .detail(format!("SQLSTATE {}.", String::from_utf8_lossy(&sqlstate)))
         .hint("tell whoever runs the gateway; its log has the details")

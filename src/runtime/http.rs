@@ -96,7 +96,11 @@ async fn read(mut response: Response, length_max: usize) -> Result<Vec<u8>, Http
 
 /// Whether a URL names this very machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+    is_loopback_host(url.host_str().unwrap_or_default())
+}
+
+/// Whether the host of a URL is this very machine.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

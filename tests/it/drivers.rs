@@ -77,7 +77,7 @@ const DRIVERS: &[Driver] = &[
         name: "pg_dump",
         program: shell,
         file: "pg_dump.sh",
-        cells: &["simple", "copy", "transaction", "introspection"],
+        cells: &["simple", "copy", "transaction", "masked", "introspection"],
     },
     Driver { name: "psycopg 3", program: python, file: "psycopg.py", cells: EVERYTHING },
     Driver { name: "asyncpg", program: python, file: "asyncpg.py", cells: EVERYTHING },

@@ -27,8 +27,10 @@ mod login;
 mod mcp;
 mod oidc;
 mod pages;
+mod protocol;
 mod support;
 mod transcripts;
+mod tunnel;
 mod unauthorised;
 
 /// A test file without a `mod` line above would never run.

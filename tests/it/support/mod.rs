@@ -126,6 +126,10 @@ impl Sandbox {
         &self.server.as_ref().expect("the server runs").url
     }
 
+    pub(crate) fn server_pid(&self) -> u32 {
+        self.server.as_ref().expect("the server runs").child.id()
+    }
+
     /// Everything the server has logged.
     pub(crate) fn server_log(&self) -> String {
         std::fs::read_to_string(self.home.join("server.log")).unwrap_or_default()
@@ -160,12 +164,8 @@ impl Sandbox {
     /// Opens an endpoint with `gov connect` and these arguments, and keeps it open.
     pub(crate) fn connect(&self, arguments: &[&str]) -> Result<Connected, Ran> {
         let fixed = ["connect", "--print", "json", "--port", "0"];
-        Self::connect_by(self.command(fixed.iter().chain(arguments)))
-    }
-
-    /// Opens an endpoint with a command that prints it.
-    pub(crate) fn connect_by(mut command: Command) -> Result<Connected, Ran> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.command(fixed.iter().chain(arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Byte by byte: what follows the first line is for whoever collects it.
         let mut line = Vec::new();
         let stdout = child.stdout.as_mut().unwrap();
@@ -223,6 +223,10 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Over TCP, with the password.
     pub(crate) fn url(&self) -> String {
         format!("postgresql://{}:{}@127.0.0.1:{}/{}", self.user, self.password, self.port, self.database)

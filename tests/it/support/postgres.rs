@@ -170,6 +170,11 @@ impl Postgres {
         self.run("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
     }
 
+    /// The socket at which everybody is whom he says he is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// What the server has logged: every statement, with who ran it.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

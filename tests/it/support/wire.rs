@@ -12,6 +12,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: UnixStream,
+    /// What a cancel request for this connection must show: the process and its key.
+    pub(crate) cancel: (u32, Vec<u8>),
+}
+
+/// A message as a script shows it: its type, and what tells it apart from others of its type.
+pub(crate) fn shown(tag: u8, body: &[u8]) -> String {
+    let tag = char::from(tag);
+    match tag {
+        'E' => format!("E {}", Complaint::read(body).sqlstate),
+        'Z' => format!("Z {}", char::from(body[0])),
+        'C' => format!("C {}", String::from_utf8_lossy(&body[..body.len() - 1])),
+        tag => tag.to_string(),
+    }
 }
 
 /// What came back for one request, up to readiness or the end of the connection.
@@ -61,19 +74,62 @@ impl Complaint {
 impl Wire {
     /// Logs in at a socket that asks for no password. Why not, if not.
     pub(crate) fn open(socket: &Path, parameters: &[(&str, &str)]) -> Result<Self, Answer> {
+        let mut wire = Self::dial(socket);
+        wire.begin((3, 0), parameters);
+        let answer = wire.answer();
+        if answer.closed || !answer.errors.is_empty() { Err(answer) } else { Ok(wire) }
+    }
+
+    /// Connects, and says nothing yet.
+    pub(crate) fn dial(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut wire = Self { stream };
-        let mut body = 196_608_u32.to_be_bytes().to_vec();
+        Self { stream, cancel: (0, Vec::new()) }
+    }
+
+    /// The first packet of a connection, for this version of the protocol.
+    pub(crate) fn begin(&mut self, (major, minor): (u16, u16), parameters: &[(&str, &str)]) {
+        let mut body = [major.to_be_bytes(), minor.to_be_bytes()].concat();
         for (name, value) in parameters {
             body.extend(name.bytes().chain([0]).chain(value.bytes()).chain([0]));
         }
         body.push(0);
+        self.packet(&body);
+    }
+
+    /// Asks, on a connection of its own, for what another one runs to be cancelled. Back when the request was taken.
+    pub(crate) fn cancel(socket: &Path, process: u32, key: &[u8]) {
+        let mut wire = Self::dial(socket);
+        wire.packet(&[&80_877_102_u32.to_be_bytes()[..], &process.to_be_bytes(), key].concat());
+        assert!(wire.next().is_none(), "a cancel request is not answered");
+    }
+
+    /// A message without a type, as connections begin with.
+    pub(crate) fn packet(&mut self, body: &[u8]) {
         let length = u32::try_from(body.len() + 4).unwrap();
-        wire.send_raw(&[&length.to_be_bytes()[..], &body].concat());
-        let answer = wire.answer();
-        if answer.closed || !answer.errors.is_empty() { Err(answer) } else { Ok(wire) }
+        self.send_raw(&[&length.to_be_bytes()[..], body].concat());
+    }
+
+    /// The other half of the connection, for a thread that only sends.
+    pub(crate) fn second(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), cancel: self.cancel.clone() }
+    }
+
+    /// The next message; none at the end of the connection.
+    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 5];
+        let mut body = Vec::new();
+        let read = self.stream.read_exact(&mut head).and_then(|()| {
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+            body.resize(usize::try_from(length).unwrap() - 4, 0);
+            self.stream.read_exact(&mut body)
+        });
+        if let Err(error) = read {
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "no answer in time");
+            return None;
+        }
+        Some((head[0], body))
     }
 
     /// Sends bytes as they are. A peer that hangs up on them is an answer too.
@@ -124,19 +180,15 @@ impl Wire {
     pub(crate) fn answer(&mut self) -> Answer {
         let mut answer = Answer::default();
         loop {
-            let mut head = [0; 5];
-            let mut body = Vec::new();
-            let read = self.stream.read_exact(&mut head).and_then(|()| {
-                let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-                body.resize(usize::try_from(length).unwrap() - 4, 0);
-                self.stream.read_exact(&mut body)
-            });
-            if let Err(error) = read {
-                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "no answer in time: {answer:?}");
+            let Some((tag, body)) = self.next() else {
                 answer.closed = true;
                 return answer;
-            }
-            match head[0] {
+            };
+            match tag {
+                b'K' => {
+                    let (process, key) = body.split_first_chunk().unwrap();
+                    self.cancel = (u32::from_be_bytes(*process), key.to_vec());
+                }
                 b'E' => answer.errors.push(Complaint::read(&body)),
                 b'N' => answer.notices.push(Complaint::read(&body)),
                 b'C' => answer.tags.push(String::from_utf8_lossy(&body[..body.len() - 1]).into_owned()),
