@@ -151,7 +151,7 @@ impl Session {
             return self.refuse_batch("53400", &too_many("prepared statements"), None, turn);
         }
         if is_own_name(name) {
-            return self.refuse_batch("42P05", &own_name(name), None, turn);
+            return self.fail_batch("42P05", &own_name(name), turn);
         }
         let what = self.setup.engine.understand(text);
         let (permit, held) = match self.judge(now, &what) {
@@ -186,13 +186,13 @@ impl Session {
         let Some(statement) = self.prepared.get(bind.statement).cloned() else {
             let failure =
                 Failure::new(Kind::Usage, format!("prepared statement \"{}\" does not exist", bind.statement));
-            return self.refuse_batch("26000", &failure, None, turn);
+            return self.fail_batch("26000", &failure, turn);
         };
         if self.portals.len() >= NAMES_MAX {
             return self.refuse_batch("53400", &too_many("portals"), None, turn);
         }
         if is_own_name(bind.portal) {
-            return self.refuse_batch("42P03", &own_name(bind.portal), None, turn);
+            return self.fail_batch("42P03", &own_name(bind.portal), turn);
         }
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
         let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
@@ -228,7 +228,7 @@ impl Session {
         }
         let Some(portal) = self.portals.get(name).cloned() else {
             let failure = Failure::new(Kind::Usage, format!("portal \"{name}\" does not exist"));
-            return self.refuse_batch("34000", &failure, None, turn);
+            return self.fail_batch("34000", &failure, turn);
         };
         let what = Arc::clone(&portal.statement.what);
         let text = Arc::clone(&portal.statement.text);
@@ -405,18 +405,31 @@ impl Session {
     pub(super) fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
         let mut bytes = Vec::new();
         postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
-        self.skipping = true;
         if self.batch_executed {
-            self.pending.push_back(Pending::Poison { bytes });
-            self.write(&Request::Parse { name: POISON, text: POISON.as_bytes(), types: Vec::new() }, turn);
-        } else {
-            if !self.pending.is_empty() {
-                // What was sent before is answered before; the database keeps its answers back until asked.
-                self.pass(&Request::Flush, turn);
-            }
-            self.pending.push_back(Pending::Local { bytes, ready: false });
-            self.settle_local(turn);
+            return self.poison(bytes, turn);
         }
+        self.skipping = true;
+        if !self.pending.is_empty() {
+            // What was sent before is answered before; the database keeps its answers back until asked.
+            self.pass(&Request::Flush, turn);
+        }
+        self.pending.push_back(Pending::Local { bytes, ready: false });
+        self.settle_local(turn);
+    }
+
+    /// Answers a message that the database would not take either, in our words: what it leads to is the same, a
+    /// transaction block that has failed included.
+    fn fail_batch(&mut self, sqlstate: &str, failure: &Failure, turn: &mut Turn) {
+        let mut bytes = Vec::new();
+        postgres::error(self.complaint(sqlstate, failure, None), &mut bytes);
+        self.poison(bytes, turn);
+    }
+
+    /// Sends a request that must fail; its error is replaced by these bytes.
+    fn poison(&mut self, bytes: Vec<u8>, turn: &mut Turn) {
+        self.skipping = true;
+        self.pending.push_back(Pending::Poison { bytes });
+        self.write(&Request::Parse { name: POISON, text: POISON.as_bytes(), types: Vec::new() }, turn);
     }
 
     /// Sends a statement. Only a permit opens this way.

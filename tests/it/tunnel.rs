@@ -20,7 +20,7 @@ fn a_proxy_of_the_environment_is_not_asked_for_this_machine() {
     let mut command = sandbox.command(["exec", "shop", "--format", "csv", "-c", "select 1 as one"]);
     // Nobody listens there.
     command.env("HTTPS_PROXY", "http://127.0.0.1:1");
-    assert_eq!(finish(command).ok().stdout, "one\n1\n");
+    assert_eq!(finish(command).ok().stdout, "one\r\n1\r\n");
 }
 
 /// Opens a connection and asks something, again and again until it works.
