@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod classify;
 mod completions;
 mod connect;
 mod demo;
@@ -53,6 +54,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &logout::Logout,
     &status::Status,
     &ls::Ls,
+    &classify::Classify,
     &connect::Connect,
     &exec::Exec,
     &run::Run,

@@ -26,7 +26,9 @@ mod startup;
 mod tests;
 
 pub(crate) use catalog::{Catalog, CatalogColumn, CatalogRelation};
-pub(crate) use classify::{Classification, Finding};
+pub(crate) use classify::{
+    Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,
+};
 pub(crate) use decide::{Audit, Decision, Obligations, Permit, Refusal};
 pub(crate) use detector::DETECTORS;
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};

@@ -140,6 +140,12 @@ fn covers(reach: &Reach, name: &ResourceName, resource: &Resource) -> bool {
     named && reach.labels.iter().all(|(label, value)| resource.labels.get(label) == Some(value))
 }
 
+/// Whether somebody may use a resource in any way at all.
+pub(crate) fn usable(config: &Config, identity: &Identity, name: &ResourceName) -> Result<(), Failure> {
+    let found = config.resources.get(name).is_some_and(|resource| !offers(config, identity, name, resource).is_empty());
+    if found { Ok(()) } else { Err(unknown(config, identity, name)) }
+}
+
 /// Whether a request may be granted, and with which limits. A refusal says what would be granted.
 pub(crate) fn decide<'a>(
     config: &'a Config,

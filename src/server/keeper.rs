@@ -18,6 +18,12 @@ pub(super) async fn keep(server: Arc<Server>) {
         preflight(schema.resource()).await;
     }
     revoke_orphans(&server).await;
+    // What every column holds is known before the first session needs it.
+    for schema in server.schemas.values() {
+        if let Err(failure) = schema.refreshed().await {
+            warn!(resource = %schema.resource().name, error = %failure, "the schema could not be read yet");
+        }
+    }
     loop {
         for schema in server.schemas.values() {
             sweep(&server, schema.resource()).await;
@@ -27,6 +33,7 @@ pub(super) async fn keep(server: Arc<Server>) {
             {
                 warn!(resource = %schema.resource().name, error = %failure, "the schema could not be looked at");
             }
+            schema.reclassified().await;
         }
         tokio::time::sleep(SWEEP_EVERY).await;
     }

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod approval;
 mod budgets;
+mod classification;
 pub(crate) mod config;
 mod credential;
 mod dev_issuer;
@@ -42,6 +43,7 @@ use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
 use crate::runtime::{env, files, process};
 use approval::Approvals;
+use classification::Classifier;
 use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
@@ -143,7 +145,8 @@ impl Gateway {
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
             let resource = Arc::new(Resource::configured(name, resource)?);
-            Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live)))))
+            let classifier = Classifier::new(Arc::clone(&resource), Arc::clone(&store), config.masks.clone());
+            Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live), classifier))))
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
         let rules = config.approvals.clone();

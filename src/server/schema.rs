@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{info, warn};
 
+use super::classification::Classifier;
 use super::live::LiveSessions;
 use super::resource::Resource;
 use crate::domain::{Failure, Kind};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, Classification, Snapshot};
+use crate::engine::{Catalog, Snapshot};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -29,14 +30,15 @@ pub(crate) struct Reading {
 pub(crate) struct Schema {
     resource: Arc<Resource>,
     sessions: Arc<LiveSessions>,
+    classifier: Classifier,
     current: Mutex<Option<Arc<Reading>>>,
     /// Held while the schema is read, with the fingerprint of the last reading: one reading at a time.
     reading: tokio::sync::Mutex<Option<String>>,
 }
 
 impl Schema {
-    pub(crate) fn new(resource: Arc<Resource>, sessions: Arc<LiveSessions>) -> Self {
-        Self { resource, sessions, current: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    pub(super) fn new(resource: Arc<Resource>, sessions: Arc<LiveSessions>, classifier: Classifier) -> Self {
+        Self { resource, sessions, classifier, current: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
     pub(crate) fn resource(&self) -> &Arc<Resource> {
@@ -54,15 +56,35 @@ impl Schema {
         }
         let epoch = known.map_or(0, |reading| reading.snapshot.epoch) + 1;
         let reading = Arc::new(self.read(epoch).await?);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&reading));
         *last = fingerprint;
         info!(resource = %self.resource.name, epoch, relations = reading.snapshot.relations.len(), "schema read");
+        self.replace(&reading);
+        Ok(reading)
+    }
+
+    /// Looks again at what relations hold, where it is time to. Cancel safe.
+    pub(crate) async fn reclassified(&self) {
+        let _last = self.reading.lock().await;
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(known) = known else { return };
+        let (classification, news) = self.classifier.classify(&known.snapshot).await;
+        if !news {
+            return;
+        }
+        let snapshot = Snapshot { epoch: known.snapshot.epoch + 1, ..known.snapshot.clone() };
+        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
+        info!(resource = %self.resource.name, epoch = snapshot.epoch, "classification changed");
+        self.replace(&Arc::new(Reading { snapshot, catalog, search_path: known.search_path.clone() }));
+    }
+
+    /// Everybody uses this reading from now on.
+    fn replace(&self, reading: &Arc<Reading>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(reading));
         for live in self.sessions.all() {
             if live.grant.resource == self.resource.name {
                 live.engine.replace_catalog(Arc::clone(&reading.catalog));
             }
         }
-        Ok(reading)
     }
 
     /// The last reading; the first when there is none.
@@ -98,7 +120,9 @@ impl Schema {
                 .detail(format!("{error}."))
                 .hint("tell whoever runs the gateway")
         })?;
-        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, Classification::by_names(&snapshot)));
+        // New relations are looked at before a session can see them.
+        let (classification, _) = self.classifier.classify(&snapshot).await;
+        let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
         Ok(Reading { snapshot, catalog, search_path })
     }
 }

@@ -25,6 +25,7 @@ pub(crate) struct Migrations {
 /// All tables. Whoever needs tables adds a constant here.
 const MIGRATIONS: &[Migrations] = &[
     super::keys::MIGRATIONS,
+    super::classification::MIGRATIONS,
     super::directory::MIGRATIONS,
     super::replay::MIGRATIONS,
     super::leases::MIGRATIONS,

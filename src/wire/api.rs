@@ -326,6 +326,31 @@ pub(crate) struct ExplainedFrom {
     pub(crate) how: String,
 }
 
+/// `GET /v1/resources/{resource}/classification`: the columns that hold something sensitive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ClassifiedResource {
+    pub(crate) resource: String,
+    pub(crate) columns: Vec<ClassifiedColumn>,
+    /// How many columns were looked at.
+    pub(crate) examined: usize,
+    /// How many have not been; all of them is masked until then.
+    pub(crate) unexamined: usize,
+}
+
+/// What one column holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ClassifiedColumn {
+    pub(crate) schema: String,
+    pub(crate) relation: String,
+    pub(crate) column: String,
+    /// The entity's word, or `free_text`.
+    pub(crate) entity: String,
+    /// 0 to 1.
+    pub(crate) confidence: f64,
+    /// Why, in words for a person. Never a value.
+    pub(crate) evidence: String,
+}
+
 /// A reason for access that the caller may state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PurposeEntry {

@@ -22,18 +22,11 @@ const GRANTS: &str = "
     CREATE USER MAPPING FOR PUBLIC SERVER loop_srv OPTIONS (user 'app_rw', password_required 'false');
 ";
 
-/// Attempts that still leak, because columns are classified by their names alone so far.
-const OPEN: &[&str] = &[
-    "X001", "X013", "X015", "X016", "X018", "X019", "X025", "X050", "X069", "X071", "X072", "X073", "X074", "X076",
-    "X078", "X083", "X103", "X122", "X156", "X218", "X221", "X223", "X224", "X236", "X237", "X240", "X241", "X271",
-    "X274", "X275", "X276", "X277", "X279",
-];
+/// Attempts that still leak: three by COPY, one by the name of an object in our own message.
+const OPEN: &[&str] = &["X156", "X221", "X223", "X224"];
 
 /// Benign statements that do not go through, and why.
-const LOST: &[(&str, &str)] = &[
-    ("B017", "`t9.c1` is not known to hold e-mail addresses"),
-    ("B036", "a session that may only read makes no tables, not even temporary ones"),
-];
+const LOST: &[(&str, &str)] = &[("B036", "a session that may only read makes no tables, not even temporary ones")];
 
 #[derive(Deserialize)]
 struct Attempt {

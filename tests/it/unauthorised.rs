@@ -18,6 +18,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("post", "/v1/logout", "user"),
     ("get", "/v1/resources", "user"),
     ("post", "/v1/resources/{resource}/explain", "user"),
+    ("get", "/v1/resources/{resource}/classification", "user"),
     ("post", "/v1/sessions", "user"),
     ("get", "/v1/sessions", "user"),
     ("post", "/v1/sessions/{session}/end", "user"),

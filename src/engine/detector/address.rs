@@ -76,6 +76,11 @@ impl Detector for Address {
     }
 }
 
+/// Whether a word in lower case means a street, or ends as one that does.
+pub(super) fn is_street(word: &str) -> bool {
+    STREETS.contains(&word) || ENDINGS.iter().any(|ending| word.len() > ending.len() && word.ends_with(ending))
+}
+
 fn look(text: &str) -> Likeness {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let fits = (6..=LENGTH_MAX).contains(&text.len()) && (1..=14).contains(&digits);
@@ -83,9 +88,6 @@ fn look(text: &str) -> Likeness {
         return Likeness::No;
     }
     let folded = text.to_lowercase();
-    let is_street = |word: &str| {
-        STREETS.contains(&word) || ENDINGS.iter().any(|ending| word.len() > ending.len() && word.ends_with(ending))
-    };
     let words = || folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let streets = words().any(is_street);
     // A house number is short, and may have a letter.

@@ -56,7 +56,8 @@ fn look(seen: &Word<'_>) -> Option<(Likeness, usize)> {
     if is_range || is_version || means_nobody {
         return None;
     }
-    Some((Likeness::Likely, seen.end))
+    // Every network has a 10.0.0.1.
+    Some((if address.is_private() { Likeness::Possible } else { Likeness::Likely }, seen.end))
 }
 
 #[cfg(test)]
@@ -70,6 +71,7 @@ mod tests {
         check(&IpAddress, "203.0.113.0", Likeness::No);
         check(&IpAddress, "1.4.2.17", Likeness::No);
         check(&IpAddress, "127.0.0.1", Likeness::No);
+        check(&IpAddress, "10.0.0.1", Likeness::Possible);
         check(&IpAddress, "203.0.113.77/24", Likeness::No);
     }
 }

@@ -69,7 +69,7 @@ mod za_id;
 use std::fmt;
 use std::ops::Range;
 
-pub(super) use name::{claimed, words};
+pub(super) use name::{claimed, hinted, words};
 pub(super) use scan::{Found, each, scan};
 
 /// One kind of sensitive value.
@@ -184,6 +184,14 @@ impl<'a> Word<'a> {
 /// The detector of this word.
 pub(super) fn named(name: &str) -> Option<&'static dyn Detector> {
     DETECTORS.iter().find(|detector| detector.name() == name).copied()
+}
+
+/// Whether a whole text reads like a value of the entity.
+pub(super) fn agrees(entity: &dyn Detector, text: &str) -> bool {
+    match entity.sight() {
+        Sight::Cell(look) => look(text) >= Likeness::Likely,
+        Sight::Digits(_) | Sight::Word(_) | Sight::Text { .. } | Sight::Nowhere => false,
+    }
 }
 
 /// All detectors. Where two find the same value, the earlier has it.

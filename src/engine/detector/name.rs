@@ -78,6 +78,12 @@ pub(in crate::engine) fn claimed(words: &[String]) -> Option<&'static dyn Detect
     }
 }
 
+/// The entity whose name this may be.
+pub(in crate::engine) fn hinted(words: &[String]) -> Option<&'static dyn Detector> {
+    let name = words.join(" ");
+    DETECTORS.iter().find(|detector| detector.hints().contains(&name.as_str())).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

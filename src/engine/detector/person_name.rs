@@ -175,29 +175,39 @@ fn look(text: &str) -> Likeness {
     if text.chars().all(is_ideograph) {
         return ideographs(text);
     }
-    let (mut words, mut given, mut family) = (0, 0, 0);
-    for word in text.split([' ', '\u{a0}', ',', '-', '.']).filter(|word| !word.is_empty()) {
+    let (mut words, mut given, mut family, mut known) = (0, 0, 0, 0);
+    for word in text.split([' ', '\u{a0}', ',', '.']).filter(|word| !word.is_empty()) {
         if PARTICLES.contains(&word) || TITLES.contains(&word) {
             continue;
         }
-        // O'Brien and D'Angelo are one word.
-        let starts = word.chars().next().is_some_and(char::is_uppercase);
-        let letters = word.chars().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '’'));
-        if !starts || !letters || COMPANIES.contains(&word) {
-            return Likeness::No;
-        }
         words += 1;
-        let folded = fold(word);
-        given += u32::from(GIVEN.contains(folded.as_str()));
-        family += u32::from(FAMILY.contains(folded.as_str()));
+        let before = given + family;
+        for part in word.split('-') {
+            // O'Brien and D'Angelo are one word.
+            let starts = part.chars().next().is_some_and(char::is_uppercase);
+            let letters = part.chars().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '’'));
+            if !starts || !letters || COMPANIES.contains(&part) {
+                return Likeness::No;
+            }
+            let folded = fold(part);
+            given += u32::from(GIVEN.contains(folded.as_str()));
+            family += u32::from(FAMILY.contains(folded.as_str()));
+        }
+        known += u32::from(given + family > before);
     }
-    match (words, given, family) {
-        (2..=5, 1.., _) => Likeness::Certain,
-        (2..=5, 0, 1..) => Likeness::Likely,
-        (1, 1.., _) | (1, _, 1..) => Likeness::Likely,
-        (2..=4, 0, 0) => Likeness::Possible,
+    // Of a product's three words one is sometimes a name.
+    match (words, given, known) {
+        (2, 1.., _) | (3..=5, 1.., 2..) => Likeness::Certain,
+        (2, 0, 1..) | (3..=5, _, 1..) => Likeness::Likely,
+        (1, _, 1..) if !text.contains('-') => Likeness::Likely,
+        (1..=4, _, _) => Likeness::Possible,
         (_, _, _) => Likeness::No,
     }
+}
+
+/// Whether a word is known as a given name.
+pub(super) fn is_given(word: &str) -> bool {
+    GIVEN.contains(fold(word).as_str())
 }
 
 /// Longest text that is taken for a name, in bytes.

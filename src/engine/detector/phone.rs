@@ -95,7 +95,9 @@ fn look(seen: &Digits<'_>) -> Likeness {
     };
     // Elsewhere national numbers are written with a leading zero and in groups.
     let national = seen.digits.first() == Some(&0) && (9..=11).contains(&count) && (2..=6).contains(&groups.len());
-    match (american, national) {
+    // And in pairs and threes where a trunk prefix is not used.
+    let paired = (8..=10).contains(&count) && groups.len() >= 4 && lengths.iter().all(|length| matches!(length, 2 | 3));
+    match (american || paired, national) {
         (true, _) => Likeness::Likely,
         (_, true) if first.len() >= 2 => Likeness::Likely,
         (_, _) if (7..=12).contains(&count) => Likeness::Possible,
@@ -120,6 +122,7 @@ mod tests {
         check("030 123456-78", Likeness::Likely);
         check("06 12 34 56 78", Likeness::Likely);
         check("22123456", Likeness::Possible);
+        check("94-066-73-93", Likeness::Likely);
         check("+0123456789", Likeness::No);
         check("+1234567890123456", Likeness::No);
         check("112-155-0123", Likeness::Possible);

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word};
+use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word, address, person_name};
 
 /// A value in a text.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
     if digits >= RUN_MIN {
         runs(text, floor, found);
     }
+    if is_prose(text) {
+        names(text, found);
+        addresses(text, found);
+    }
     if found.len() > 1 {
         // Of two that overlap, the one that begins first is kept, and of those the longest.
         found.sort_by_key(|one| (one.range.start, usize::MAX - one.range.end));
@@ -62,6 +66,8 @@ static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
             Sight::Nowhere | Sight::Cell(_) => {}
         }
     }
+    sights.name = super::named("person_name");
+    sights.address = super::named("address");
     sights
 });
 
@@ -70,6 +76,10 @@ struct Sights {
     texts: Vec<(&'static str, FindText, &'static dyn Detector)>,
     words: Vec<(LookAtWord, &'static dyn Detector)>,
     digits: Vec<(LookAtDigits, &'static dyn Detector)>,
+    /// Of names, which are also known within a text.
+    name: Option<&'static dyn Detector>,
+    /// The same of addresses.
+    address: Option<&'static dyn Detector>,
 }
 
 type FindText = fn(&str, usize) -> Option<Range<usize>>;
@@ -113,6 +123,12 @@ pub(in crate::engine) fn each(text: &str, mut saw: impl FnMut(usize, Likeness)) 
 /// A text that is one number with signs between its digits.
 fn number_alone<'a>(text: &'a str, digits: &'a mut [u8; DIGITS_MAX]) -> Option<Digits<'a>> {
     let mut count = 0;
+    // An extension behind a telephone number is no part of it.
+    let text = text
+        .split_once(" x")
+        .or_else(|| text.split_once('x'))
+        .or_else(|| text.split_once(" ext"))
+        .map_or(text, |(number, _)| number);
     for byte in text.bytes() {
         match (byte, digits.get_mut(count)) {
             (b'0'..=b'9', Some(digit)) => {
@@ -169,6 +185,60 @@ fn is_named(detector: &dyn Detector, text: &str, start: usize) -> bool {
         let length = claim.split(' ').count();
         words.windows(length).any(|window| window.iter().copied().eq(claim.split(' ')))
     })
+}
+
+/// Words of which one at least is written small: a title or a name of a thing has capitals throughout.
+fn is_prose(text: &str) -> bool {
+    let small = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b',');
+    text.bytes().filter(|byte| *byte == b' ').count() > 1 && text.split(' ').any(small)
+}
+
+/// A house number, words with capitals, and the last of them a word for a street.
+fn addresses(text: &str, found: &mut Vec<Found>) {
+    let Some(detector) = SIGHTS.address else { return };
+    let words: Vec<(usize, &str)> =
+        text.split(' ').map(|word| (word.as_ptr().addr() - text.as_ptr().addr(), word)).collect();
+    for (index, (start, word)) in words.iter().enumerate() {
+        let is_number = (1..=5).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number {
+            continue;
+        }
+        let behind = words.iter().skip(index + 1).take(STREET_WORDS_MAX);
+        let named = behind.take_while(|(_, word)| word.starts_with(char::is_uppercase));
+        let street = named.skip(1).filter_map(|(at, word)| {
+            let plain = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+            address::is_street(&plain.to_lowercase()).then_some(at + plain.len())
+        });
+        found.extend(street.last().map(|end| Found { range: *start..end, detector }));
+    }
+}
+
+/// Most words of a street's name.
+const STREET_WORDS_MAX: usize = 5;
+
+/// A known given name and another word with a capital behind it.
+fn names(text: &str, found: &mut Vec<Found>) {
+    let Some(detector) = SIGHTS.name else { return };
+    let is_name = |word: &str| word.len() > 1 && word.starts_with(char::is_uppercase) && word.chars().all(is_in_name);
+    let mut before: Option<Range<usize>> = None;
+    for word in text.split(' ') {
+        let start = word.as_ptr().addr() - text.as_ptr().addr();
+        let plain = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let lead = word.find(plain).unwrap_or(0);
+        let range = start + lead..start + lead + plain.len();
+        // What ends in a sign ends a name.
+        let open = lead + plain.len() == word.len();
+        let capital = is_name(plain);
+        match before.take().filter(|_| capital && lead == 0) {
+            Some(given) => found.push(Found { range: given.start..range.end, detector }),
+            None if capital && open && person_name::is_given(plain) => before = Some(range),
+            None => {}
+        }
+    }
+}
+
+fn is_in_name(letter: char) -> bool {
+    letter.is_alphabetic() || matches!(letter, '\'' | '’' | '-')
 }
 
 /// Words of letters, digits and the signs that occur within names and keys.
@@ -324,6 +394,10 @@ mod tests {
             Likeness::Certain,
             &[("iban", "DE89 3704 0044 0532 0130 00")],
         );
+        check("met Maria Blorp, then left", Likeness::Likely, &[("person_name", "Maria Blorp")]);
+        check("she moved to 17 Larkspur Hollow Rd, now", Likeness::Certain, &[("address", "17 Larkspur Hollow Rd")]);
+        check("Maria Wooden Chair", Likeness::Likely, &[]);
+        check("The Widget Maria. Blorp", Likeness::Likely, &[]);
         check("2026-01-01 12:30:00.123456", Likeness::Likely, &[]);
         check("3f2504e0-4f89-11d3-9a0c-0305e82c3301", Likeness::Likely, &[]);
     }

@@ -78,6 +78,11 @@ fn look(text: &str) -> Likeness {
     if !fits {
         return Likeness::No;
     }
+    // Names of machines and files have a short last part, and what is made of a title has hyphens.
+    let last = text.rsplit_once('.').map_or("", |(_, last)| last);
+    if TOPS.contains(&last) || text.matches('.').count() > 1 || text.matches('-').count() > 1 {
+        return Likeness::No;
+    }
     let known = |word: &str| word.len() >= 3 && (GIVEN.contains(word) || FAMILY.contains(word));
     let mut parts = text.split(|c: char| !c.is_ascii_lowercase()).filter(|part| !part.is_empty());
     let named = parts.any(|part| {
@@ -88,8 +93,17 @@ fn look(text: &str) -> Likeness {
             .any(|at| part.split_at_checked(at).is_some_and(|(left, right)| known(left) && known(right)));
         known(part) || initial || trailing || two
     });
-    if named { Likeness::Certain } else { Likeness::Possible }
+    if named && !text.contains('-') { Likeness::Certain } else { Likeness::Possible }
 }
+
+/// Last parts of names of machines and files.
+const TOPS: &[&str] = &[
+    "com", "org", "net", "info", "biz", "edu", "gov", "io", "dev", "local", "app", "gif", "jpg", "jpeg", "png", "webp",
+    "svg", "bmp", "tiff", "mp3", "mp4", "wav", "flac", "avi", "mov", "webm", "pdf", "doc", "docx", "xls", "xlsx",
+    "ppt", "pptx", "odt", "ods", "txt", "csv", "json", "xml", "html", "css", "js", "zip", "tar", "gz", "log", "py",
+    "rs", "sql", "md", "de", "fr", "es", "it", "nl", "pl", "se", "uk", "us", "ogg", "numbers", "pages", "key", "xlsm",
+    "odp",
+];
 
 #[cfg(test)]
 mod tests {
@@ -103,6 +117,8 @@ mod tests {
         check(&Username, "mariasmith", Likeness::Certain);
         check(&Username, "blorp_99", Likeness::Possible);
         check(&Username, "Maria", Likeness::No);
+        check(&Username, "web-01.smith.com", Likeness::No);
+        check(&Username, "king-of-hearts", Likeness::No);
         check(&Username, "9lives", Likeness::No);
     }
 }

@@ -1,7 +1,7 @@
 //! How closely the values of a source are kept.
 
 use super::{Key, Origin, Source};
-use crate::engine::catalog::{Catalog, CatalogType, RelationKind, TypeKind};
+use crate::engine::catalog::{Catalog, CatalogRelation, CatalogType, RelationKind, TypeKind};
 use crate::engine::classify::Verdict;
 use crate::engine::detector::{self, Detector};
 
@@ -67,13 +67,15 @@ pub(in crate::engine) fn verdict(catalog: &Catalog, relation: u32, attribute: i1
     })
 }
 
-/// Whether a column's type holds values with names of their own, which may be anything.
+/// Whether a column's type holds values with names of their own, which may be anything, or its texts hold something.
 pub(in crate::engine) fn is_mixed(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
     /// json, jsonb, xml, record and their arrays
     const BUILT_IN: [u32; 8] = [114, 3802, 142, 2249, 199, 3807, 143, 2287];
     let relation = catalog.relation(relation);
     let column = relation.and_then(|found| found.columns.iter().find(|column| column.attribute == attribute));
-    column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
+    let free_text = |found: &CatalogRelation| catalog.classification.is_free_text(found.oid, attribute);
+    relation.is_some_and(free_text)
+        || column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
 }
 
 /// Types that are not the server's own: rows, hstore, and arrays of them.

@@ -57,7 +57,9 @@ fn catalog() -> Catalog {
     ];
     let finding = || Finding { entity: "email".to_owned(), confidence: 1.0, evidence: String::new() };
     let findings = [((20_000, 2), finding()), ((20_001, 2), finding())].into();
-    let examined = relations.iter().map(|relation| relation.oid).collect();
+    let columns =
+        relations.iter().flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column.attribute)));
+    let examined = columns.collect();
     Catalog::new(relations, Classification { findings, examined })
 }
 

@@ -24,7 +24,9 @@ pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut 
         Treatment::Entity(entity) => Some(entity),
         Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => None,
     };
-    match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, changed: false }).run(pen, out) {
+    match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, hinted: None, changed: false })
+        .run(pen, out)
+    {
         Some(true) => Applied::Written,
         Some(false) => Applied::Unchanged,
         // Not JSON: the type of the column says otherwise, so nothing about it can be relied on.
@@ -46,6 +48,8 @@ struct Walk<'a> {
     levels: Vec<Option<&'static dyn Detector>>,
     /// What the key just read says of its value.
     pending: Option<&'static dyn Detector>,
+    /// What the last key may mean, if the value agrees.
+    hinted: Option<&'static dyn Detector>,
     changed: bool,
 }
 
@@ -118,7 +122,9 @@ impl<'a> Walk<'a> {
 
     /// A key names what is below it. It can be a value itself.
     fn key(&mut self, raw: &[u8], text: &str, pen: &mut Pen, out: &mut Vec<u8>) {
-        self.pending = detector::claimed(&detector::words(text));
+        let words = detector::words(text);
+        self.pending = detector::claimed(&words);
+        self.hinted = detector::hinted(&words);
         let start = out.len();
         out.push(b'"');
         let mut masked = Vec::new();
@@ -136,7 +142,10 @@ impl<'a> Walk<'a> {
         let mut masked = Vec::new();
         let applied = match self.said() {
             Some(entity) => text::mask(Some(entity), text.as_bytes(), usize::MAX, pen, &mut masked),
-            None => text::look(self.floor, text.as_bytes(), usize::MAX, pen, &mut masked),
+            None => match self.hinted.filter(|entity| detector::agrees(*entity, text)) {
+                Some(entity) => text::mask(Some(entity), text.as_bytes(), usize::MAX, pen, &mut masked),
+                None => text::look(self.floor, text.as_bytes(), usize::MAX, pen, &mut masked),
+            },
         };
         if applied != Applied::Written || masked == text.as_bytes() {
             return out.extend_from_slice(raw);

@@ -96,3 +96,171 @@ fn a_cell_beyond_the_description_becomes_null() {
     masker.cell(0, Some(b"x"));
     assert_eq!(masker.finish().change(0), Some(None));
 }
+
+/// A small generator (xorshift64*): the same seed makes the same values.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len())]
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..self.below(40)).map(|_| u8::try_from(self.next() & 0xff).unwrap()).collect()
+    }
+}
+
+/// Values as the database writes them: type, binary, and some to begin with.
+const WRITTEN: &[(u32, bool, &[&[u8]])] = &[
+    (
+        25,
+        false,
+        &[
+            b"ada@example.com",
+            b"4111 1111 1111 1111",
+            b"call +47 22 12 34 56 now",
+            b"x",
+            b"\xff\xfe",
+            "Zoë Müller".as_bytes(),
+        ],
+    ),
+    (1042, false, &[b"ada@example.com     ", b"a"]),
+    (19, false, &[b"maria"]),
+    (114, false, &[br#"{"email": "a@b.example", "n": [1, 2.5, null, true], "name": "Maria Smith"}"#, b"7", b"[]"]),
+    (3802, true, &[b"\x01{\"email\": \"a@b.example\"}"]),
+    (142, false, &[b"<a>ada@example.com</a>"]),
+    (21, true, &[b"\x30\x39", b"\x80\x00"]),
+    (23, true, &[b"\x00\x01\xe2\x40", b"\x80\x00\x00\x00"]),
+    (20, true, &[b"\x00\x0e\x9b\xb5\xc5\x8b\x69\x95", b"\x80\0\0\0\0\0\0\0"]),
+    (20, false, &[b"4111111111111111", b"-9223372036854775808", b"7"]),
+    (700, true, &[b"\x47\xc3\x50\x00", b"\x7f\xc0\0\0"]),
+    (701, true, &[b"\x40\xf8\x6a\0\0\0\0\0", b"\xff\xf0\0\0\0\0\0\0"]),
+    (701, false, &[b"123456.789", b"1e+300", b"NaN"]),
+    (1700, false, &[b"812000.00", b"-0.75", b"NaN", b"9"]),
+    (1700, true, &[b"\0\x02\0\x01\0\0\0\x02\0\x51\x07\xd0", b"\0\0\0\0\xc0\0\0\0"]),
+    (1082, false, &[b"1987-03-14", b"infinity", b"0044-03-15 BC"]),
+    (1082, true, &[b"\xff\xff\xed\xbb", b"\x7f\xff\xff\xff"]),
+    (1114, false, &[b"2026-05-17 12:30:00.12"]),
+    (1184, false, &[b"2026-05-17 12:30:00.12+02"]),
+    (1184, true, &[b"\0\x02\xf5\xd4\x10\x11\x12\x13", b"\x7f\xff\xff\xff\xff\xff\xff\xff"]),
+    (2950, false, &[b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"]),
+    (2950, true, &[b"\x3f\x25\x04\xe0\x4f\x89\x11\xd3\x9a\x0c\x03\x05\xe8\x2c\x33\x01"]),
+    (17, false, &[b"\\x616461406578616d706c652e636f6d", b"ada@example.com"]),
+    (17, true, &[b"ada@example.com\0"]),
+    (869, false, &[b"203.0.113.77", b"2001:db8::17/64"]),
+    (869, true, &[b"\x02\x20\0\x04\xcb\0\x71\x4d"]),
+    (829, false, &[b"00:1b:44:11:3a:b7"]),
+    (829, true, &[b"\0\x1b\x44\x11\x3a\xb7"]),
+    (3904, false, &[b"[1,10)"]),
+    (3904, true, &[b"\x02\0\0\0\x04\0\0\0\x01\0\0\0\x04\0\0\0\x0a"]),
+    (1009, false, &[b"{ada@example.com,\"b \\\"c\\\"\",NULL}", b"[0:1]={a,b}", b"{{a,b},{c,d}}", b"{}"]),
+    (1009, true, &[b"\0\0\0\x01\0\0\0\0\0\0\0\x19\0\0\0\x01\0\0\0\x01\0\0\0\x0fada@example.com"]),
+    (2249, false, &[b"(1,ada@example.com,\"a \"\"b\"\"\",)"]),
+    (2249, true, &[b"\0\0\0\x02\0\0\0\x17\0\0\0\x04\0\0\0\x01\0\0\0\x19\0\0\0\x0fada@example.com"]),
+    (16, true, &[b"\x01"]),
+    (1186, false, &[b"3 days"]),
+    (90_000, false, &[b"ada@example.com"]),
+    (90_000, true, &[b"ada@example.com"]),
+];
+
+fn treatments() -> Vec<Treatment> {
+    let entities = detector::DETECTORS.iter().map(|entity| Treatment::Entity(*entity));
+    entities.chain([Treatment::Clear, Treatment::Glance, Treatment::Look, Treatment::Redact, Treatment::Hide]).collect()
+}
+
+/// Whether a value is written as its type is. What stays as it was is not looked at.
+fn is_of_type(kind: u32, binary: bool, value: &[u8]) -> bool {
+    let text = std::str::from_utf8(value);
+    match (kind, binary) {
+        (114, _) => serde_json::from_slice::<serde_json::Value>(value).is_ok(),
+        (3802, true) => value[0] == 1 && serde_json::from_slice::<serde_json::Value>(&value[1..]).is_ok(),
+        (20, false) => text.unwrap().parse::<i64>().is_ok(),
+        (701, false) | (1700, false) => text.unwrap().parse::<f64>().is_ok(),
+        (21, true) => value.len() == 2,
+        (23 | 700 | 1082, true) => value.len() == 4,
+        (20 | 701 | 1184, true) => value.len() == 8,
+        (1700, true) => value.len() >= 8 && value.len() == 8 + 2 * usize::from(value[1]),
+        (2950, true) => value.len() == 16,
+        (2950, false) => value.len() == 36,
+        (1082, false) => value.ends_with(b"-01") || value.ends_with(b"-01 BC"),
+        (1009, false) => value.ends_with(b"}"),
+        (2249, false) => value.starts_with(b"(") && value.ends_with(b")"),
+        (869, false) => text.unwrap().split('/').next().unwrap().parse::<std::net::IpAddr>().is_ok(),
+        (_, _) => true,
+    }
+}
+
+#[test]
+fn masks_are_idempotent_typed_deterministic_and_total() {
+    let mut checked = 0;
+    for (kind, binary, values) in WRITTEN {
+        let column = column(*kind, if *kind == 1042 { 24 } else { -1 }, *binary);
+        for treatment in treatments() {
+            for value in *values {
+                let once = mask(treatment, &column, &key(1), value);
+                assert_eq!(once, mask(treatment, &column, &key(1), value), "{kind} {treatment:?}: not the same twice");
+                checked += 1;
+                let Some(once) = once else { continue };
+                if once != *value {
+                    assert!(
+                        is_of_type(*kind, *binary, &once),
+                        "{kind} {binary} {treatment:?}: {value:?} became {once:?}"
+                    );
+                }
+                let twice = mask(treatment, &column, &key(1), &once);
+                assert_eq!(twice.as_ref(), Some(&once), "{kind} {binary} {treatment:?} {value:?}: not idempotent");
+            }
+        }
+    }
+    println!("{checked} values");
+}
+
+#[test]
+fn masks_are_total_and_keep_to_their_length() {
+    let seed = 0x9e37_79b9_7f4a_7c15;
+    let mut chance = Chance(seed);
+    let treatments = treatments();
+    for round in 0..20_000 {
+        let (kind, binary, values) = chance.pick(WRITTEN);
+        let mut value = if chance.below(2) == 0 { chance.bytes() } else { chance.pick(values).to_vec() };
+        for _ in 0..chance.below(3) {
+            let byte = u8::try_from(chance.next() & 0xff).unwrap();
+            match (chance.below(3), value.len()) {
+                (_, 0) | (0, _) => value.push(byte),
+                (1, length) => drop(value.remove(chance.below(length))),
+                (_, length) => {
+                    let at = chance.below(length);
+                    value[at] = byte;
+                }
+            }
+        }
+        let room = chance.below(20);
+        let declared = matches!(kind, 25 | 1042);
+        let column = column(
+            if *kind == 25 { 1043 } else { *kind },
+            if declared { i32::try_from(room).unwrap() + 4 } else { -1 },
+            *binary,
+        );
+        let treatment = *chance.pick(&treatments);
+        let masked = mask(treatment, &column, &key(1), &value);
+        if let Some(masked) = masked.filter(|masked| declared && *masked != value) {
+            let length = String::from_utf8_lossy(&masked).chars().count();
+            let before = String::from_utf8_lossy(&value).chars().count();
+            assert!(
+                length <= room.max(before),
+                "round {round} of seed {seed:x}: {value:?} became {masked:?}, longer than {room}"
+            );
+        }
+    }
+}

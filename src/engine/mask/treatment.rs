@@ -5,7 +5,7 @@ use super::pseudonym::Pseudonyms;
 use super::shape::Shape;
 use super::{ResultColumn, array, json, number, text};
 use crate::engine::catalog::Catalog;
-use crate::engine::detector::{Detector, Found, Likeness, Method};
+use crate::engine::detector::{self, Detector, Found, Likeness, Method};
 
 /// What happens to the values of a column.
 #[derive(Clone, Copy, Debug)]
@@ -217,7 +217,14 @@ fn look(
         Shape::Row => array::text_row(treatment, value, pen, out),
         // In text format a value of an unknown type is text; in binary it cannot be written anew.
         Shape::Hstore | Shape::Unknown if !binary => text::look(floor, value, usize::MAX, pen, out),
-        Shape::Hstore | Shape::Unknown | Shape::Bytes => {
+        // Bytes in which something is found are not cut to pieces: nobody knows what they are.
+        Shape::Bytes => {
+            let decoded = if binary { None } else { bytes(value) };
+            let lossy = String::from_utf8_lossy(decoded.as_deref().unwrap_or(value));
+            detector::scan(&lossy, floor, &mut pen.found);
+            if pen.found.is_empty() { Applied::Unchanged } else { constant(if binary { b"" } else { b"\\x" }, out) }
+        }
+        Shape::Hstore | Shape::Unknown => {
             let lossy = String::from_utf8_lossy(value);
             match text::look(floor, lossy.as_bytes(), usize::MAX, pen, out) {
                 Applied::Unchanged => Applied::Unchanged,
@@ -306,6 +313,27 @@ fn hide(shape: &Shape, binary: bool, room: usize, out: &mut Vec<u8>) -> Applied 
         | Shape::Plain
         | Shape::Unknown => Applied::Null,
     }
+}
+
+/// The bytes behind the text form of `bytea`, hexadecimal or with escapes.
+fn bytes(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    if let Some(digits) = text.strip_prefix(b"\\x") {
+        return digits.chunks_exact(2).map(|pair| Some(digit(*pair.first()?)? * 16 + digit(*pair.last()?)?)).collect();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        if let Some(digits) = octal {
+            bytes.push(digits.iter().fold(0, |sum: u8, d| sum.wrapping_mul(8).wrapping_add(d - b'0')));
+            rest = after.get(3..)?;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    Some(bytes)
 }
 
 pub(super) fn constant(value: &[u8], out: &mut Vec<u8>) -> Applied {

@@ -4,6 +4,7 @@
 //! reached by anybody who has not proved to be one.
 
 mod approvals;
+mod classification;
 mod explain;
 mod health;
 mod log;
@@ -57,6 +58,7 @@ pub(crate) const ROUTES: &[Route] = &[
     logout::LOGOUT,
     resources::LIST,
     explain::EXPLAIN,
+    classification::LIST,
     sessions::OPEN,
     sessions::LIST,
     sessions::END,

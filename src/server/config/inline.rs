@@ -16,7 +16,7 @@ use super::{
     Resource, Roles, TTL_DEFAULT, TlsIdentity, User, WAIT_DEFAULT, Who,
 };
 use crate::domain::{Access, BadName, Labels, ResourceName};
-use crate::engine::PolicySource;
+use crate::engine::{Overrules, PolicySource};
 use crate::server::nearest::nearest;
 
 /// Why an argument was refused. Never repeats a URL, which may hold a password.
@@ -79,7 +79,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
             webhooks: Vec::new(),
         },
         policy: PolicySource::default(),
-        masks: serde_yaml::Value::Null,
+        masks: Overrules::default(),
     }
 }
 

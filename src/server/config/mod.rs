@@ -23,7 +23,7 @@ use crate::domain::{
     Access, AgentId, Budget, Digest, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName,
     Secret,
 };
-use crate::engine::PolicySource;
+use crate::engine::{Overrules, PolicySource};
 use crate::identity::claims::ClaimRules;
 pub(crate) use crate::runtime::pump::Durability;
 use crate::runtime::tls::{CertifiedPem, Trust};
@@ -52,8 +52,8 @@ pub(crate) struct Config {
     pub(crate) approvals: ApprovalRules,
     /// What differs from the built-in guardrails.
     pub(crate) policy: PolicySource,
-    /// Masks, for the engine to read.
-    pub(crate) masks: serde_yaml::Value,
+    /// What people say about columns, against what was found.
+    pub(crate) masks: Overrules,
 }
 
 impl Config {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::secret::SecretSource;
 use super::values::{LabelName, Length, OneOrMany, Parsed, Size, Unique, UserName};
 use crate::domain::{AgentId, PurposeId, ResourceName};
-use crate::engine::PolicySource;
+use crate::engine::{Overrules, PolicySource};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +37,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) policy: PolicySource,
     #[serde(default)]
-    pub(super) masks: serde_yaml::Value,
+    pub(super) masks: Overrules,
     #[serde(default)]
     pub(super) users: Unique<UserName, UserSection>,
 }

@@ -1,0 +1,111 @@
+//! How well columns are classified: against columns whose values come from generators that know nothing of our lists.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::*;
+
+/// See `generate.py` beside it.
+const COLUMNS: &str = include_str!("../../../tests/vectors/classification/columns.jsonl");
+
+#[derive(Deserialize)]
+struct Column {
+    source: String,
+    entity: Option<String>,
+    table: String,
+    name: String,
+    kind: String,
+    #[serde(rename = "type")]
+    type_name: String,
+    values: Vec<Option<String>>,
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "text" => Kind::Text,
+        "numeric" | "int4" => Kind::Number,
+        "date" => Kind::Date,
+        "uuid" => Kind::Uuid,
+        "bool" | "timestamptz" => Kind::Other,
+        other => panic!("{other}"),
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    all: usize,
+    found: usize,
+    exact: usize,
+}
+
+/// The figures the design promises (`README.md` shows them).
+#[test]
+fn scores() {
+    let columns: Vec<Column> = COLUMNS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut tallies: BTreeMap<(String, &str), Tally> = BTreeMap::new();
+    let mut by_entity: BTreeMap<String, Tally> = BTreeMap::new();
+    let (mut right, mut wrong) = (0, 0);
+    let mut misses = Vec::new();
+    for column in &columns {
+        let sampled = Sampled {
+            table: &column.table,
+            name: &column.name,
+            kind: kind(&column.type_name),
+            comment: None,
+            values: column.values.iter().flatten().map(String::as_str).collect(),
+        };
+        let finding = relation(&[sampled]).remove(0).filter(|finding| finding.entity != FREE_TEXT);
+        let group = if column.entity.is_some() { column.kind.as_str() } else { "clear" };
+        let tally = tallies.entry((column.source.clone(), group)).or_default();
+        tally.all += 1;
+        tally.found += usize::from(finding.is_some());
+        let said = finding.as_ref().map(|finding| finding.entity.clone());
+        tally.exact += usize::from(said == column.entity);
+        if let Some(entity) = &column.entity {
+            let tally = by_entity.entry(entity.clone()).or_default();
+            tally.all += 1;
+            tally.found += usize::from(finding.is_some());
+            tally.exact += usize::from(said == column.entity);
+        }
+        match (&column.entity, &finding) {
+            (Some(_), Some(_)) => right += 1,
+            (None, Some(_)) => wrong += 1,
+            (_, None) => {}
+        }
+        if said != column.entity {
+            let example = column.values.iter().flatten().next().cloned().unwrap_or_default();
+            misses.push(format!(
+                "{} {}.{} is {:?}, said {finding:?}: {example}",
+                column.source, column.table, column.name, column.entity
+            ));
+        }
+    }
+    println!("{}\n", misses.join("\n"));
+    println!("{:16} {:10} {:>5} {:>6} {:>6}", "source", "columns", "all", "found", "exact");
+    for ((source, group), tally) in &tallies {
+        println!("{source:16} {group:10} {:5} {:6} {:6}", tally.all, tally.found, tally.exact);
+    }
+    for (entity, tally) in &by_entity {
+        println!("{entity:16} {:10} {:5} {:6} {:6}", "", tally.all, tally.found, tally.exact);
+    }
+    let sum = |group: &str| {
+        tallies
+            .iter()
+            .filter(|((_, of), _)| *of == group)
+            .fold((0, 0), |(found, all), (_, tally)| (found + tally.found, all + tally.all))
+    };
+    let share = |(part, all): (usize, usize)| part as f64 / all as f64;
+    let precision = share((right, right + wrong));
+    println!(
+        "precision {precision:.3}, named {:.3}, short {:.3}, opaque {:.3}, false positives {:.3}",
+        share(sum("named")),
+        share(sum("short")),
+        share(sum("opaque")),
+        share(sum("clear"))
+    );
+    assert!(precision >= 0.93, "precision {precision}");
+    assert!(share(sum("named")) >= 0.98 && share(sum("short")) >= 0.98);
+    assert!(share(sum("opaque")) >= 0.80);
+    assert!(share(sum("clear")) <= 0.04);
+}
