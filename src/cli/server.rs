@@ -12,8 +12,8 @@ use super::{Command, parse, run_async};
 use crate::domain::{Failure, Kind};
 use crate::runtime::shutdown::{self, Shutdown};
 use crate::runtime::{env, log};
-use crate::server::Gateway;
 use crate::server::config::{self, Config, IdentitySource};
+use crate::server::{Followed, Gateway};
 
 pub(super) struct Server;
 
@@ -75,7 +75,8 @@ impl Command for Server {
         }
         let config = configuration(&arguments)?;
         log::start("info");
-        run_async(serve(config, output))
+        let followed = arguments.config.map(|file| Followed { file, development: arguments.dev });
+        run_async(serve(config, followed, output))
     }
 }
 
@@ -112,7 +113,7 @@ fn refused(option: &str, error: &config::BadArgument) -> Failure {
     Failure::new(Kind::Usage, format!("{option} is not understood")).cause(error)
 }
 
-async fn serve(config: Config, output: &mut Output) -> Result<Exit, Failure> {
+async fn serve(config: Config, followed: Option<Followed>, output: &mut Output) -> Result<Exit, Failure> {
     let development = matches!(config.identity, IdentitySource::BuiltIn(_));
     let (shutdown, ending) = Shutdown::new();
     // Before anything is announced: whoever waits for the announcement may end us right after it.
@@ -128,7 +129,7 @@ async fn serve(config: Config, output: &mut Output) -> Result<Exit, Failure> {
         }
         Format::Human => {}
     }
-    let mut serving = std::pin::pin!(gateway.run(ending));
+    let mut serving = std::pin::pin!(gateway.run(followed, ending));
     tokio::select! {
         ended = &mut serving => ended?,
         signal = &mut signalled => {

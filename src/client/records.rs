@@ -38,7 +38,7 @@ impl Records {
         let server = PublicKey(gateway.server_key()?);
         let root = env::data_dir()?.join("spool").join(server.to_string()).join(pseudonym);
         spool::create_root(&root)?;
-        let spool = Arc::new(Spool::create(&root, random::record_id()?)?);
+        let spool = Arc::new(Spool::create(&root, random::record_id)?);
         let remembered = remembered(gateway)?;
         let (over, sending, inheriting) = Default::default();
         Ok(Self { gateway: Arc::clone(gateway), remembered, root, spool, over, sending, inheriting })

@@ -89,6 +89,10 @@ pub(crate) enum Happening {
         source: &'static str,
         role: String,
     },
+    /// From here on the session's statements are decided by another policy than the one it was opened with.
+    PolicyChanged {
+        policy: Digest,
+    },
     StreamOpened {
         stream: u32,
         application: String,

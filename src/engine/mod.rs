@@ -49,7 +49,8 @@ use crate::domain::{Grant, Reason, Timestamp};
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    policy: Arc<Policy>,
+    /// Replaced as a whole when somebody changes it.
+    policy: Mutex<Arc<Policy>>,
     /// Replaced as a whole when the schema or the classification changes.
     catalog: Mutex<Arc<Catalog>>,
     /// Present where masks are made (the gateway), absent where they are only watched for (the client).
@@ -62,7 +63,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, mask_key: Option<MaskKey>) -> Self {
         Self {
-            policy,
+            policy: Mutex::new(policy),
             catalog: Mutex::new(catalog),
             mask_key,
             texts: sql::Texts::default(),
@@ -70,8 +71,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn policy(&self) -> &Arc<Policy> {
-        &self.policy
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on decisions are taken by this policy, also about what was prepared before.
+    pub(crate) fn replace_policy(&self, policy: Arc<Policy>) {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
@@ -89,12 +95,12 @@ impl Engine {
 
     /// Whether a statement may run, asked again at every execution.
     pub(crate) fn decide(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        self.within_limits(decide::decide(&self.policy, &self.catalog(), now, who, what, scope, &BTreeSet::new()))
+        self.within_limits(decide::decide(&self.policy(), &self.catalog(), now, who, what, scope, &BTreeSet::new()))
     }
 
     /// What the enforcing end will say, as far as the other can know.
     pub(crate) fn foresee(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        decide::foresee(&self.policy, &self.catalog(), now, who, what, scope)
+        decide::foresee(&self.policy(), &self.catalog(), now, who, what, scope)
     }
 
     /// The same after somebody agreed to what these rules asked about. What other rules ask about still waits, and what
@@ -107,7 +113,7 @@ impl Engine {
         scope: &Scope,
         rules: &BTreeSet<&str>,
     ) -> Decision {
-        self.within_limits(decide::decide(&self.policy, &self.catalog(), now, who, what, scope, rules))
+        self.within_limits(decide::decide(&self.policy(), &self.catalog(), now, who, what, scope, rules))
     }
 
     /// Counts what a statement that is about to run asks masked columns.
@@ -135,7 +141,7 @@ impl Engine {
 
     /// Whether a session may begin with this parameter: judged like a SET, because it is one.
     pub(crate) fn startup_parameter(&self, who: &Grant, name: &str, value: &str) -> Result<(), Reason> {
-        startup::parameter(&self.policy, who.identity.acting(), name, value)
+        startup::parameter(&self.policy(), who.identity.acting(), name, value)
     }
 
     /// How the rows of command number `command` of a statement are to be masked, from what the database says about
@@ -149,7 +155,7 @@ impl Engine {
         columns: &[ResultColumn],
     ) -> Masker {
         let catalog = self.catalog();
-        let lineage = decide::lineage(&self.policy, &catalog, who, what, command, scope);
+        let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, scope);
         mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
     }
 
@@ -165,7 +171,7 @@ impl Engine {
     ) -> Option<(Masker, CopyForm)> {
         let form = what.commands.get(command)?.copies.clone()?;
         let catalog = self.catalog();
-        let lineage = decide::lineage(&self.policy, &catalog, who, what, command, scope);
+        let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, scope);
         let binary = form == CopyForm::Binary;
         let masker = mask::plan::copier(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns, binary);
         Some((masker, form))
@@ -177,7 +183,7 @@ impl Engine {
         let mut scope = scope.clone();
         let mut out = Vec::new();
         for command in 0..what.commands.len() {
-            let lineage = decide::lineage(&self.policy, &catalog, who, what, command, &scope);
+            let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, &scope);
             out.extend(lineage.iter().flat_map(|lineage| explain::columns(&catalog, lineage)));
             scope.after(what, command, catalog.epoch);
         }
@@ -194,7 +200,7 @@ impl Engine {
     pub(crate) fn redact(&self, who: &Grant, what: Option<&Understood>, scope: &Scope, fields: &mut Vec<(u8, String)>) {
         let catalog = self.catalog();
         let exposure = match what {
-            Some(what) => decide::exposure(&self.policy, &catalog, who, what, scope),
+            Some(what) => decide::exposure(&self.policy(), &catalog, who, what, scope),
             None => decide::exposure_of_nothing(&catalog),
         };
         mask::message::redact(&catalog, exposure, fields);

@@ -18,6 +18,7 @@ mod live;
 mod log;
 mod nearest;
 mod rehearsal;
+mod reload;
 mod replay;
 mod resource;
 mod schema;
@@ -31,7 +32,7 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::net::TcpListener;
 
@@ -51,6 +52,7 @@ use keys::ServerKeys;
 use listener::PlainHttp;
 use live::LiveSessions;
 use log::Log;
+pub(crate) use reload::Followed;
 use resource::Resource;
 use schema::Schema;
 use store::Store;
@@ -65,7 +67,8 @@ const PEM_MAX: u64 = 64 * 1024;
 /// What every request can reach.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) config: Config,
+    /// What was said at the start; who may do what is as it was said last.
+    config: RwLock<Arc<Config>>,
     /// `https://host[:port]`, as clients know it.
     pub(crate) url: String,
     pub(crate) store: Arc<Store>,
@@ -83,6 +86,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// What the server was told, as of now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// All routes of this server.
     fn routes(&self) -> impl Iterator<Item = &'static api::Route> {
         let built_in: &[_] = if self.dev_issuer.is_some() { dev_issuer::ROUTES } else { &[] };
@@ -153,7 +161,7 @@ impl Gateway {
         let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&log), rules)?);
         approvals.recover().await?;
         let server = Arc::new(Server {
-            config,
+            config: RwLock::new(Arc::new(config)),
             url,
             store,
             keys,
@@ -175,20 +183,24 @@ impl Gateway {
         &self.server.url
     }
 
-    /// Serves until the end is asked for. Not cancel safe: requests would be cut off.
-    pub(crate) async fn run(self, ending: Ending) -> Result<(), Failure> {
+    /// Serves until the end is asked for; changes of the file that is followed take effect at once. Not cancel safe: requests would be cut off.
+    pub(crate) async fn run(self, followed: Option<Followed>, ending: Ending) -> Result<(), Failure> {
         let Self { server, listener, tls } = self;
         let plain = if server.dev_issuer.is_some() { PlainHttp::Pages } else { PlainHttp::Refused };
         let router = api::router(&server, server.routes());
         let open_files = process::raise_open_files();
-        tracing::info!(url = %server.url, resources = server.config.resources.len(), open_files, "serving");
-        for name in access::unused(&server.config) {
+        tracing::info!(url = %server.url, resources = server.config().resources.len(), open_files, "serving");
+        for name in access::unused(&server.config()) {
             tracing::warn!(resource = %name, "no access rule opens this resource");
         }
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
+        let follower = followed.map(|followed| tokio::spawn(reload::follow(Arc::clone(&server), followed)));
         listener::serve(listener, tls, plain, router, ending).await;
         keeper.abort();
+        if let Some(follower) = follower {
+            follower.abort();
+        }
         server.live.end_all().await;
         timeline.abort();
         let log = Arc::clone(&server.log);

@@ -14,6 +14,7 @@ use super::credential;
 use super::directory;
 use super::leases;
 use super::live::Opening;
+use super::reload;
 use crate::domain::{
     Access, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits, Peer, PublicKey, Purpose,
     ResourceName,
@@ -40,7 +41,8 @@ pub(super) async fn open(
     request: SessionRequest,
 ) -> Result<SessionOpened, Failure> {
     let wish = Wish::read(&request)?;
-    let allowed = access::decide(&server.config, &caller.identity, wish.as_request()).inspect_err(|failure| {
+    let config = server.config();
+    let allowed = access::decide(&config, &caller.identity, wish.as_request()).inspect_err(|failure| {
         server.happened(Happening::SessionRefused {
             subject: caller.pseudonym.clone(),
             resource: wish.resource.to_string(),
@@ -55,7 +57,7 @@ pub(super) async fn open(
     let reading = schema.refreshed().await?;
     let now = clock::now();
     let session = random::session_id()?;
-    let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &server.config.policy));
+    let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &config.policy));
     let canonical = policy.canonical();
     let grant = Arc::new(Grant {
         session,
@@ -98,7 +100,7 @@ pub(super) async fn open(
             host: stated(&request.host),
             process: request.process,
             recorder: books.gateway,
-            durability: server.config.durability,
+            durability: server.config().durability,
             tab,
         };
         Ok((server.live.add(opening), books.client_certificate))
@@ -111,6 +113,11 @@ pub(super) async fn open(
             return Err(failure);
         }
     };
+    // Access may have been changed while the credential was made.
+    let latest = server.config();
+    if !Arc::ptr_eq(&config, &latest) {
+        reload::bring(&server, &latest, &live).await?;
+    }
     live.happened(Happening::CredentialMinted { source: resource.source.name(), role: lease.role.clone() });
     info!(session = %session, resource = %grant.resource, subject = %caller.pseudonym, "session opened");
     Ok(SessionOpened {
@@ -136,7 +143,7 @@ pub(super) async fn open(
 /// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
 /// acts for the caller.
 fn barred(server: &Server, caller: &Caller) -> Vec<String> {
-    let agents = caller.identity.actors.iter().filter_map(|actor| server.config.agents.get(&actor.id.parse().ok()?));
+    let agents = caller.identity.actors.iter().filter_map(|actor| server.config().agents.get(&actor.id.parse().ok()?));
     let owners = agents.map(|agent| {
         let owner = Identity { subject: agent.owner.clone(), ..caller.identity.clone() };
         directory::pseudonym(&server.keys.pseudonym, &owner)

@@ -28,6 +28,7 @@ mod mcp;
 mod oidc;
 mod pages;
 mod protocol;
+mod reload;
 mod support;
 mod transcripts;
 mod tunnel;

@@ -166,6 +166,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::CredentialMinted { .. } => "cred.mint",
         Happening::CredentialRevoked { .. } => "cred.revoke",
         Happening::CredentialSwept { .. } => "cred.sweep",
+        Happening::PolicyChanged { .. } => "policy.change",
         Happening::StreamOpened { .. } => "stream.open",
         Happening::StreamClosed { .. } => "stream.close",
         Happening::Cancelled { .. } => "stmt.cancel",
@@ -189,6 +190,9 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
     match happening {
         Happening::ServerStarted { policy, version } => {
             word("engine", version);
+            json.raw(b",\"policy\":").hex(&policy.0);
+        }
+        Happening::PolicyChanged { policy } => {
             json.raw(b",\"policy\":").hex(&policy.0);
         }
         Happening::LoginSucceeded { subject, method } => {

@@ -35,6 +35,9 @@ const AGAIN_LAST: Duration = Duration::from_secs(60);
 /// How often the journal is looked at for something new.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Folders tried before somebody else is thought to take them on purpose.
+const NAMES_TRIED: u32 = 10;
+
 /// Takes records to the log.
 pub(crate) trait Uplink {
     /// Sends envelopes; the answer proves that they are in the log, and that it begins with the `remembered` leaves.
@@ -52,18 +55,17 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Makes a folder of this name below `root`.
-    pub(crate) fn create(root: &Path, name: RecordId) -> Result<Self, Failure> {
-        let folder = root.join(name.to_string());
-        // Whoever looks for folders of dead processes may hold this one for an instant before it is ours.
-        for _ in 0..5 {
-            if let Some(spool) = Self::open(&folder)? {
+    /// Makes a folder of a new name below `root`.
+    pub(crate) fn create(root: &Path, mut name: impl FnMut() -> Result<RecordId, Failure>) -> Result<Self, Failure> {
+        // Whoever looks for folders of dead processes may take one that was made a moment ago and is not held yet. It is
+        // empty, so they are welcome to it.
+        for _ in 0..NAMES_TRIED {
+            if let Some(spool) = Self::open(&root.join(name()?.to_string()))? {
                 return Ok(spool);
             }
-            std::thread::yield_now();
         }
-        Err(Failure::new(Kind::Internal, "the folder for this process's records is in use")
-            .detail(format!("{} is held by another process.", folder.display())))
+        Err(Failure::new(Kind::Internal, "no folder for this process's records could be made")
+            .detail(format!("Each one below {} was taken by another process at once.", root.display())))
     }
 
     fn open(folder: &Path) -> Result<Option<Self>, Failure> {

@@ -102,7 +102,7 @@ struct Session {
 fn session(root: &Path) -> Session {
     let name = random::record_id().unwrap();
     let session = name.to_string().parse().unwrap();
-    let spool = Spool::create(root, name).unwrap();
+    let spool = Spool::create(root, || Ok(name)).unwrap();
     let key = random::signer().unwrap();
     let certificate = Certificate {
         key: key.public(),

@@ -445,6 +445,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::Recovered { .. }
         | Happening::Lost { .. } => Importance::Completing,
         Happening::ServerStarted { .. }
+        | Happening::PolicyChanged { .. }
         | Happening::LoginSucceeded { .. }
         | Happening::LoginFailed { .. }
         | Happening::SessionOpened { .. }

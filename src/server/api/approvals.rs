@@ -76,7 +76,7 @@ pub(super) const REHEARSE: Route = Route {
     handler: Handler::User(|call, caller| {
         Box::pin(async move {
             let approval = find(&call, &caller).await?;
-            if !call.server.config.is_approver(&caller.identity) {
+            if !call.server.config().is_approver(&caller.identity) {
                 return Err(not_yours());
             }
             json(&rehearsal::rehearse(&call.server, &approval).await?)
@@ -106,7 +106,7 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
         Decision::Withdraw => return Err(Failure::new(Kind::Denied, "only whoever asked can withdraw this")),
         // Whoever is barred is told why, whether or not they belong to those who approve.
         Decision::Approve | Decision::Deny
-            if !call.server.config.is_approver(&caller.identity)
+            if !call.server.config().is_approver(&caller.identity)
                 && !approval.ballot.barred.iter().any(|b| b == who) =>
         {
             return Err(not_yours());
@@ -137,7 +137,7 @@ async fn find(call: &Call, caller: &Caller) -> Result<Approval, Failure> {
 }
 
 fn may_see(call: &Call, caller: &Caller, approval: &Approval) -> bool {
-    approval.requester == caller.pseudonym || call.server.config.is_approver(&caller.identity)
+    approval.requester == caller.pseudonym || call.server.config().is_approver(&caller.identity)
 }
 
 fn not_yours() -> Failure {
@@ -164,7 +164,7 @@ fn entry(call: &Call, caller: &Caller, approval: &Approval) -> ApprovalEntry {
         execute_by: ballot.execute_by.to_string(),
         needed: count(ballot.needed),
         agreed: count(ballot.yes.len()),
-        yours: call.server.config.is_approver(&caller.identity) && !ballot.barred.contains(&caller.pseudonym),
+        yours: call.server.config().is_approver(&caller.identity) && !ballot.barred.contains(&caller.pseudonym),
     }
 }
 

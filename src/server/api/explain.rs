@@ -31,14 +31,14 @@ pub(super) const EXPLAIN: Route = Route {
                 .config
                 .resources
                 .get(&name)
-                .map(|resource| access::offers(&server.config, &caller.identity, &name, resource));
+                .map(|resource| access::offers(&server.config(), &caller.identity, &name, resource));
             if !offers.is_some_and(|offers| offers.iter().any(|offer| offer.access == access)) {
-                access::decide(&server.config, &caller.identity, Request { resource: &name, access, purpose: None })?;
+                access::decide(&server.config(), &caller.identity, Request { resource: &name, access, purpose: None })?;
             }
             let schema = server.schema(&name)?;
             let reading = schema.refreshed().await?;
             let labels = schema.resource().labels.clone();
-            let policy = Arc::new(Policy::written(Environment::of(&labels), &server.config.policy));
+            let policy = Arc::new(Policy::written(Environment::of(&labels), &server.config().policy));
             let now = clock::now();
             let grant = Grant {
                 session: random::session_id()?,

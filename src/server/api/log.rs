@@ -87,7 +87,7 @@ pub(super) const OWN: Route = Route {
 
 /// Refuses whoever may see only what is their own.
 pub(super) fn only_operators(call: &Call, caller: &Caller) -> Result<(), Failure> {
-    if call.server.config.is_operator(&caller.identity) {
+    if call.server.config().is_operator(&caller.identity) {
         return Ok(());
     }
     Err(Failure::new(Kind::Denied, "everybody's records are for operators only")

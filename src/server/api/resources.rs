@@ -16,7 +16,7 @@ pub(super) const LIST: Route = Route {
     response: Contents::Json(|schemas| schemas.subschema_for::<ResourceList>()),
     handler: Handler::User(|call, caller| {
         Box::pin(async move {
-            let config = &call.server.config;
+            let config = &call.server.config();
             let mut resources = Vec::new();
             for (name, resource) in &config.resources {
                 let ways: Vec<_> =

@@ -17,7 +17,7 @@ pub(super) const INFO: Route = Route {
         Box::pin(async move {
             let server = &call.server;
             let rules = server.issuer.rules();
-            let (scopes, resource, built_in) = match &server.config.identity {
+            let (scopes, resource, built_in) = match &server.config().identity {
                 IdentitySource::BuiltIn(_) => (vec!["openid".to_owned()], None, true),
                 IdentitySource::Provider(provider) => (provider.scopes.clone(), provider.resource.clone(), false),
             };

@@ -192,7 +192,7 @@ fn unknown(id: SessionId) -> Failure {
 
 /// One's own sessions, and everybody's for operators.
 fn may_touch(call: &Call, caller: &Caller, live: &Live) -> bool {
-    is_own(caller, live) || call.server.config.is_operator(&caller.identity)
+    is_own(caller, live) || call.server.config().is_operator(&caller.identity)
 }
 
 /// One's own, and those of agents that act for one. An agent has its own only.

@@ -51,7 +51,7 @@ pub(super) const FIND: Route = Route {
 };
 
 async fn filter(call: &Call, caller: &Caller, query: &TimelineQuery) -> Result<Filter, Failure> {
-    let operator = call.server.config.is_operator(&caller.identity);
+    let operator = call.server.config().is_operator(&caller.identity);
     let subjects = match query.person.clone() {
         Some(person) => {
             let found = call.server.store.run(move |db| directory::called(db, &person)).await?;

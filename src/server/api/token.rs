@@ -134,7 +134,8 @@ async fn delegate(call: &Call, request: &TokenRequest, actor: &str) -> Result<To
     let key = call.use_proof(proof).await?;
     let id: AgentId = actor.parse().map_err(|error: BadName| Refused::new("invalid_request", error.to_string()))?;
     let mut identity = login.identity;
-    let agent = call.server.config.agents.get(&id);
+    let config = call.server.config();
+    let agent = config.agents.get(&id);
     // The same words whether there is no such agent or it is not for this person: the difference is nobody's business.
     let agent = agent
         .filter(|agent| identity.actors.is_empty() && access::may_act(agent, &identity))

@@ -11,7 +11,7 @@ use crate::runtime::files;
 use crate::server::nearest::nearest;
 
 /// Longest configuration file, in bytes: ten thousand resources.
-const FILE_MAX: u64 = 8 * 1024 * 1024;
+pub(crate) const FILE_MAX: u64 = 8 * 1024 * 1024;
 
 /// Reads and checks a configuration file. With `development`, the identity section is left to the built-in issuer.
 pub(crate) fn read(path: &Path, development: bool) -> Result<Config, Failure> {

@@ -12,7 +12,7 @@ mod sections;
 mod upstream;
 mod values;
 
-pub(crate) use file::{parse, read};
+pub(crate) use file::{FILE_MAX, parse, read};
 pub(crate) use inline::{BadArgument, development, resource, user};
 
 use std::collections::BTreeMap;

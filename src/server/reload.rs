@@ -1,0 +1,123 @@
+//! Follows the configuration file: who may do what changes while the server runs, and live sessions feel it at once.
+//!
+//! What is said about people, purposes, agents and statements takes effect; addresses, keys and resources are what a
+//! process is built on, and wait for its next start. A file that cannot be read leaves everything as it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use tracing::{error, info, warn};
+
+use super::Server;
+use super::access;
+use super::config::{self, Config};
+use super::live::Live;
+use crate::domain::{Duration, Environment, Failure, Happening, Kind, Labels, ResourceName};
+use crate::engine::Policy;
+use crate::runtime::{clock, files};
+
+/// How often the file is looked at: a change is in force within a second.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// A configuration file that is followed.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
+    pub(crate) file: PathBuf,
+    /// The server carries the built-in issuer.
+    pub(crate) development: bool,
+}
+
+/// Runs until dropped.
+pub(super) async fn follow(server: Arc<Server>, followed: Followed) {
+    let mut last = contents(&followed);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = contents(&followed);
+        if now == last {
+            continue;
+        }
+        last = now;
+        match config::read(&followed.file, followed.development) {
+            Ok(config) => take(&server, config).await,
+            Err(failure) => error!(
+                error = %failure,
+                detail = failure.detail.as_deref().unwrap_or_default(),
+                hint = failure.hint.as_deref().unwrap_or_default(),
+                "the changed configuration cannot be used; the one before it stays in force"
+            ),
+        }
+    }
+}
+
+/// What the file holds; nothing when it cannot be read.
+fn contents(followed: &Followed) -> Option<Vec<u8>> {
+    files::read_limited(&followed.file, config::FILE_MAX).ok().flatten()
+}
+
+/// Puts a new configuration in force, and withdraws what it no longer allows.
+async fn take(server: &Arc<Server>, new: Config) {
+    let old = server.config();
+    if labels(&old) != labels(&new) {
+        warn!("resources and their labels change at the next start of the server");
+    }
+    let config = Arc::new(Config {
+        purposes: new.purposes,
+        require_purpose: new.require_purpose,
+        agents: new.agents,
+        access: new.access,
+        operators: new.operators,
+        policy: new.policy,
+        masks: new.masks,
+        ..Config::clone(&old)
+    });
+    *server.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+    // A session that is opened meanwhile is among these, or was opened by the new configuration.
+    let (mut changed, mut withdrawn) = (0_u32, 0_u32);
+    for live in server.live.all() {
+        match bring(server, &config, &live).await {
+            Ok(true) => changed += 1,
+            Ok(false) => {}
+            Err(_) => withdrawn += 1,
+        }
+    }
+    info!(changed, withdrawn, "the configuration was changed");
+}
+
+/// Brings a session under a configuration: ends it, or has it decide by the policy as it is now. Whether that is another
+/// one.
+pub(super) async fn bring(server: &Server, config: &Config, live: &Live) -> Result<bool, Failure> {
+    if let Err(failure) = still_allowed(config, live) {
+        server.live.end(live.grant.session, &failure, "withdrawn").await;
+        return Err(failure);
+    }
+    let policy = Policy::written(Environment::of(&live.grant.labels), &config.policy);
+    let digest = policy.digest();
+    if digest == live.engine.policy().digest() {
+        return Ok(false);
+    }
+    live.engine.replace_policy(Arc::new(policy));
+    live.happened(Happening::PolicyChanged { policy: digest });
+    Ok(true)
+}
+
+/// Whether the session would be opened again as it is, and would still be open.
+fn still_allowed(config: &Config, live: &Live) -> Result<(), Failure> {
+    let grant = &live.grant;
+    let request = access::Request { resource: &grant.resource, access: grant.access, purpose: grant.purpose.as_ref() };
+    let withdrawn = |detail: String| {
+        Failure::new(Kind::Denied, "this session was withdrawn: its access was changed")
+            .detail(detail)
+            .hint("see what is open to you with: gov ls")
+    };
+    let allowed = access::decide(config, &grant.identity, request)
+        .map_err(|failure| withdrawn(format!("Asked now, the answer is: {}.", failure.message)))?;
+    if grant.opened_at.after(allowed.ttl) <= clock::now() {
+        return Err(withdrawn("Such sessions may not last that long any more.".to_owned()));
+    }
+    Ok(())
+}
+
+fn labels(config: &Config) -> BTreeMap<&ResourceName, &Labels> {
+    config.resources.iter().map(|(name, resource)| (name, &resource.labels)).collect()
+}
