@@ -40,6 +40,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with
 complete -c gov -n "__fish_gov_needs_command" -f -a "explain" -d 'Say which columns of a statement are masked, and why'
 complete -c gov -n "__fish_gov_needs_command" -f -a "mcp" -d 'Serve governed databases to an agent'
 complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end open sessions'
+complete -c gov -n "__fish_gov_needs_command" -f -a "policy" -d 'Write, check and try out policies, offline'
 complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
 complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
@@ -159,6 +160,73 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l all -d 'End all sessions that `gov session ls` shows'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "check" -d 'Say what is wrong with a policy, with line, column and hint'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "test" -d 'Check a policy against its expectations'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "explain" -d 'Say what would be said to a statement, and why'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "diff" -d 'Say which statements two policies decide differently'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "init" -d 'Print a commented policy to begin with'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "schema" -d 'Print the JSON Schema of policies, for editors'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l format -d 'How to say it' -r -f -a "text\t''
+sarif\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l expect -d 'The expectations; without it the file beside the policy, gov.expect.yaml for gov.yaml' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l policy -d 'The policy' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l as -d 'Who asks: a user of the configuration, or anybody' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l group -d 'A group they are in' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l kind -d 'What they are: person, workload or agent' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l on -d 'A resource of the configuration' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l purpose -d 'The purpose of the session' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l write -d 'With a session that may write'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l statements -d 'Statements, one on each line; without it thirty common ones' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l as -d 'Who asks: a user of the configuration, or anybody' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l group -d 'A group they are in' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l kind -d 'What they are: person, workload or agent' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l on -d 'A resource of the configuration' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l purpose -d 'The purpose of the session' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l write -d 'With a session that may write'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from init" -l env -d 'What it is for: prod, staging or dev' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from init" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from init" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from schema" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from schema" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l person -d 'Only what this person did: name, e-mail address or pseudonym' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l agent -d 'Only what this agent did' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l resource -d 'Only at this database' -r

@@ -16,6 +16,7 @@ mod man;
 mod mcp;
 mod moment;
 mod output;
+mod policy;
 mod result;
 mod run;
 mod server;
@@ -61,6 +62,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &explain::Explain,
     &mcp::Mcp,
     &session::Session,
+    &policy::Policies,
     &timeline::Timeline,
     &audit::Audit,
     &approval::Approval,

@@ -29,6 +29,19 @@ pub(crate) struct Policy {
 #[serde(transparent)]
 pub(crate) struct PolicySource(Document);
 
+impl PolicySource {
+    /// Reads what people write.
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyMistake> {
+        if text.len() > TEXT_MAX {
+            return Err(PolicyMistake::whole(format!("this policy is longer than {} MiB", TEXT_MAX >> 20)));
+        }
+        if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(text).map_err(|error| PolicyMistake::of(&error))
+    }
+}
+
 impl Policy {
     /// The rules for an environment, with what was written about them.
     pub(crate) fn written(environment: Environment, source: &PolicySource) -> Self {
@@ -46,15 +59,9 @@ impl Policy {
     }
 
     /// Reads the policy that people write.
+    #[cfg(test)]
     pub(crate) fn parse(text: &str, environment: Environment) -> Result<Self, PolicyMistake> {
-        if text.len() > TEXT_MAX {
-            return Err(PolicyMistake::whole(format!("this policy is longer than {} MiB", TEXT_MAX >> 20)));
-        }
-        if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
-            return Ok(Self::built_in(environment));
-        }
-        let document = serde_yaml::from_str(text).map_err(|error| PolicyMistake::of(&error))?;
-        Ok(Self::of(environment, document))
+        PolicySource::parse(text).map(|source| Self::written(environment, &source))
     }
 
     /// The bytes both ends decide by: the same for the same meaning, whatever the order and layout of the text.
@@ -522,7 +529,8 @@ impl PolicyMistake {
         Self { line: 0, column: 0, message, hint: None }
     }
 
-    fn of(error: &serde_yaml::Error) -> Self {
+    /// What a reader of YAML complained about.
+    pub(crate) fn of(error: &serde_yaml::Error) -> Self {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
         let text = error.to_string();
         let suffix = format!(" at line {line} column {column}");

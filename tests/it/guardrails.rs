@@ -16,9 +16,12 @@ const WORKERS: usize = 3;
 /// The database every case starts from.
 const TEMPLATE: &str = "template_guardrails";
 
-/// What `corpora/README.md` of the corpus assumes: `billing` is financial, two functions are reviewed.
+/// What the corpus assumes: `billing` is financial, two functions are reviewed. Its smallest table has 1,000 rows, and
+/// changing all of them is too many. It is about what statements do; what masks keep has a corpus of its own.
 const POLICY: &str = "
 policy:
+  limits: {changed_rows: 900}
+  rules: {masked_copy: observe}
   tags:
     - {relation: billing.*, tags: [financial]}
   reviewed_functions:

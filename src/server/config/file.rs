@@ -1,12 +1,14 @@
 //! `gov.yaml` → [`Config`]. Every mistake has a line and a hint; unknown keys are mistakes, because a guard whose
 //! setting is misspelt guards nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Config;
-use super::check::Check;
+use super::check::{Check, Mistake};
 use super::sections::File;
-use crate::domain::{Failure, Kind};
+use super::{Config, IdentitySource, User};
+use crate::domain::{Failure, Kind, Labels, ResourceName};
+use crate::engine::{PolicyMistake, PolicySource};
 use crate::runtime::files;
 use crate::server::nearest::nearest;
 
@@ -51,14 +53,46 @@ pub(crate) fn parse(text: &str, path: &Path, development: bool) -> Result<Config
 
 /// A mistake that the YAML parser or a type noticed.
 fn not_of_the_form(name: &str, error: &serde_yaml::Error) -> Failure {
-    let text = error.to_string();
-    let line = error.location().map_or(1, |location| location.line());
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    let failure = Failure::new(Kind::Usage, format!("{name}:{line}: {message}"));
-    let mut words = message.split('`').skip(1).step_by(2);
-    let typed = words.next().filter(|_| message.contains("unknown field") || message.contains("unknown variant"));
-    match typed.and_then(|typed| nearest(typed, words)) {
-        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None => failure,
-    }
+    let mistake = noticed(error);
+    let mut failure = Failure::new(Kind::Usage, format!("{name}:{}: {}", mistake.line, mistake.message));
+    failure.hint = mistake.hint;
+    failure
+}
+
+fn noticed(error: &serde_yaml::Error) -> Mistake {
+    let PolicyMistake { line, column, message, hint } = PolicyMistake::of(error);
+    let hint = hint.or_else(|| {
+        let mut words = message.split('`').skip(1).step_by(2);
+        let typed = words.next().filter(|_| message.contains("unknown variant"))?;
+        nearest(typed, words).map(|meant| format!("did you mean `{meant}`?"))
+    });
+    Mistake { line: line.max(1), column, message, hint }
+}
+
+/// What a configuration says about decisions, for whoever looks at it away from the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline {
+    pub(crate) policy: PolicySource,
+    /// The labels of each resource.
+    pub(crate) labels: BTreeMap<ResourceName, Labels>,
+    /// Users of the built-in issuer.
+    pub(crate) users: BTreeMap<String, User>,
+}
+
+/// Checks the text of a configuration file without looking at the files it names. All that is wrong with it, if
+/// anything is.
+pub(crate) fn outline(text: &str) -> Result<Outline, Vec<Mistake>> {
+    let file: File = serde_yaml::from_str(text).map_err(|error| vec![noticed(&error)])?;
+    let development = file.identity.is_none();
+    let mut check = Check::offline(text);
+    let config = check.config(file, development);
+    let mut mistakes = check.mistakes;
+    mistakes.sort_by_key(|mistake| mistake.line);
+    let Some(config) = config.filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
+    let users = match config.identity {
+        IdentitySource::BuiltIn(users) => users,
+        IdentitySource::Provider(_) => BTreeMap::new(),
+    };
+    let labels = config.resources.into_iter().map(|(name, resource)| (name, resource.labels)).collect();
+    Ok(Outline { policy: config.policy, labels, users })
 }

@@ -12,8 +12,10 @@ mod sections;
 mod upstream;
 mod values;
 
-pub(crate) use file::{FILE_MAX, parse, read};
+pub(crate) use check::Mistake;
+pub(crate) use file::{FILE_MAX, Outline, outline, parse, read};
 pub(crate) use inline::{BadArgument, development, resource, user};
+pub(crate) use place::line;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

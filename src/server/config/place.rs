@@ -5,7 +5,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// The line, from 1, on which the key at the end of `path` stands; of the nearest one above it when it is missing.
 /// Steps into a list are numbers from 0.
-pub(super) fn line(text: &str, path: &[&str]) -> usize {
+pub(crate) fn line(text: &str, path: &[&str]) -> usize {
     let mut path = path;
     while !path.is_empty() {
         let probe = Probe { path };

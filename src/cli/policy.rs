@@ -1,0 +1,525 @@
+//! Write, check and try out policies, offline.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
+
+use super::exit::Exit;
+use super::output::{Format, Output};
+use super::{Command, parse};
+use crate::domain::{
+    Access, Environment, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Timestamp, Touch,
+};
+use crate::engine::{
+    Answer, Catalog, Classification, Engine, Expectation, Policy, PolicyMistake, PolicySource, Question, RULES,
+    SAMPLES, Snapshot,
+};
+use crate::runtime::{clock, files, tasks};
+use crate::server::config::{self, Mistake, Outline};
+
+pub(super) struct Policies;
+
+/// Longest file read here, in bytes: a catalog of ten thousand tables.
+const FILE_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Args)]
+struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Say what is wrong with a policy, with line, column and hint
+    Check {
+        /// A policy, or a gov.yaml with one in it
+        #[arg(default_value = "gov.yaml", value_name = "FILE")]
+        file: PathBuf,
+        /// How to say it
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        format: Form,
+    },
+    /// Check a policy against its expectations
+    Test {
+        #[arg(default_value = "gov.yaml", value_name = "FILE")]
+        file: PathBuf,
+        /// The expectations; without it the file beside the policy, gov.expect.yaml for gov.yaml
+        #[arg(long, value_name = "FILE")]
+        expect: Option<PathBuf>,
+        #[command(flatten)]
+        view: View,
+    },
+    /// Say what would be said to a statement, and why
+    Explain {
+        /// The statement
+        sql: String,
+        /// The policy
+        #[arg(long, default_value = "gov.yaml", value_name = "FILE")]
+        policy: PathBuf,
+        #[command(flatten)]
+        asker: Asker,
+        #[command(flatten)]
+        view: View,
+    },
+    /// Say which statements two policies decide differently
+    Diff {
+        old: PathBuf,
+        new: PathBuf,
+        /// Statements, one on each line; without it thirty common ones
+        #[arg(long, value_name = "FILE")]
+        statements: Option<PathBuf>,
+        #[command(flatten)]
+        asker: Asker,
+        #[command(flatten)]
+        view: View,
+    },
+    /// Print a commented policy to begin with
+    Init {
+        /// What it is for: prod, staging or dev
+        #[arg(long, default_value = "prod", value_parser = environment)]
+        env: Environment,
+    },
+    /// Print the JSON Schema of policies, for editors
+    Schema,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Sarif,
+}
+
+// Who asks. Not a doc comment: clap would make it the command's help.
+#[derive(Args)]
+struct Asker {
+    /// Who asks: a user of the configuration, or anybody
+    #[arg(long = "as", value_name = "NAME", default_value = "somebody")]
+    who: String,
+    /// A group they are in
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
+    /// What they are: person, workload or agent
+    #[arg(long, default_value = "person", value_parser = kind)]
+    kind: IdentityKind,
+    /// A resource of the configuration
+    #[arg(long, value_name = "RESOURCE")]
+    on: Option<String>,
+    /// The purpose of the session
+    #[arg(long, value_name = "PURPOSE")]
+    purpose: Option<PurposeId>,
+    /// With a session that may write
+    #[arg(long)]
+    write: bool,
+    /// When, for example 2026-11-27T10:00:00Z; now without it
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Timestamp>,
+}
+
+// What is known about the database. Not a doc comment: clap would make it the command's help.
+#[derive(Args)]
+struct View {
+    /// The environment, where no resource says it: prod, staging or dev
+    #[arg(long, default_value = "prod", value_parser = environment)]
+    env: Environment,
+    /// The database's catalog, as JSON; without it what is named is taken to be there
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+}
+
+fn environment(word: &str) -> Result<Environment, String> {
+    let all = [Environment::Production, Environment::Staging, Environment::Development];
+    let found = all.into_iter().find(|environment| environment.word() == word);
+    found.ok_or_else(|| "there are prod, staging and dev".to_owned())
+}
+
+fn kind(word: &str) -> Result<IdentityKind, String> {
+    IdentityKind::parse(word).ok_or_else(|| "there are person, workload and agent".to_owned())
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "write it like 2026-11-27T10:00:00Z".to_owned())
+}
+
+impl Command for Policies {
+    fn name(&self) -> &'static str {
+        "policy"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Write, check and try out policies, offline"
+    }
+
+    fn define(&self, command: clap::Command) -> clap::Command {
+        Arguments::augment_args(command)
+            .long_about(
+                "Write, check and try out policies. Nothing here needs a server, a login or a database: use it while \
+                 writing, in a commit hook and in CI. A policy is a file of its own or the section `policy` of a gov.yaml.",
+            )
+            .after_help(
+                "Examples:\n  gov policy check gov.yaml --format sarif > gov.sarif\n  gov policy explain 'drop table t' --as \
+                 alice --on prod-db\n  gov policy test",
+            )
+    }
+
+    fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
+        let arguments: Arguments = parse(arguments)?;
+        match arguments.action {
+            Action::Check { file, format } => check(&file, format, output),
+            Action::Test { file, expect, view } => test(&file, expect, &view, output),
+            Action::Explain { sql, policy, asker, view } => explain(&sql, &policy, &asker, &view, output),
+            Action::Diff { old, new, statements, asker, view } => {
+                diff(&old, &new, statements.as_deref(), &asker, &view, output)
+            }
+            Action::Init { env } => {
+                output.bytes(beginning(env).as_bytes());
+                Ok(Exit::Done)
+            }
+            Action::Schema => {
+                output.json(&Policy::schema());
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    let bytes = files::read_limited(file, FILE_MAX)
+        .map_err(|error| Failure::new(Kind::Usage, format!("`{shown}` cannot be read")).cause(error))?
+        .ok_or_else(|| Failure::new(Kind::Usage, format!("there is no `{shown}`")))?;
+    String::from_utf8(bytes).map_err(|_| Failure::new(Kind::Usage, format!("`{shown}` is not text in UTF-8")))
+}
+
+/// Reads a policy: a file of its own, or a section of a configuration, which has a section `server` too.
+fn outline(text: &str) -> Result<Outline, Vec<Mistake>> {
+    if text.lines().any(|line| line.starts_with("server:")) {
+        return config::outline(text);
+    }
+    let told = |mistake: PolicyMistake| {
+        let PolicyMistake { line, column, message, hint } = mistake;
+        vec![Mistake { line, column, message, hint }]
+    };
+    let source = PolicySource::parse(text).map_err(told)?;
+    Ok(Outline { policy: source, labels: BTreeMap::new(), users: BTreeMap::new() })
+}
+
+/// Reads a policy that is to be used: the first mistake is the end.
+fn usable(file: &Path) -> Result<Outline, Failure> {
+    outline(&read(file)?).map_err(|mistakes| {
+        let more = mistakes.len().saturating_sub(1);
+        let first = mistakes.into_iter().next();
+        let message = first.as_ref().map_or_else(String::new, |first| placed(file, first));
+        let mut failure = Failure::new(Kind::Usage, message);
+        failure.hint = first.and_then(|first| first.hint);
+        failure.detail = (more > 0).then(|| format!("And {more} more; `gov policy check` shows them all."));
+        failure
+    })
+}
+
+fn placed(file: &Path, mistake: &Mistake) -> String {
+    format!("{}:{}:{}: {}", file.display(), mistake.line.max(1), mistake.column.max(1), mistake.message)
+}
+
+fn check(file: &Path, format: Form, output: &mut Output) -> Result<Exit, Failure> {
+    let mistakes = outline(&read(file)?).err().unwrap_or_default();
+    match (format, output.format()) {
+        (Form::Sarif, _) => output.json(&sarif(file, &mistakes)),
+        (Form::Text, Format::Json) => {
+            let one = |mistake: &Mistake| {
+                json!({
+                    "file": file.display().to_string(), "line": mistake.line, "column": mistake.column,
+                    "message": mistake.message, "hint": mistake.hint,
+                })
+            };
+            output.json(&mistakes.iter().map(one).collect::<Vec<_>>());
+        }
+        (Form::Text, Format::Human) => {
+            for mistake in &mistakes {
+                output.line(placed(file, mistake));
+                if let Some(hint) = &mistake.hint {
+                    output.line(format_args!("    hint: {hint}"));
+                }
+            }
+            if mistakes.is_empty() {
+                output.say(format_args!("{}: nothing is wrong.", file.display()));
+            }
+        }
+    }
+    Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+/// SARIF 2.1.0, which code review shows beside the lines.
+fn sarif(file: &Path, mistakes: &[Mistake]) -> serde_json::Value {
+    let result = |mistake: &Mistake| {
+        let hint = mistake.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        json!({
+            "ruleId": "policy",
+            "level": "error",
+            "message": { "text": format!("{}{hint}", mistake.message) },
+            "locations": [{ "physicalLocation": {
+                "artifactLocation": { "uri": file.display().to_string() },
+                "region": { "startLine": mistake.line.max(1), "startColumn": mistake.column.max(1) },
+            }}],
+        })
+    };
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "gov", "version": env!("CARGO_PKG_VERSION"), "rules": [{ "id": "policy" }],
+            }},
+            "results": mistakes.iter().map(result).collect::<Vec<_>>(),
+        }],
+    })
+}
+
+/// The catalog that names are looked up in.
+fn catalog(view: &View) -> Result<Arc<Catalog>, Failure> {
+    let Some(file) = &view.catalog else { return Ok(Arc::default()) };
+    let snapshot: Snapshot = serde_json::from_str(&read(file)?)
+        .map_err(|error| Failure::new(Kind::Usage, format!("`{}` is not a catalog", file.display())).cause(error))?;
+    Ok(Arc::new(Catalog::from_snapshot(&snapshot, Classification::default())))
+}
+
+/// A policy that can be asked.
+struct Bench<'a> {
+    outline: &'a Outline,
+    catalog: Arc<Catalog>,
+    env: Environment,
+}
+
+impl<'a> Bench<'a> {
+    fn new(outline: &'a Outline, view: &View) -> Result<Self, Failure> {
+        Ok(Self { outline, catalog: catalog(view)?, env: view.env })
+    }
+
+    fn question(&self, asker: &Asker) -> Result<Question, Failure> {
+        let mut groups = asker.group.clone();
+        if let Some(user) = self.outline.users.get(&asker.who) {
+            groups.extend(user.groups.iter().cloned());
+        }
+        let (resource, labels) = match &asker.on {
+            None => ("database", Labels::from([("env".to_owned(), self.env.word().to_owned())])),
+            Some(name) => {
+                let found = self.outline.labels.iter().find(|(known, _)| known.as_str() == name);
+                let (_, labels) = found.ok_or_else(|| {
+                    Failure::new(Kind::NotFound, format!("the configuration has no resource `{name}`"))
+                        .hint("name one of its `resources`, or leave out --on and use --env")
+                })?;
+                (name.as_str(), labels.clone())
+            }
+        };
+        let resource: ResourceName =
+            resource.parse().map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
+        Ok(Question {
+            name: asker.who.clone(),
+            kind: asker.kind,
+            groups,
+            purpose: asker.purpose.clone(),
+            access: if asker.write { Access::Write } else { Access::Read },
+            resource,
+            labels,
+            at: asker.at.unwrap_or_else(clock::now),
+        })
+    }
+
+    /// Each question has an engine of its own: what is assumed for one is nothing to the next. Statements are read on a
+    /// thread with room for deep ones.
+    fn answer(&self, question: &Question, sql: &str) -> Result<Answer, Failure> {
+        let policy = Policy::written(Environment::of(&question.labels), &self.outline.policy);
+        let engine = Engine::new(Arc::new(policy), Arc::clone(&self.catalog), None);
+        tasks::with_stack(|| engine.answer(question, sql))
+    }
+}
+
+fn explain(sql: &str, file: &Path, asker: &Asker, view: &View, output: &mut Output) -> Result<Exit, Failure> {
+    let outline = usable(file)?;
+    let bench = Bench::new(&outline, view)?;
+    let question = bench.question(asker)?;
+    let answer = bench.answer(&question, sql)?;
+    let against = view.catalog.as_ref().map_or_else(
+        || "no catalog: relations are taken to be there, functions of the database are not known".to_owned(),
+        |file| format!("the catalog in {}", file.display()),
+    );
+    let explained = Explained::of(&answer, against);
+    match output.format() {
+        Format::Json => output.json(&explained),
+        Format::Human => output.bytes(explained.text().as_bytes()),
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Explained {
+    verdict: &'static str,
+    rule: Option<&'static str>,
+    message: Option<String>,
+    detail: Option<String>,
+    hint: Option<String>,
+    /// Byte of the statement that the message is about.
+    position: Option<usize>,
+    rules: Vec<(&'static str, &'static str)>,
+    operations: Vec<&'static str>,
+    relations: Vec<String>,
+    changes_max: Option<u64>,
+    against: String,
+}
+
+impl Explained {
+    fn of(answer: &Answer, against: String) -> Self {
+        let reason = answer.reason.clone();
+        let touched = |touch: Touch| match touch {
+            Touch::Read => "reads",
+            Touch::Write => "writes",
+            Touch::Define => "defines",
+        };
+        let relation = |relation: &crate::domain::Relation| {
+            let schema = relation.schema.as_ref().map_or_else(String::new, |schema| format!("{schema}."));
+            format!("{} {schema}{}", touched(relation.touch), relation.name)
+        };
+        Self {
+            verdict: answer.verdict.word(),
+            rule: answer.rule(),
+            position: reason.as_ref().and_then(|reason| reason.position),
+            message: reason.as_ref().map(|reason| reason.message.clone()),
+            detail: reason.as_ref().and_then(|reason| reason.detail.clone()),
+            hint: reason.and_then(|reason| reason.hint),
+            rules: answer.rules.iter().map(|(rule, action)| (*rule, action.word())).collect(),
+            operations: answer.statement.operations.iter().map(|operation| operation.word()).collect(),
+            relations: answer.statement.relations.iter().map(relation).collect(),
+            changes_max: answer.changes_max,
+            against,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![("verdict", self.verdict.to_owned())];
+        let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+        add("because", self.message.clone());
+        add("", self.detail.clone());
+        add("hint", self.hint.clone());
+        let rules: Vec<_> = self.rules.iter().map(|(rule, action)| format!("{rule} ({action})")).collect();
+        add("rules", Some(rules.join(", ")).filter(|rules| !rules.is_empty()));
+        add("does", Some(self.operations.join(", ")).filter(|operations| !operations.is_empty()));
+        add("touches", Some(self.relations.join(", ")).filter(|relations| !relations.is_empty()));
+        add("changes", self.changes_max.map(|rows| format!("at most {rows} rows, or it is rolled back")));
+        add("against", Some(self.against.clone()));
+        lines.iter().fold(String::new(), |mut out, (name, value)| {
+            // Writing to a string cannot fail.
+            drop(writeln!(out, "{name:8} {value}"));
+            out
+        })
+    }
+}
+
+fn test(file: &Path, expect: Option<PathBuf>, view: &View, output: &mut Output) -> Result<Exit, Failure> {
+    let outline = usable(file)?;
+    let expect = expect.unwrap_or_else(|| file.with_extension("expect.yaml"));
+    let text = read(&expect)?;
+    let expectations = Expectation::parse(&text).map_err(|mistake| {
+        let mut failure = Failure::new(Kind::Usage, format!("{}:{mistake}", expect.display()));
+        failure.hint = mistake.hint;
+        failure
+    })?;
+    let bench = Bench::new(&outline, view)?;
+    let mut wrong = 0;
+    for (index, expectation) in expectations.iter().enumerate() {
+        let asker = Asker {
+            who: expectation.who.clone().unwrap_or_else(|| "somebody".to_owned()),
+            group: expectation.groups.iter().cloned().collect(),
+            kind: expectation.kind.unwrap_or(IdentityKind::Person),
+            on: expectation.on.clone(),
+            purpose: match &expectation.purpose {
+                None => None,
+                Some(id) => Some(id.parse().map_err(|error: crate::domain::BadName| {
+                    Failure::new(Kind::Usage, format!("{}: {error}", expect.display()))
+                })?),
+            },
+            write: expectation.write,
+            at: expectation.at,
+        };
+        let question = bench.question(&asker)?;
+        let answer = bench.answer(&question, &expectation.sql)?;
+        if let Some(difference) = expectation.differs(&answer) {
+            wrong += 1;
+            let line = config::line(&text, &[&index.to_string()]);
+            output.line(format_args!("{}:{line}: {difference}", expect.display()));
+            output.line(format_args!("    {}", expectation.sql.trim()));
+            if let Some(reason) = &answer.reason {
+                output.line(format_args!("    {}", reason.message));
+            }
+        }
+    }
+    output.say(format_args!("{} of {} are as expected.", expectations.len() - wrong, expectations.len()));
+    Ok(if wrong == 0 { Exit::Done } else { Exit::Usage })
+}
+
+fn diff(
+    old: &Path,
+    new: &Path,
+    statements: Option<&Path>,
+    asker: &Asker,
+    view: &View,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let text = statements.map(read).transpose()?;
+    let list: Vec<&str> = match &text {
+        Some(text) => text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("--")).collect(),
+        None => SAMPLES.to_vec(),
+    };
+    let (old, new) = (usable(old)?, usable(new)?);
+    let (before, after) = (Bench::new(&old, view)?, Bench::new(&new, view)?);
+    let (asked_before, asked_after) = (before.question(asker)?, after.question(asker)?);
+    let told = |answer: &Answer| match answer.rule() {
+        Some(rule) => format!("{} ({rule})", answer.verdict.word()),
+        None => answer.verdict.word().to_owned(),
+    };
+    let mut rows = Vec::new();
+    for sql in &list {
+        let (one, other) = (before.answer(&asked_before, sql)?, after.answer(&asked_after, sql)?);
+        if (one.verdict, one.rule()) != (other.verdict, other.rule()) {
+            rows.push(vec![told(&one), told(&other), (*sql).to_owned()]);
+        }
+    }
+    let differ = rows.len();
+    match output.format() {
+        Format::Json => output.json(&rows),
+        Format::Human if differ > 0 => output.table(&["old", "new", "statement"], rows),
+        Format::Human => {}
+    }
+    output.say(format_args!("{differ} of {} statements are decided differently.", list.len()));
+    Ok(Exit::Done)
+}
+
+/// A policy that changes nothing yet, with everything that can be changed in it.
+fn beginning(environment: Environment) -> String {
+    let mut out = format!(
+        "# A policy for gov: what differs from the built-in guardrails of `{}`. Everything here is optional.\n\
+         # Check it with: gov policy check FILE. Complete it in an editor with: gov policy schema.\n\n\
+         # What each rule leads to: allow, observe, hold (somebody else must agree) or deny.\n\
+         # Remove the `#` of a line to change it.\n#rules:\n",
+        environment.word()
+    );
+    for rule in RULES.iter().filter(|rule| !rule.is_fixed()) {
+        let default = rule.default(environment, IdentityKind::Person).word();
+        let line = format!("#  {}: {default}", rule.name());
+        drop(writeln!(out, "{line:40} # {}", rule.summary()));
+    }
+    out.push_str(
+        "\n# The same for agents, who otherwise are refused what people are asked about.\n#agent_rules:\n#  schema_change: hold\n\n\
+         # What data is about. Rules and cases look at it.\n#tags:\n#  - { relation: billing.*, tags: [financial] }\n\n\
+         # Functions that were read and found to do nothing but read.\n#reviewed_functions:\n\
+         #  - { function: 'public.full_name(text, text)', body: any }\n\n\
+         # What depends on who asks, why, for what and when.\n#cases:\n\
+         #  - name: money is not for agents\n#    if: { kind: agent, tag: financial }\n#    then: deny\n\n\
+         limits:\n  changed_rows: 1000        # by one transaction, in all tables\n  exported_rows: 1000       # without \
+         asking\n  timeout: 5min             # the most a session may set\n",
+    );
+    out
+}
