@@ -1,7 +1,6 @@
 //! Write, check and try out policies, offline.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -410,11 +409,7 @@ impl Explained {
         add("touches", Some(self.relations.join(", ")).filter(|relations| !relations.is_empty()));
         add("changes", self.changes_max.map(|rows| format!("at most {rows} rows, or it is rolled back")));
         add("against", Some(self.against.clone()));
-        lines.iter().fold(String::new(), |mut out, (name, value)| {
-            // Writing to a string cannot fail.
-            drop(writeln!(out, "{name:8} {value}"));
-            out
-        })
+        lines.iter().map(|(name, value)| format!("{name:8} {value}\n")).collect()
     }
 }
 
@@ -509,7 +504,7 @@ fn beginning(environment: Environment) -> String {
     for rule in RULES.iter().filter(|rule| !rule.is_fixed()) {
         let default = rule.default(environment, IdentityKind::Person).word();
         let line = format!("#  {}: {default}", rule.name());
-        drop(writeln!(out, "{line:40} # {}", rule.summary()));
+        out.push_str(&format!("{line:40} # {}\n", rule.summary()));
     }
     out.push_str(
         "\n# The same for agents, who otherwise are refused what people are asked about.\n#agent_rules:\n#  schema_change: hold\n\n\
