@@ -143,7 +143,8 @@ pub(super) async fn open(
 /// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
 /// acts for the caller.
 fn barred(server: &Server, caller: &Caller) -> Vec<String> {
-    let agents = caller.identity.actors.iter().filter_map(|actor| server.config().agents.get(&actor.id.parse().ok()?));
+    let config = server.config();
+    let agents = caller.identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?));
     let owners = agents.map(|agent| {
         let owner = Identity { subject: agent.owner.clone(), ..caller.identity.clone() };
         directory::pseudonym(&server.keys.pseudonym, &owner)

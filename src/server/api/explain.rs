@@ -27,18 +27,16 @@ pub(super) const EXPLAIN: Route = Route {
                 other => return Err(bad(format!("`{other}` is not an access; there are `read` and `write`"))),
             };
             let server = &call.server;
-            let offers = server
-                .config
-                .resources
-                .get(&name)
-                .map(|resource| access::offers(&server.config(), &caller.identity, &name, resource));
+            let config = server.config();
+            let offers =
+                config.resources.get(&name).map(|resource| access::offers(&config, &caller.identity, &name, resource));
             if !offers.is_some_and(|offers| offers.iter().any(|offer| offer.access == access)) {
-                access::decide(&server.config(), &caller.identity, Request { resource: &name, access, purpose: None })?;
+                access::decide(&config, &caller.identity, Request { resource: &name, access, purpose: None })?;
             }
             let schema = server.schema(&name)?;
             let reading = schema.refreshed().await?;
             let labels = schema.resource().labels.clone();
-            let policy = Arc::new(Policy::written(Environment::of(&labels), &server.config().policy));
+            let policy = Arc::new(Policy::written(Environment::of(&labels), &config.policy));
             let now = clock::now();
             let grant = Grant {
                 session: random::session_id()?,
