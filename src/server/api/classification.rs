@@ -17,7 +17,7 @@ pub(super) const LIST: Route = Route {
                 .parameter("resource")?
                 .parse()
                 .map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
-            access::usable(&call.server.config, &caller.identity, &name)?;
+            access::usable(&call.server.config(), &caller.identity, &name)?;
             let reading = call.server.schema(&name)?.current().await?;
             let classification = &reading.catalog.classification;
             let columns =
