@@ -22,6 +22,9 @@ _gov() {
             gov,audit)
                 cmd="gov__subcmd__audit"
                 ;;
+            gov,classify)
+                cmd="gov__subcmd__classify"
+                ;;
             gov,completions)
                 cmd="gov__subcmd__completions"
                 ;;
@@ -107,7 +110,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls connect exec run explain mcp session timeline audit approval server demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session timeline audit approval server demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -363,6 +366,24 @@ _gov() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__classify)
+            opts="-h --watch --entities --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

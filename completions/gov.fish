@@ -34,6 +34,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "login" -d 'Log in to a gov 
 complete -c gov -n "__fish_gov_needs_command" -f -a "logout" -d 'End the login on this machine'
 complete -c gov -n "__fish_gov_needs_command" -f -a "status" -d 'Show who is logged in, and whether the server answers'
 complete -c gov -n "__fish_gov_needs_command" -f -a "ls" -d 'List the databases you may use'
+complete -c gov -n "__fish_gov_needs_command" -f -a "classify" -d 'Show which columns of a database are sensitive, and why'
 complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local endpoint to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
 complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with a governed database in reach'
@@ -74,6 +75,13 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand ls" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand classify" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand classify" -l watch -d 'Stay, and show the list again whenever it changes'
+complete -c gov -n "__fish_gov_using_subcommand classify" -l entities -d 'List everything that can be found'
+complete -c gov -n "__fish_gov_using_subcommand classify" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand classify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ref -d 'What the purpose refers to, for example a ticket' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
