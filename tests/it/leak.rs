@@ -22,9 +22,6 @@ const GRANTS: &str = "
     CREATE USER MAPPING FOR PUBLIC SERVER loop_srv OPTIONS (user 'app_rw', password_required 'false');
 ";
 
-/// Attempts that still leak: three by COPY, one by the name of an object in our own message.
-const OPEN: &[&str] = &["X156", "X221", "X223", "X224"];
-
 /// Benign statements that do not go through, and why.
 const LOST: &[(&str, &str)] = &[("B036", "a session that may only read makes no tables, not even temporary ones")];
 
@@ -112,8 +109,7 @@ fn judge(labels: &str, attempts: &[Attempt], controls: &[Control]) {
         let counts = table.entry(&attempt.category).or_default();
         counts[0] += 1;
         counts[["leak", "blocked", "masked"].iter().position(|word| *word == attempt.outcome).unwrap() + 1] += 1;
-        let open = OPEN.contains(&attempt.id.as_str());
-        if !attempt.accept.contains(&attempt.outcome) && !open {
+        if !attempt.accept.contains(&attempt.outcome) {
             let Attempt { id, title, outcome, hits, errors, died, .. } = attempt;
             let hits: Vec<_> = hits.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
             wrong.push(format!("{id} {title}: {outcome} {hits:?} {errors} {died:?}"));
