@@ -54,7 +54,7 @@ impl Command for Explain {
                 Format::Json => output.json(&explanation),
                 Format::Human => {
                     if let Some(refused) = &explanation.refused {
-                        output.say(&sentence(refused));
+                        output.say(sentence(refused));
                     }
                     if !explanation.columns.is_empty() {
                         output.table(&["column", "mask", "from"], explanation.columns.iter().flat_map(rows));

@@ -703,7 +703,7 @@ fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], cells: &[Cell<'_>],
     if proof.is_unchanged() {
         return raw;
     }
-    let changed = |(index, cell)| proof.change(index).unwrap_or_else(|| Option::as_deref(cell));
+    let changed = |(index, cell)| proof.change(index).unwrap_or(Option::as_deref(cell));
     let cells: Vec<Option<&[u8]>> = cells.iter().enumerate().map(changed).collect();
     copy.row.clear();
     postgres::write_row(&copy.format, &cells, &mut copy.row);

@@ -161,13 +161,13 @@ impl Tracer<'_, '_> {
                 tested = tested.and(&origin);
             }
             let one = self.part(when, "result");
-            result = Some(result.map_or(one.clone(), |result| result.or(&one)));
+            result = Some(result.map_or_else(|| one.clone(), |result| result.or(&one)));
         }
         if compared {
             self.used(Purpose::Test, tested.clone());
         }
         let otherwise = self.part(node, "defresult");
-        let result = result.map_or(otherwise.clone(), |result| result.or(&otherwise));
+        let result = result.map_or_else(|| otherwise.clone(), |result| result.or(&otherwise));
         result.at_least(Form::Picked).and(&tested.computed())
     }
 

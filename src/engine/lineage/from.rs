@@ -8,14 +8,14 @@ use crate::engine::sql::tree::Node;
 
 impl Tracer<'_, '_> {
     /// Adds an item of FROM to the innermost frame.
-    pub(super) fn from_item(&mut self, item: Node<'_>) {
+    pub(super) fn add_item(&mut self, item: Node<'_>) {
         match item.kind() {
             "RangeVar" => {
                 let columns = self.range(item);
                 self.offer(item, item.text("relname"), columns);
             }
             "RangeTableSample" => {
-                item.children("relation").for_each(|relation| self.from_item(relation));
+                item.children("relation").for_each(|relation| self.add_item(relation));
                 item.children("args").for_each(|argument| self.decides(argument));
             }
             "RangeSubselect" => {
@@ -145,9 +145,9 @@ impl Tracer<'_, '_> {
 
     fn join(&mut self, join: Node<'_>) {
         let start = self.frames.last().map_or(0, |frame| frame.items.len());
-        join.children("larg").for_each(|side| self.from_item(side));
+        join.children("larg").for_each(|side| self.add_item(side));
         let middle = self.frames.last().map_or(0, |frame| frame.items.len());
-        join.children("rarg").for_each(|side| self.from_item(side));
+        join.children("rarg").for_each(|side| self.add_item(side));
         let sides = |frame: &Frame, from: usize, to: usize| frame.items.get(from..to).unwrap_or_default().to_vec();
         let (left, right) = self
             .frames

@@ -20,7 +20,8 @@ impl<'a> Tracer<'_, 'a> {
         if let Some(relation) = relation {
             // A common table expression cannot be written to: the name is a relation's.
             let columns = self.relation(&target);
-            let alias = relation.child("alias").map_or(relation.text("relname"), |alias| alias.text("aliasname"));
+            let alias =
+                relation.child("alias").map_or_else(|| relation.text("relname"), |alias| alias.text("aliasname"));
             if let Some(frame) = self.frames.last_mut() {
                 frame.items.push(Item { alias: alias.into(), columns });
             }
@@ -29,7 +30,7 @@ impl<'a> Tracer<'_, 'a> {
             "InsertStmt" => self.insert(node, &target),
             "MergeStmt" => self.merge(node, &target),
             _ => {
-                node.children("from_clause").chain(node.children("using_clause")).for_each(|item| self.from_item(item));
+                node.children("from_clause").chain(node.children("using_clause")).for_each(|item| self.add_item(item));
                 node.children("where_clause").for_each(|condition| drop(self.test(condition)));
                 self.assign(node.children("target_list"), &target);
             }
@@ -80,7 +81,7 @@ impl<'a> Tracer<'_, 'a> {
     }
 
     fn merge(&mut self, node: Node<'_>, target: &Name) {
-        node.children("source_relation").for_each(|source| self.from_item(source));
+        node.children("source_relation").for_each(|source| self.add_item(source));
         node.children("join_condition").for_each(|condition| drop(self.test(condition)));
         for when in node.children("merge_when_clauses") {
             when.children("condition").for_each(|condition| drop(self.test(condition)));

@@ -2,7 +2,7 @@
 
 use pg_query::protobuf::SetOperation;
 
-use super::{Common, Form, Frame, Named, Origin, Purpose, Rows, Tracer};
+use super::{Common, Frame, Named, Origin, Purpose, Rows, Tracer};
 use crate::engine::sql::tree::Node;
 
 /// Times a recursive query is followed round. Each round can only add sources, and few have more than two arms.
@@ -96,7 +96,7 @@ impl Tracer<'_, '_> {
         }
         self.frames.push(Frame::default());
         for item in select.children("from_clause") {
-            self.from_item(item);
+            self.add_item(item);
         }
         let mut chosen = Origin::default();
         for condition in select.children("where_clause") {

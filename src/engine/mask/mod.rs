@@ -16,8 +16,6 @@ mod treatment;
 use pseudonym::Pseudonyms;
 use treatment::{Applied, Column, Pen};
 
-use super::catalog::Catalog;
-use super::sql::Understood;
 use crate::domain::Secret;
 
 /// The key under which pseudonyms are made: one per resource, so that equal values stay equal there and nowhere else.

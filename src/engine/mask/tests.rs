@@ -2,6 +2,7 @@
 
 use super::treatment::Treatment;
 use super::*;
+use crate::engine::catalog::Catalog;
 use crate::engine::detector;
 
 fn column(kind: u32, modifier: i32, binary: bool) -> ResultColumn {
