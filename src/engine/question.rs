@@ -64,7 +64,12 @@ impl Engine {
                 reason: None,
                 rules: Arc::clone(permit.rules()),
                 statement: Arc::clone(permit.statement()),
-                changes_max: permit.obligations().audit.map(|audit| audit.rows_max),
+                changes_max: permit
+                    .obligations()
+                    .audit
+                    .map(|audit| audit.rows_max)
+                    // Where nothing is enforced any number may change.
+                    .filter(|rows| *rows < u64::MAX),
             },
             Decision::Hold(refusal) | Decision::Deny(refusal) => Answer {
                 verdict: refusal.verdict,
