@@ -373,6 +373,7 @@ fn shown(complaint: &Complaint) -> String {
     format!("{severity}: {}", output::clean(complaint.message()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn unwritable(error: io::Error) -> Failure {
     Failure::new(Kind::Usage, "the output could not be written").detail(format!("{error}."))
 }

@@ -67,7 +67,7 @@ fn pass_on(signal: Signal, child: &Child) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let (Signal::Terminate, Some(pid)) = (signal, pid) {
         // A command that has just ended need not be told.
-        drop(kill_process(pid, rustix::process::Signal::TERM));
+        let _gone = kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 

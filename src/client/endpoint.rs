@@ -148,12 +148,6 @@ impl Local {
         Ok(path)
     }
 
-    /// Writes a file into the endpoint's own folder.
-    pub(crate) fn write_private(&self, name: &str, contents: &[u8]) -> Result<(), Failure> {
-        let path = self.folder.join(name);
-        files::write_private(&path, contents).map_err(|error| unusable(&path, &error))
-    }
-
     /// Stops listening and removes the folder. Connections that are open go on.
     pub(crate) fn close(mut self) {
         self.listeners.abort_all();

@@ -103,6 +103,7 @@ pub(crate) async fn unheard(connection: &mut Connection, error: QueryError) -> F
     lost(error)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 pub(crate) fn lost(error: QueryError) -> Failure {
     Failure::new(Kind::Gateway, "the connection was lost")
         .detail(format!("{error}."))

@@ -138,11 +138,6 @@ impl<D: Dial> Endpoint<D> {
         }))
     }
 
-    /// Connections open at the moment.
-    pub(crate) fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn dialer(&self) -> &D {
         &self.dial
     }
@@ -316,7 +311,8 @@ impl<D: Dial> Endpoint<D> {
                     Kind::Limit => "53300",
                     kind => postgres::failure_sqlstate(kind),
                 };
-                return drop(refuse::<()>(&mut socket, sqlstate, &failure).await);
+                refuse::<()>(&mut socket, sqlstate, &failure).await;
+                return;
             }
         };
         let Ok(ours) = random::bytes::<32>() else { return };

@@ -45,11 +45,6 @@ impl Side {
 /// What happened. A variant that carries text carries only words from a fixed list, identifiers, or normalised SQL.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
-    /// The server began to serve, under this policy.
-    ServerStarted {
-        policy: Digest,
-        version: String,
-    },
     ServerStopped,
     LoginSucceeded {
         subject: String,

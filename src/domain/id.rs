@@ -82,11 +82,6 @@ name!(
     AgentId,
     "name for an agent"
 );
-name!(
-    /// The name of one gateway process in records.
-    GatewayName,
-    "gateway name"
-);
 
 /// Crockford's base 32, the alphabet of the ULID specification.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -149,11 +144,6 @@ macro_rules! identifier {
             pub(crate) fn new(at: Timestamp, chance: [u8; 10]) -> Self {
                 Self(Ulid::new(at, chance))
             }
-
-            /// The 26 characters of its text form.
-            pub(crate) fn symbols(self) -> [u8; 26] {
-                self.0.symbols()
-            }
         }
 
         impl FromStr for $name {
@@ -198,6 +188,20 @@ identifier!(
     ApprovalId,
     "approval"
 );
+
+impl SessionId {
+    /// The 26 characters of its text form.
+    pub(crate) fn symbols(self) -> [u8; 26] {
+        self.0.symbols()
+    }
+}
+
+impl RecordId {
+    /// The 26 characters of its text form.
+    pub(crate) fn symbols(self) -> [u8; 26] {
+        self.0.symbols()
+    }
+}
 
 /// Which statement of a session: the same number on both sides, because both count what the client sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -37,14 +37,6 @@ impl Action {
             Self::Deny => "deny",
         }
     }
-
-    pub(crate) fn verdict(self) -> Verdict {
-        match self {
-            Self::Allow | Self::Observe => Verdict::Allow,
-            Self::Hold => Verdict::Hold,
-            Self::Deny => Verdict::Deny,
-        }
-    }
 }
 
 /// What kind of thing is wrong with a statement, where databases tell them apart.

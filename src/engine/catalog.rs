@@ -374,10 +374,6 @@ impl Catalog {
             || self.relations.values().any(|relation| relation.columns.iter().any(|column| column.name == name))
     }
 
-    pub(crate) fn has_schema(&self, name: &str) -> bool {
-        self.schemas.contains(name)
-    }
-
     /// The functions that reading a relation also runs, through views and row security, and the names of built-in
     /// functions among them that do more than read.
     pub(crate) fn behind(&self, relation: u32) -> (Vec<&CatalogFunction>, Vec<&str>) {

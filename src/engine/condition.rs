@@ -354,11 +354,10 @@ impl<'a> Judge<'a> {
         array: &'a Expression,
         negated: bool,
     ) -> Truth {
-        if let Expression::List(elements) = array {
-            if operator == "=" && !all && !negated && elements.iter().any(|element| self.same(operand, element)) {
+        if let Expression::List(elements) = array
+            && operator == "=" && !all && !negated && elements.iter().any(|element| self.same(operand, element)) {
                 return Truth::Always;
             }
-        }
         let excludes = matches!((operator, negated), ("<>", false) | ("=", true));
         if excludes && !self.depends(array) && self.target_column(operand).is_some_and(|column| self.is_key(column)) {
             return Truth::Always;
@@ -415,12 +414,11 @@ impl<'a> Judge<'a> {
 
     /// Comparisons with a truth value, of rows, and of something with itself.
     fn compare_special(&self, operator: &str, left: &'a Expression, right: &'a Expression) -> Option<Truth> {
-        if let (Expression::List(lefts), Expression::List(rights)) = (left, right) {
-            if operator == "=" && lefts.len() == rights.len() {
+        if let (Expression::List(lefts), Expression::List(rights)) = (left, right)
+            && operator == "=" && lefts.len() == rights.len() {
                 let pairs = lefts.iter().zip(rights).map(|(left, right)| self.compare("=", left, right, false));
                 return Some(pairs.fold(Truth::Always, Truth::and));
             }
-        }
         if self.same(left, right) && self.depends(left) {
             return match operator {
                 "=" | "<=" | ">=" | "~~" | "~~*" | "@>" | "<@" => Some(Truth::Always),
@@ -750,7 +748,7 @@ impl<'e> Sum<'e> {
     /// Columns in one sum that are followed.
     const TERMS_MAX: usize = 16;
 
-    fn add(&mut self, other: &Sum<'e>, sign: i64) -> Option<()> {
+    fn add(&mut self, other: &Self, sign: i64) -> Option<()> {
         self.constant = self.constant.checked_add(other.constant.checked_mul(sign)?)?;
         for (origin, factor) in &other.terms {
             let factor = factor.checked_mul(sign)?;

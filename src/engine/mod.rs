@@ -26,17 +26,17 @@ mod startup;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use catalog::{Catalog, CatalogColumn, CatalogRelation};
+pub(crate) use catalog::Catalog;
 pub(crate) use classify::{
     Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,
 };
-pub(crate) use decide::{Audit, Decision, Obligations, Permit, Refusal};
+pub(crate) use decide::{Audit, Decision, Permit, Refusal};
 pub(crate) use detector::DETECTORS;
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
-pub(crate) use policy::{Policy, PolicyMistake, PolicySource, Thresholds};
+pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
 pub(crate) use question::{Answer, Expectation, Question, SAMPLES};
-pub(crate) use rule::{RULES, Rule};
+pub(crate) use rule::RULES;
 pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use sql::fact::CopyForm;

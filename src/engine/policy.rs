@@ -49,6 +49,7 @@ impl Policy {
     }
 
     /// The built-in rules for an environment, nothing changed.
+    #[cfg(test)]
     pub(crate) fn built_in(environment: Environment) -> Self {
         Self::of(environment, Document::default())
     }
@@ -91,10 +92,6 @@ impl Policy {
         let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
         digest.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
         Self { environment, document, digest: Digest(digest) }
-    }
-
-    pub(crate) fn environment(&self) -> Environment {
-        self.environment
     }
 
     /// SHA-256 of the canonical bytes.

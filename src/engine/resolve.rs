@@ -10,7 +10,7 @@ use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
 use super::sql::fact::{Call, Command, CopyForm, Deed, Name, Notation, Use};
-use crate::domain::{Access, Environment, Grant, IdentityKind, Relation, Timestamp, Touch};
+use crate::domain::{Access, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
 #[derive(Debug)]
@@ -186,10 +186,6 @@ impl<'a> Facts<'a> {
                 _ => {}
             }
         }
-    }
-
-    pub(super) fn environment(&self) -> Environment {
-        self.policy.environment()
     }
 
     /// What the command does, with where to point.

@@ -228,7 +228,7 @@ impl Scope {
             | Deed::Show
             | Deed::Execute { .. }
             | Deed::Fetch { .. }
-            | Deed::Explain { .. }
+            | Deed::Explain
             | Deed::Listen
             | Deed::Notify => {}
         }
@@ -334,11 +334,10 @@ impl Scope {
             Transaction::Savepoint(name) => self.savepoint(name),
             Transaction::RollbackTo(name) => self.roll_back_to(name),
             Transaction::Release(name) => {
-                if let Some(open) = &mut self.transaction {
-                    if let Some(at) = position(&open.before, name) {
+                if let Some(open) = &mut self.transaction
+                    && let Some(at) = position(&open.before, name) {
                         open.before.truncate(at);
                     }
-                }
             }
             // The session's part in the transaction is over.
             Transaction::TwoPhase => self.commit(),

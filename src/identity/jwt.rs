@@ -183,11 +183,6 @@ impl SigningKey {
         jwk
     }
 
-    /// 64 bytes of signature. The same message always gives the same bytes.
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(message).as_ref().to_vec()
-    }
-
     /// A signed token naming this key by its thumbprint.
     pub(crate) fn token(&self, typ: &str, claims: &impl Serialize) -> Result<String, JwtError> {
         self.encode(&serde_json::json!({"typ": typ, "alg": "EdDSA", "kid": self.thumbprint.as_str()}), claims)

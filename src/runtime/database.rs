@@ -99,8 +99,6 @@ impl QueryError {
 pub(crate) struct Opened {
     pub(crate) socket: Socket,
     pub(crate) logged_in: LoggedIn,
-    /// The connection is encrypted.
-    pub(crate) encrypted: bool,
 }
 
 /// Dials and logs in. Cancel safe: dropping it closes the socket.
@@ -172,7 +170,6 @@ async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding
     let mut parameters = vec![("user".to_owned(), login.user.clone()), ("database".to_owned(), login.database.clone())];
     parameters.extend(login.parameters.iter().cloned());
     let startup = Startup { version: Version::V3_2, negotiate: None, parameters };
-    let encrypted = matches!(socket, Socket::Dialled(_));
     let scram = match &login.password {
         Some(password) => {
             let nonce = random::bytes().map_err(|failure| ConnectError::Login(failure.message))?;
@@ -216,7 +213,7 @@ async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding
             if !frames.at_boundary() {
                 return Err(ConnectError::Login("the server spoke after it was ready".to_owned()));
             }
-            return Ok(Opened { socket, logged_in, encrypted });
+            return Ok(Opened { socket, logged_in });
         }
     }
 }
@@ -248,8 +245,6 @@ pub(crate) struct Connection {
     socket: Socket,
     frames: Frames,
     arrived: VecDeque<Answer>,
-    pub(crate) logged_in: LoggedIn,
-    pub(crate) encrypted: bool,
 }
 
 impl Connection {
@@ -259,13 +254,7 @@ impl Connection {
 
     /// Goes on with a connection that has just logged in.
     pub(crate) fn of(opened: Opened) -> Self {
-        Self {
-            socket: opened.socket,
-            frames: Frames::new(postgres::REPLY_MAX),
-            arrived: VecDeque::new(),
-            logged_in: opened.logged_in,
-            encrypted: opened.encrypted,
-        }
+        Self { socket: opened.socket, frames: Frames::new(postgres::REPLY_MAX), arrived: VecDeque::new() }
     }
 
     /// Asks with the simple protocol: one text, any number of commands.
@@ -406,11 +395,6 @@ impl Connection {
         let read = std::pin::pin!(self.socket.read(&mut byte));
         // Nothing is expected now: if there is something to read it is the end, or an error before it.
         read.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending()
-    }
-
-    /// The backend's process id and cancel key.
-    pub(crate) fn backend(&self) -> (u32, &[u8]) {
-        (self.logged_in.process, self.logged_in.key.expose())
     }
 }
 

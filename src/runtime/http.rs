@@ -1,6 +1,5 @@
 //! The one way out over HTTPS: no redirects, a deadline, a limit on every body, and plain HTTP to this machine only.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::time::Duration;
 

@@ -17,8 +17,7 @@ pub(crate) struct Request<'a> {
 
 /// What they may have: everything a grant needs to know from the configuration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowed<'a> {
-    pub(crate) resource: &'a Resource,
+pub(crate) struct Allowed {
     pub(crate) access: Access,
     /// Longest session.
     pub(crate) ttl: Duration,
@@ -147,16 +146,12 @@ pub(crate) fn usable(config: &Config, identity: &Identity, name: &ResourceName) 
 }
 
 /// Whether a request may be granted, and with which limits. A refusal says what would be granted.
-pub(crate) fn decide<'a>(
-    config: &'a Config,
-    identity: &Identity,
-    request: Request<'_>,
-) -> Result<Allowed<'a>, Failure> {
+pub(crate) fn decide(config: &Config, identity: &Identity, request: Request<'_>) -> Result<Allowed, Failure> {
     let found = config.resources.get(request.resource);
     let offers = found.map(|resource| offers(config, identity, request.resource, resource)).unwrap_or_default();
-    let Some(resource) = found.filter(|_| !offers.is_empty()) else {
+    if offers.is_empty() {
         return Err(unknown(config, identity, request.resource));
-    };
+    }
     let offers: Vec<_> = offers.into_iter().filter(|offer| offer.access >= request.access).collect();
     if offers.is_empty() {
         let message = format!("`{}` is open to you for reading only", request.resource);
@@ -166,7 +161,7 @@ pub(crate) fn decide<'a>(
     let bounds = agent.map(|agent| agent.bounds).unwrap_or_default();
     let Some(purpose) = request.purpose else {
         return match offers.iter().find(|offer| offer.free) {
-            Some(offer) => Ok(Allowed { resource, access: request.access, ttl: offer.ttl, bounds }),
+            Some(offer) => Ok(Allowed { access: request.access, ttl: offer.ttl, bounds }),
             None => Err(purpose_needed(&offers, request.resource)),
         };
     };
@@ -183,7 +178,7 @@ pub(crate) fn decide<'a>(
     }
     check_reference(purpose, limits)?;
     let ttl = limits.ttl.map_or(offer.ttl, |ttl| ttl.min(offer.ttl));
-    Ok(Allowed { resource, access: request.access, ttl, bounds: bounds.and(limits.bounds) })
+    Ok(Allowed { access: request.access, ttl, bounds: bounds.and(limits.bounds) })
 }
 
 fn check_reference(purpose: &Purpose, rule: &PurposeRule) -> Result<(), Failure> {

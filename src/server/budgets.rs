@@ -46,7 +46,7 @@ impl Days {
         let today = day_of(now);
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         days.retain(|_, (day, _)| *day == today);
-        let (_, used) = days.entry(who.to_owned()).or_insert((today, Usage::default()));
+        let (_, used) = days.entry(who.to_owned()).or_insert_with(|| (today, Usage::default()));
         used.add(more);
         *used
     }

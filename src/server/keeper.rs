@@ -42,7 +42,9 @@ pub(super) async fn keep(server: Arc<Server>) {
 /// Says what is missing before sessions can be opened, and the SQL that mends it.
 async fn preflight(resource: &Resource) {
     match resource.source.preflight(resource).await {
-        Ok(findings) if findings.is_empty() => info!(resource = %resource.name, "ready"),
+        Ok(findings) if findings.is_empty() => {
+            info!(resource = %resource.name, credential = resource.source.summary(), "ready")
+        }
         Ok(findings) => {
             for finding in findings {
                 let remedy = finding.remedy.unwrap_or_default();

@@ -156,7 +156,7 @@ fn mask_key(server: &Server, grant: &Grant) -> MaskKey {
     MaskKey(server.keys.mask_key(grant.resource.as_str()))
 }
 
-fn lifetime(allowed: &Allowed<'_>, wished_seconds: Option<u64>) -> Duration {
+fn lifetime(allowed: &Allowed, wished_seconds: Option<u64>) -> Duration {
     let wished = wished_seconds.map_or(allowed.ttl, Duration::from_secs);
     wished.clamp(TTL_MIN, allowed.ttl.max(TTL_MIN))
 }

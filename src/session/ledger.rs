@@ -106,12 +106,7 @@ impl Ledger {
 
     /// Takes the answer to [`COUNTS`]. Without it nothing could be compared later.
     pub(super) fn opened(&mut self, row: Option<&[Option<String>]>) {
-        let read = || {
-            let [counts, newest] = row? else { return None };
-            let rows = tables(counts.as_deref())?.into_iter().map(|table| (table.oid, table.changed)).collect();
-            Some(Before { rows, newest: newest.as_ref()?.parse().ok()? })
-        };
-        self.before = read();
+        self.before = row.and_then(before);
         if self.before.is_none() {
             self.doomed = Some(Doom::Untold(uncounted()));
         }
@@ -188,6 +183,13 @@ pub(super) fn uncounted() -> Failure {
     Failure::new(Kind::Denied, "the database does not say what this transaction changed")
         .detail("Without that it may not commit. It was rolled back. Rule: changed_rows.")
         .hint("try again; if it stays so, tell whoever runs the gateway")
+}
+
+/// What the database counted when a transaction began.
+fn before(row: &[Option<String>]) -> Option<Before> {
+    let [counts, newest] = row else { return None };
+    let rows = tables(counts.as_deref())?.into_iter().map(|table| (table.oid, table.changed)).collect();
+    Some(Before { rows, newest: newest.as_ref()?.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -364,6 +364,7 @@ impl Session {
     }
 
     /// No request is being answered: a cut now loses nothing.
+    #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.from_client.at_boundary() && self.from_database.at_boundary()
     }

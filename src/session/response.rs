@@ -201,7 +201,7 @@ impl Session {
     /// An answer to a question of ours.
     fn own_response(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
         match (frame.tag, self.pending.pop_front()) {
-            (tag::COMMAND_COMPLETE, Some(Pending::Own(own))) if own.in_batch => self.answered(now, own, turn),
+            (tag::COMMAND_COMPLETE, Some(Pending::Own(own))) if own.in_batch => self.answered(now, &own, turn),
             (
                 tag::ROW_DESCRIPTION
                 | tag::COMMAND_COMPLETE
@@ -484,7 +484,7 @@ impl Session {
         (self.status, self.in_block, self.copying_in) = (status, status != Transaction::Idle, false);
         match self.pending.pop_front() {
             Some(Pending::Own(own)) if !own.in_batch => {
-                self.answered(now, own, turn);
+                self.answered(now, &own, turn);
                 return Ok(());
             }
             Some(Pending::Query(run)) => {

@@ -64,7 +64,7 @@ impl Session {
         let passes = match request {
             Request::CopyData(_) | Request::CopyDone | Request::CopyFail { .. } => {
                 // Data for a COPY that has not been sent yet waits for it.
-                !self.script.as_ref().is_some_and(|script| script.run.is_some())
+                self.script.as_ref().is_none_or(|script| script.run.is_none())
             }
             Request::Flush | Request::Terminate => true,
             // Ignored, as the server does.
@@ -287,7 +287,7 @@ impl Session {
     }
 
     /// A question of ours is answered.
-    pub(super) fn answered(&mut self, now: Timestamp, own: Own, turn: &mut Turn) {
+    pub(super) fn answered(&mut self, now: Timestamp, own: &Own, turn: &mut Turn) {
         match own.task {
             Task::Begin => self.in_block = true,
             Task::Counts => {
@@ -296,8 +296,8 @@ impl Session {
                 }
                 self.step_script(now, turn);
             }
-            Task::Audit => self.audited(now, &own, turn),
-            Task::Commit | Task::Rollback => self.closed_transaction(now, &own, turn),
+            Task::Audit => self.audited(now, own, turn),
+            Task::Commit | Task::Rollback => self.closed_transaction(now, own, turn),
         }
     }
 

@@ -17,8 +17,6 @@ pub(crate) enum WireError {
     Unterminated,
     #[error("a message of type 0x{0:02x} has no meaning here")]
     Unexpected(u8),
-    #[error("bytes arrived before the other side had finished its part of the handshake")]
-    Early,
     #[error("{0}")]
     Violation(&'static str),
 }
@@ -387,7 +385,7 @@ impl Chunk<'_> {
             .filter(|length| (4..=self.frames.limit).contains(length))
             .and_then(|length| length.checked_add(1))
             .map(Some)
-            .ok_or(WireError::Length { length: i64::from(stated), min: 4, max: self.frames.limit })
+            .ok_or_else(|| WireError::Length { length: i64::from(stated), min: 4, max: self.frames.limit })
     }
 }
 

@@ -127,7 +127,6 @@ fn samples() -> Vec<Happening> {
         Happening::StatementEnded(StatementEnd { id, outcome, rows: 4, bytes: 99, masked_columns, masked_cells, took })
     };
     vec![
-        Happening::ServerStarted { policy: Digest([1; 32]), version: "1".to_owned() },
         Happening::ServerStopped,
         Happening::LoginSucceeded { subject: "5e1f".to_owned(), method: "device" },
         Happening::LoginFailed { why: "expired" },

@@ -156,7 +156,6 @@ impl Encoder {
 /// The word for what happened, as written in `kind`. Readers match on it; a word is never given a second meaning.
 fn kind(happening: &Happening) -> &'static str {
     match happening {
-        Happening::ServerStarted { .. } => "server.start",
         Happening::ServerStopped => "server.stop",
         Happening::LoginSucceeded { .. } => "auth.login",
         Happening::LoginFailed { .. } => "auth.fail",
@@ -188,10 +187,6 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
         json.raw(b",\"").raw(name.as_bytes()).raw(b"\":").text_within(text, WORD_MAX);
     };
     match happening {
-        Happening::ServerStarted { policy, version } => {
-            word("engine", version);
-            json.raw(b",\"policy\":").hex(&policy.0);
-        }
         Happening::PolicyChanged { policy } => {
             json.raw(b",\"policy\":").hex(&policy.0);
         }

@@ -23,7 +23,7 @@ const PAGES_MAX: usize = 8;
 
 /// Where the tools of one agent find what they need.
 #[derive(Debug)]
-pub(in crate::cli) struct Desk {
+pub(crate) struct Desk {
     agent: WishArguments,
     wishes: BTreeMap<ResourceName, Wish>,
     sessions: Mutex<BTreeMap<ResourceName, Arc<Inside>>>,

@@ -104,10 +104,9 @@ impl Pseudonyms {
         let name = self.number(Use::Name, entity, &value).to_be_bytes();
         let mut made = [0; 16];
         made.iter_mut().zip(name).for_each(|(to, from)| *to = from);
-        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut made {
-            *version = (*version & 0x0f) | 0x80;
-            *variant = 0x80;
-        }
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut made;
+        *version = (*version & 0x0f) | 0x80;
+        *variant = 0x80;
         let tag = self.uuid_tag(entity, &made);
         made.iter_mut().skip(12).zip(tag).for_each(|(to, from)| *to = from);
         made

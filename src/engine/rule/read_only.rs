@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::domain::{Access, Action, Environment, IdentityKind, Reason};
 use crate::engine::builtin::Class;
-use crate::engine::resolve::{Callee, Facts, HiddenFunction};
+use crate::engine::resolve::{Callee, Facts};
 use crate::engine::setting;
 use crate::engine::sql::fact::{Deed, Setting, Transaction};
 
@@ -48,11 +48,8 @@ impl Rule for ReadOnly {
             })
         };
         let hidden = || {
-            facts.hidden.iter().find_map(|hidden| match hidden.function {
-                HiddenFunction::Catalog(_) | HiddenFunction::BuiltIn(_) | HiddenFunction::Unknown => {
-                    Some(told(format!("{} is not known to only read", hidden.behind), hidden.position))
-                }
-            })
+            let hidden = facts.hidden.first()?;
+            Some(told(format!("{} is not known to only read", hidden.behind), hidden.position))
         };
         let name =
             || facts.unknown_names.first().map(|(name, position)| told(format!("`{name}` is not known"), *position));
@@ -65,7 +62,7 @@ impl Rule for ReadOnly {
 /// What a deed does besides reading.
 fn effect(deed: &Deed) -> Option<&'static str> {
     match deed {
-        Deed::Read { locks: false, .. } | Deed::Export { .. } | Deed::Explain { .. } | Deed::Show => None,
+        Deed::Read { locks: false, .. } | Deed::Export { .. } | Deed::Explain | Deed::Show => None,
         // Whatever the policy says about settings.
         Deed::Set(setting) if !keeps_read_only(setting) => Some("this asks for a transaction that writes"),
         Deed::Set(_) | Deed::ResetAll | Deed::Discard(_) | Deed::Listen => None,

@@ -76,7 +76,7 @@ fn code_deeds<'t>(node: Node<'t>, kind: &str) -> Option<Vec<(Deed, Option<Node<'
         },
         _ => return None,
     };
-    Some(vec![(code(what), node.child("relation").or(node.child("table")))])
+    Some(vec![(code(what), node.child("relation").or_else(|| node.child("table")))])
 }
 
 /// Who may do what, and who is who.
@@ -158,7 +158,7 @@ fn define(what: &'static str, object: Object) -> Deed {
 }
 
 fn code(what: &'static str) -> Deed {
-    Deed::Code { what, name: None, language: None }
+    Deed::Code { what, name: None }
 }
 
 fn renamed(node: Node<'_>, what: &'static str) -> Deed {
@@ -183,7 +183,7 @@ fn function<'t>(node: Node<'t>) -> Vec<(Deed, Option<Node<'t>>)> {
     let name = Some(Name::of_words(node.words("funcname")));
     let outside = (!TRUSTED.contains(&language.as_str()))
         .then_some((Deed::Outside { what: "create a function in a language that can leave the database" }, None));
-    let code = Deed::Code { what, name, language: Some(language.into()) };
+    let code = Deed::Code { what, name };
     [(code, None)].into_iter().chain(outside).collect()
 }
 
@@ -232,7 +232,7 @@ fn alter_table<'t>(node: Node<'t>) -> Vec<(Deed, Option<Node<'t>>)> {
 fn alter_deed(command: Node<'_>, name: &Name, object: Object) -> Deed {
     use AlterTableType as T;
     let define = |what| Deed::Define { what, object, name: Some(name.clone()), temporary: false };
-    let armed = |what| Deed::Code { what, name: Some(name.clone()), language: None };
+    let armed = |what| Deed::Code { what, name: Some(name.clone()) };
     match command.choice::<T>("subtype") {
         T::AtDropColumn if object == Object::Type => Deed::DropPart { what: "an attribute", of: name.clone() },
         T::AtDropColumn => Deed::DropPart { what: "a column", of: name.clone() },

@@ -53,8 +53,6 @@ impl fmt::Display for Name {
 /// One command of a text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Command {
-    /// The parse tree's node name, for example `SelectStmt`.
-    pub(crate) node: &'static str,
     /// The byte at which its first word begins.
     pub(crate) position: usize,
     /// What it does, outermost first.
@@ -199,7 +197,6 @@ pub(crate) enum Deed {
     Code {
         what: &'static str,
         name: Option<Name>,
-        language: Option<Box<str>>,
     },
     /// Rights on objects: GRANT, REVOKE, default privileges, row security.
     Privilege {
@@ -268,10 +265,8 @@ pub(crate) enum Deed {
     Close {
         cursor: Option<Box<str>>,
     },
-    Explain {
-        /// Runs what it explains.
-        analyze: bool,
-    },
+    /// Shows a plan. What it also runs stands beside it.
+    Explain,
     Listen,
     Notify,
 }
@@ -299,7 +294,7 @@ impl Deed {
             | Self::Deallocate { .. }
             | Self::Declare { .. }
             | Self::Close { .. } => Operation::Session,
-            Self::Explain { .. } | Self::Listen | Self::Notify => Operation::Session,
+            Self::Explain | Self::Listen | Self::Notify => Operation::Session,
         };
         let updates = matches!(self, Self::Insert { upsert: Some(_), .. });
         [one].into_iter().chain(updates.then_some(Operation::Update))
@@ -478,7 +473,7 @@ pub(crate) struct Query {
     /// Rows of a VALUES list.
     pub(crate) listed: usize,
     /// The arms of a set operation.
-    pub(crate) arms: Vec<Query>,
+    pub(crate) arms: Vec<Self>,
 }
 
 impl Query {
@@ -540,48 +535,48 @@ pub(crate) enum Expression {
     Column(Vec<Box<str>>),
     /// `*`, `table.*`
     Star,
-    Not(Box<Expression>),
-    And(Vec<Expression>),
-    Or(Vec<Expression>),
+    Not(Box<Self>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
     /// An operator with two operands. LIKE is `~~`, IN is a disjunction of `=`.
     Compare {
         operator: Box<str>,
-        left: Box<Expression>,
-        right: Box<Expression>,
+        left: Box<Self>,
+        right: Box<Self>,
     },
     /// An operator before its operand.
     Prefix {
         operator: Box<str>,
-        operand: Box<Expression>,
+        operand: Box<Self>,
     },
     /// `operand = ANY (array)`, `operand <> ALL (array)`
     Quantified {
         operator: Box<str>,
         all: bool,
-        operand: Box<Expression>,
-        array: Box<Expression>,
+        operand: Box<Self>,
+        array: Box<Self>,
     },
     /// IN with constants only: how many different ones is not kept.
     Among {
-        operand: Box<Expression>,
+        operand: Box<Self>,
         negated: bool,
     },
     /// IS NULL
-    IsNull(Box<Expression>),
+    IsNull(Box<Self>),
     /// IS TRUE, IS FALSE, IS UNKNOWN
-    Is(Box<Expression>, Option<bool>),
-    Cast(Box<Expression>, Name),
+    Is(Box<Self>, Option<bool>),
+    Cast(Box<Self>, Name),
     /// Conditions with their results, then ELSE.
     Case {
-        arms: Vec<(Expression, Expression)>,
-        otherwise: Option<Box<Expression>>,
+        arms: Vec<(Self, Self)>,
+        otherwise: Option<Box<Self>>,
     },
-    Coalesce(Vec<Expression>),
+    Coalesce(Vec<Self>),
     Call {
         name: Name,
-        arguments: Vec<Expression>,
+        arguments: Vec<Self>,
     },
-    List(Vec<Expression>),
+    List(Vec<Self>),
     Exists(Box<Query>),
     /// A sub-select as a value.
     Scalar(Box<Query>),
@@ -589,11 +584,11 @@ pub(crate) enum Expression {
     Within {
         operator: Box<str>,
         all: bool,
-        operand: Box<Expression>,
+        operand: Box<Self>,
         query: Box<Query>,
     },
     /// WHERE CURRENT OF
     CurrentRow,
     /// Anything else; its value depends on those of its parts.
-    Other(Vec<Expression>),
+    Other(Vec<Self>),
 }

@@ -42,7 +42,7 @@ pub(super) fn collect(root: Node<'_>, command: &mut Command) {
             "SubLink" => seen.operator(node, "oper_name", position, command),
             "SortBy" => seen.operator(node, "use_op", position, command),
             "TypeName" if !node.flag("pct_type") => seen.kind_of_value(node, position, command),
-            "CommonTableExpr" if is_endless(node) => command.endless = command.endless.or(node.location()),
+            "CommonTableExpr" if is_endless(node) => command.endless = command.endless.or_else(|| node.location()),
             "RangeVar" => command.relations.extend(relation(node, &withs)),
             "" => {
                 let parent = node.parent().map_or("", |parent| parent.kind());

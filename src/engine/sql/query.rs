@@ -69,7 +69,7 @@ impl<'t> Reader<'t> {
             condition: all_of(conditions),
             output: select.children("target_list").map(|target| self.output(target)).collect(),
             limit,
-            grouped: select.child("group_clause").or(select.child("having_clause")).is_some(),
+            grouped: select.child("group_clause").or_else(|| select.child("having_clause")).is_some(),
             listed: select.children("values_lists").count(),
             arms: Vec::new(),
         }
@@ -126,7 +126,7 @@ impl<'t> Reader<'t> {
 
     fn source(&mut self, item: Node<'t>) -> Source {
         let alias = item.child("alias");
-        let named = alias.map_or(item.text("relname"), |alias| alias.text("aliasname"));
+        let named = alias.map_or_else(|| item.text("relname"), |alias| alias.text("aliasname"));
         let columns = alias.into_iter().flat_map(|alias| alias.words("colnames")).map(Into::into).collect();
         let what = match item.kind() {
             "RangeVar" => self.relation(item),
@@ -343,7 +343,8 @@ pub(super) fn all_of(mut conditions: Vec<Expression>) -> Option<Expression> {
 fn is_crossed(item: Node<'_>) -> bool {
     let mut open = vec![item];
     while let Some(item) = open.pop().filter(|item| item.kind() == "JoinExpr") {
-        let conditional = item.child("quals").or(item.child("using_clause")).is_some() || item.flag("is_natural");
+        let conditional =
+            item.child("quals").or_else(|| item.child("using_clause")).is_some() || item.flag("is_natural");
         if conditional {
             return false;
         }

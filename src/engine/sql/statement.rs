@@ -25,7 +25,6 @@ pub(super) fn command(tree: &Arc<Tree>, root: Node<'_>, position: usize) -> Comm
     let mut reading = Reading { tree, position, acts: Vec::new(), visited: HashSet::new(), aside: Vec::new() };
     reading.statement(root);
     let mut command = Command {
-        node: root.kind(),
         position,
         alone: is_alone(root),
         copies: copy::form(root),
@@ -262,7 +261,7 @@ impl<'t> Reading<'t> {
 
     fn explain(&mut self, node: Node<'t>) {
         let analyze = option(node.children("options"), "analyze");
-        self.act(Deed::Explain { analyze }, None);
+        self.act(Deed::Explain, None);
         let Some(query) = node.child("query") else { return };
         if analyze {
             self.statement(query);
@@ -478,7 +477,7 @@ fn nameless() -> Name {
 
 fn target_source(target: Option<Node<'_>>) -> Vec<Source> {
     let source = |target: Node<'_>| Source {
-        alias: target.child("alias").map_or(target.text("relname"), |alias| alias.text("aliasname")).into(),
+        alias: target.child("alias").map_or_else(|| target.text("relname"), |alias| alias.text("aliasname")).into(),
         item: Item::Relation(relation_name(target)),
         columns: Vec::new(),
     };

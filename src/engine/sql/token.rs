@@ -127,9 +127,9 @@ struct Group {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Closes {
     #[default]
-    WithTheText,
-    WithBracket,
-    WithEnd,
+    Text,
+    Bracket,
+    End,
 }
 
 impl Group {
@@ -161,16 +161,16 @@ impl Nesting {
     fn take(&mut self, token: Token, before: Token) {
         let group = &mut self.group;
         match token {
-            Token::Ascii40 | Token::Ascii91 => self.open(Closes::WithBracket),
-            Token::Ascii41 | Token::Ascii93 => self.close(Closes::WithBracket),
+            Token::Ascii40 | Token::Ascii91 => self.open(Closes::Bracket),
+            Token::Ascii41 | Token::Ascii93 => self.close(Closes::Bracket),
             Token::Ascii44 | Token::Ascii59 => group.end_item(),
             Token::Ident | Token::Uident | Token::Ascii46 | Token::Param => {}
             Token::Sconst | Token::Usconst | Token::Iconst | Token::Fconst | Token::Bconst | Token::Xconst => {}
             // After a dot or AS, a keyword is a name or a label.
             _ if matches!(before, Token::Ascii46 | Token::As) => group.chain += Self::WORD,
-            Token::Case => self.open(Closes::WithEnd),
-            Token::EndP if group.closes == Closes::WithEnd => self.close(Closes::WithEnd),
-            Token::When | Token::Then | Token::Else if group.closes == Closes::WithEnd => group.end_item(),
+            Token::Case => self.open(Closes::End),
+            Token::EndP if group.closes == Closes::End => self.close(Closes::End),
+            Token::When | Token::Then | Token::Else if group.closes == Closes::End => group.end_item(),
             Token::And | Token::Or if !group.between => group.end_arm(),
             Token::Between => {
                 group.between = true;

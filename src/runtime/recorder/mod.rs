@@ -444,8 +444,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::Reconciled(_)
         | Happening::Recovered { .. }
         | Happening::Lost { .. } => Importance::Completing,
-        Happening::ServerStarted { .. }
-        | Happening::PolicyChanged { .. }
+        Happening::PolicyChanged { .. }
         | Happening::LoginSucceeded { .. }
         | Happening::LoginFailed { .. }
         | Happening::SessionOpened { .. }

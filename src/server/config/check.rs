@@ -111,7 +111,7 @@ impl<'a> Check<'a> {
 
     /// Where nobody else is named, operators approve.
     fn approvals(&mut self, section: ApprovalsSection, operators: &[String]) -> ApprovalRules {
-        let webhooks = section.webhooks.into_iter().filter_map(|hook| self.webhook(hook)).collect();
+        let webhooks = section.webhooks.iter().filter_map(|hook| self.webhook(hook)).collect();
         ApprovalRules {
             approvers: section.approvers.map_or_else(|| operators.to_vec(), |groups| groups.0),
             quorum: section.quorum.map_or(1, std::num::NonZeroUsize::get),
@@ -121,7 +121,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn webhook(&mut self, hook: WebhookSection) -> Option<Webhook> {
+    fn webhook(&mut self, hook: &WebhookSection) -> Option<Webhook> {
         let path = ["approvals", "webhooks"];
         let secret = self.secret(&path, &hook.secret);
         let url = Url::parse(&hook.url).ok().filter(http::is_private);

@@ -13,7 +13,9 @@ mod upstream;
 mod values;
 
 pub(crate) use check::Mistake;
-pub(crate) use file::{FILE_MAX, Outline, outline, parse, read};
+#[cfg(test)]
+pub(crate) use file::parse;
+pub(crate) use file::{FILE_MAX, Outline, outline, read};
 pub(crate) use inline::{BadArgument, development, resource, user};
 pub(crate) use place::line;
 

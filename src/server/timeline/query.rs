@@ -96,7 +96,7 @@ pub(crate) struct Page {
 
 /// Kinds that are shown only when everything is asked for: they are about how, not about what.
 const DETAILS: &str = "('stream.open', 'stream.close', 'stmt.cancel', 'cred.mint', 'cred.revoke', 'cred.sweep', \
-                       'server.start', 'server.stop', 'audit.read', 'recon.session', 'recovered')";
+                       'server.stop', 'audit.read', 'recon.session', 'recovered')";
 
 /// A query being put together.
 #[derive(Debug, Default)]

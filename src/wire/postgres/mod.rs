@@ -11,13 +11,15 @@ mod scram;
 mod startup;
 
 pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
-pub(crate) use query::{Bind, Request, Target, Values};
+pub(crate) use query::{Bind, Request, Target};
 pub(crate) use reply::{
     Complaint, MASKED_COLUMNS, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice,
     parameter_status, ready_for_query, rows_of_tag,
 };
-pub(crate) use row::{Cells, Column, Format, columns, write_columns};
-pub(crate) use scram::{ChannelBinding, ClientScram, ScramError, ServerScram, Verifier, certificate_binding, verifier};
+#[cfg(test)]
+pub(crate) use row::write_columns;
+pub(crate) use row::{Cells, Column, Format, columns};
+pub(crate) use scram::{ChannelBinding, ClientScram, ServerScram, Verifier, certificate_binding, verifier};
 pub(crate) use startup::{
     ClientLogin, FirstPacket, LoggedIn, LoginError, LoginStep, ServerLogin, ServerStep, Startup, Version,
     cancel_request, first_packet, login_done, negotiate, ssl_request,
@@ -62,7 +64,6 @@ pub(crate) mod tag {
     pub(crate) const BIND_COMPLETE: u8 = b'2';
     pub(crate) const CLOSE_COMPLETE: u8 = b'3';
     pub(crate) const COMMAND_COMPLETE: u8 = b'C';
-    pub(crate) const COPY_BOTH: u8 = b'W';
     pub(crate) const COPY_DATA: u8 = b'd';
     pub(crate) const COPY_DONE: u8 = b'c';
     pub(crate) const COPY_IN: u8 = b'G';
@@ -70,7 +71,6 @@ pub(crate) mod tag {
     pub(crate) const DATA_ROW: u8 = b'D';
     pub(crate) const EMPTY_QUERY: u8 = b'I';
     pub(crate) const ERROR: u8 = b'E';
-    pub(crate) const FUNCTION_RESULT: u8 = b'V';
     pub(crate) const NEGOTIATE_VERSION: u8 = b'v';
     pub(crate) const NO_DATA: u8 = b'n';
     pub(crate) const NOTICE: u8 = b'N';

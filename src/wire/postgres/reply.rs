@@ -15,7 +15,6 @@ pub(crate) enum Severity {
     Error,
     Fatal,
     Notice,
-    Warning,
 }
 
 impl Severity {
@@ -24,7 +23,6 @@ impl Severity {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
             Self::Notice => "NOTICE",
-            Self::Warning => "WARNING",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Row descriptions and data rows, in text and binary format.
 
-use crate::wire::buffer::{Reader, WireError, Writer};
+#[cfg(test)]
+use crate::wire::buffer::Writer;
+use crate::wire::buffer::{Reader, WireError};
 
 /// How a value is written on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +52,7 @@ pub(crate) fn columns(body: &[u8]) -> Result<Vec<Column>, WireError> {
 }
 
 /// Writes a RowDescription message.
+#[cfg(test)]
 pub(crate) fn write_columns(columns: &[Column], out: &mut Vec<u8>) {
     let mut message = Writer::message(out, super::tag::ROW_DESCRIPTION);
     message.count(columns.len());

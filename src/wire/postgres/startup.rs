@@ -113,7 +113,7 @@ pub(crate) fn first_packet(bytes: &[u8]) -> Result<Option<(FirstPacket, usize)>,
     let length = usize::try_from(stated)
         .ok()
         .filter(|length| (8..=STARTUP_MAX).contains(length))
-        .ok_or(WireError::Length { length: i64::from(stated), min: 8, max: STARTUP_MAX })?;
+        .ok_or_else(|| WireError::Length { length: i64::from(stated), min: 8, max: STARTUP_MAX })?;
     let Some(packet) = bytes.get(4..length) else { return Ok(None) };
     let mut body = Reader::new(packet);
     let packet = match body.u32("protocol version")? {

@@ -212,7 +212,9 @@ impl Approvals {
         if moved.from != approval.ballot.state && approval.ballot.state != ApprovalState::Executing {
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             // Whoever waited may have gone this very moment; then the withdrawal is on its way.
-            drop(waiting.map(|waiting| waiting.send(approval.clone())));
+            if let Some(waiting) = waiting {
+                let _gone = waiting.send(approval.clone());
+            }
         }
         refused.map_or(Ok(approval), Err)
     }
