@@ -355,9 +355,13 @@ impl<'a> Judge<'a> {
         negated: bool,
     ) -> Truth {
         if let Expression::List(elements) = array
-            && operator == "=" && !all && !negated && elements.iter().any(|element| self.same(operand, element)) {
-                return Truth::Always;
-            }
+            && operator == "="
+            && !all
+            && !negated
+            && elements.iter().any(|element| self.same(operand, element))
+        {
+            return Truth::Always;
+        }
         let excludes = matches!((operator, negated), ("<>", false) | ("=", true));
         if excludes && !self.depends(array) && self.target_column(operand).is_some_and(|column| self.is_key(column)) {
             return Truth::Always;
@@ -415,10 +419,12 @@ impl<'a> Judge<'a> {
     /// Comparisons with a truth value, of rows, and of something with itself.
     fn compare_special(&self, operator: &str, left: &'a Expression, right: &'a Expression) -> Option<Truth> {
         if let (Expression::List(lefts), Expression::List(rights)) = (left, right)
-            && operator == "=" && lefts.len() == rights.len() {
-                let pairs = lefts.iter().zip(rights).map(|(left, right)| self.compare("=", left, right, false));
-                return Some(pairs.fold(Truth::Always, Truth::and));
-            }
+            && operator == "="
+            && lefts.len() == rights.len()
+        {
+            let pairs = lefts.iter().zip(rights).map(|(left, right)| self.compare("=", left, right, false));
+            return Some(pairs.fold(Truth::Always, Truth::and));
+        }
         if self.same(left, right) && self.depends(left) {
             return match operator {
                 "=" | "<=" | ">=" | "~~" | "~~*" | "@>" | "<@" => Some(Truth::Always),

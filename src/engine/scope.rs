@@ -335,9 +335,10 @@ impl Scope {
             Transaction::RollbackTo(name) => self.roll_back_to(name),
             Transaction::Release(name) => {
                 if let Some(open) = &mut self.transaction
-                    && let Some(at) = position(&open.before, name) {
-                        open.before.truncate(at);
-                    }
+                    && let Some(at) = position(&open.before, name)
+                {
+                    open.before.truncate(at);
+                }
             }
             // The session's part in the transaction is over.
             Transaction::TwoPhase => self.commit(),

@@ -20,6 +20,7 @@ const UNRECORDABLE: &str = "58030";
 
 impl Session {
     /// Takes bytes from the client.
+    #[expect(clippy::wrong_self_convention, reason = "where the bytes come from, not what they become")]
     pub(crate) fn from_client(&mut self, now: Timestamp, bytes: &[u8], turn: &mut Turn) {
         let mut frames = std::mem::take(&mut self.from_client);
         let mut chunk = frames.chunk(bytes);

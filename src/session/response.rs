@@ -12,6 +12,7 @@ use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Se
 
 impl Session {
     /// Takes bytes from the database.
+    #[expect(clippy::wrong_self_convention, reason = "where the bytes come from, not what they become")]
     pub(crate) fn from_database(&mut self, now: Timestamp, bytes: &[u8], turn: &mut Turn) {
         let mut frames = std::mem::take(&mut self.from_database);
         // What comes in goes out, nearly always: room for it is made once.

@@ -321,6 +321,7 @@ impl Chunk<'_> {
         self.frames.kept = self.kept;
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "where the bytes come from, not what they become")]
     fn from_input(&mut self) -> Result<Option<Piece<'_>>, WireError> {
         let Some(length) = self.length(self.input)? else { return Ok(None) };
         if length > Frames::WHOLE_MAX && !self.frames.gathering {

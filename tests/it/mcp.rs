@@ -68,6 +68,7 @@ impl Agent {
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{request}: {line:?}"))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
     fn call(&mut self, name: &str, arguments: Value) -> Value {
         self.ask(&json!({ "call": name, "arguments": arguments }))
     }
@@ -80,6 +81,7 @@ impl Agent {
     }
 
     /// Why a call was refused: the kind, and what was said.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
     fn refused(&mut self, name: &str, arguments: Value) -> (String, String) {
         let found = self.call(name, arguments.clone());
         assert_eq!(found["isError"], true, "{name} {arguments}: {found}");

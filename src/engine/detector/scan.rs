@@ -365,7 +365,8 @@ mod tests {
     fn check(text: &str, floor: Likeness, expected: &[(&str, &str)]) {
         let mut found = Vec::new();
         scan(text, floor, &mut found);
-        let found: Vec<_> = found.iter().map(|one| (one.detector.name(), &text[one.range.clone()])).collect();
+        let found: Vec<_> =
+            found.iter().map(|one| (one.detector.name(), text.get(one.range.clone()).unwrap())).collect();
         assert_eq!(found, expected, "{text}");
     }
 
