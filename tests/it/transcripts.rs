@@ -8,6 +8,7 @@
 //! @stop                          its end
 //! @login alice                   a login, without looking at what is said
 //! @edit FILE FROM => TO          changes a file; `TOKENS` is the one in which the login rests
+//! @compared 2                    waits until the accounts of so many sessions of whoever is logged in were compared
 //! @remove FILE                   removes a file
 //! @file gov.yaml                 a file with the indented lines that follow
 //!   server: …
@@ -131,6 +132,16 @@ impl Player {
                 self.names.push((database.name, "<DATABASE>"));
             }
             "@stop" => self.sandbox.stop_server(),
+            "@compared" => {
+                let sessions = rest.parse::<usize>().unwrap();
+                let compared = || {
+                    let told = self.sandbox.gov(["timeline", "01"]).stdout;
+                    let enough = told.matches("the two accounts were compared").count() >= sessions;
+                    std::thread::sleep(std::time::Duration::from_millis(if enough { 0 } else { 50 }));
+                    enough
+                };
+                assert!((0..1200).any(|_| compared()), "the accounts of {sessions} sessions were not compared");
+            }
             "@remove" => std::fs::remove_file(self.sandbox.home.join(&rest)).unwrap(),
             "@login" => self.sandbox.log_in(&rest),
             "@edit" => {

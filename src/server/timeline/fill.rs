@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::tables::{self, Position};
+use super::tables::{self, Position, Standing};
 use crate::audit::{self, Asked, Batch, CERTIFICATE_TYPE, Certificate, Core, Envelope, Line};
 use crate::domain::{Duration, PublicKey, SessionBalance, SessionId, Side, Timestamp};
 
@@ -173,7 +173,7 @@ fn whose(db: &Transaction<'_>, core: &Core, session: Option<&str>) -> rusqlite::
 }
 
 fn add_other(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Result<()> {
-    let id = tables::free_id(db, core.at)?;
+    let id = tables::free_id(db, core.at, Standing::of(&core.kind))?;
     let session = from.session.map(|session| session.to_string());
     let whose = whose(db, core, session.as_deref())?;
     db.prepare_cached(
@@ -225,7 +225,7 @@ fn add_statement(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Res
             known.id
         }
         None => {
-            let id = tables::free_id(db, core.at)?;
+            let id = tables::free_id(db, core.at, Standing::Within)?;
             let whose = whose(db, core, session.as_deref())?;
             db.prepare_cached(
                 "INSERT INTO entries (id, leaf, kind, session, statement, subject, agent, resource, purpose, reference)

@@ -116,10 +116,41 @@ pub(super) fn moment(id: i64) -> Timestamp {
     Timestamp::from_millis(u64::try_from(id).unwrap_or(0) / PER_MILLISECOND)
 }
 
+/// Where something stands among what happened in the same millisecond: both sides' records come in in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A beginning, before what it makes possible.
+    Begins,
+    Within,
+    /// An end, behind what it ends.
+    Ends,
+}
+
+impl Standing {
+    /// Of a kind of record.
+    pub(super) fn of(kind: &str) -> Self {
+        match kind {
+            "session.open" | "cred.mint" | "stream.open" => Self::Begins,
+            "stream.close" | "cred.revoke" | "session.close" | "recon.session" => Self::Ends,
+            _ => Self::Within,
+        }
+    }
+
+    /// The part of a millisecond's ids that is for it.
+    fn ids(self) -> std::ops::Range<i64> {
+        let all = integer(PER_MILLISECOND);
+        match self {
+            Self::Begins => 0..all / 8,
+            Self::Within => all / 8..all / 8 * 7,
+            Self::Ends => all / 8 * 7..all,
+        }
+    }
+}
+
 /// An id for something that happened then.
-pub(super) fn free_id(db: &Transaction<'_>, at: Timestamp) -> rusqlite::Result<i64> {
-    let first = first_id(at);
-    let next = first_id(Timestamp::from_millis(at.millis().saturating_add(1)));
+pub(super) fn free_id(db: &Transaction<'_>, at: Timestamp, standing: Standing) -> rusqlite::Result<i64> {
+    let (moment, ids) = (first_id(at), standing.ids());
+    let (first, next) = (moment.saturating_add(ids.start), moment.saturating_add(ids.end));
     let sql = "SELECT id FROM entries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
     let last: Option<i64> = db.prepare_cached(sql)?.query_row((first, next), |row| row.get(0)).optional()?;
     Ok(last.map_or(first, |last| last.saturating_add(1)))
