@@ -43,20 +43,40 @@ pub(super) struct RealFolder {
 }
 
 impl RealFolder {
-    /// Creates the folder if there is none. `None` when another process uses it.
+    /// Creates the folder if there is none. `None` when another process uses it, or has removed it in the meantime.
     pub(super) fn open(path: PathBuf) -> io::Result<Option<Self>> {
-        files::create_private_dir(&path)?;
-        let mode = fs::metadata(&path)?.mode();
+        match files::create_private_dir(&path) {
+            // Made and removed by others while we looked.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            other => other?,
+        }
+        let Some(mode) = there(fs::metadata(&path))?.map(|folder| folder.mode()) else { return Ok(None) };
         if mode & 0o077 != 0 {
             let text = format!("other users may enter it; run: chmod 700 {}", path.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"))?;
+        let file = path.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file);
+        let Some(lock) = there(lock)? else { return Ok(None) };
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { path, _lock: lock })),
+            // Whoever held it may have removed the folder with it: then the lock is on a file that is nowhere.
+            Ok(()) => {
+                let held = lock.metadata()?.ino();
+                let found = there(fs::metadata(&file))?.map(|found| found.ino());
+                Ok((found == Some(held)).then_some(Self { path, _lock: lock }))
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+/// What is not there is an answer.
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -152,5 +172,35 @@ impl Slot for RealSlot {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_removed_while_it_is_opened_is_no_fault() {
+        let root = std::env::temp_dir().join(format!("gov-journal-race-{}", std::process::id()));
+        drop(fs::remove_dir_all(&root));
+        fs::create_dir_all(&root).unwrap();
+        std::thread::scope(|scope| {
+            let opens = || (0..4000).for_each(|name| drop(RealFolder::open(root.join(name.to_string())).unwrap()));
+            let openers = [scope.spawn(opens), scope.spawn(opens)];
+            while openers.iter().any(|opener| !opener.is_finished()) {
+                for entry in fs::read_dir(&root).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.extension().is_none()
+                        && let Ok(Some(held)) = RealFolder::open(path.clone())
+                    {
+                        // A name is used twice here, so that the one being removed may be there again.
+                        drop(fs::rename(&path, path.with_extension("done")));
+                        drop(fs::remove_dir_all(path.with_extension("done")));
+                        drop(held);
+                    }
+                }
+            }
+        });
+        drop(fs::remove_dir_all(&root));
     }
 }
