@@ -167,8 +167,7 @@ impl Envelope {
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
-    let value = ring::digest::digest(&ring::digest::SHA256, bytes);
-    Digest(value.as_ref().try_into().unwrap_or_default())
+    Digest::of_hash(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 /// One key's chain of envelopes, as its writer carries it on.

@@ -356,8 +356,7 @@ impl Write for Sink<'_> {
 
 /// The approval that a statement needs and nobody waits for.
 fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
-    let pending = complaint.message().starts_with("this needs approval");
-    let detail = complaint.field(b'D').filter(|_| pending)?;
+    let detail = complaint.field(b'D').filter(|_| complaint.needs_approval())?;
     detail.split_once("Approval: ")?.1.split('.').next()?.parse().ok()
 }
 

@@ -78,7 +78,7 @@ impl Own {
 /// What the database, or the gateway in its words, said no to.
 pub(crate) fn said_no(complaint: &Complaint) -> Failure {
     let kind = match &complaint.sqlstate() {
-        b"42501" if complaint.message().starts_with("this needs approval") => Kind::Pending,
+        b"42501" if complaint.needs_approval() => Kind::Pending,
         b"42501" => Kind::Denied,
         b"28000" | b"57P01" => Kind::NotLoggedIn,
         b"53400" | b"53300" => Kind::Limit,

@@ -7,6 +7,13 @@ use std::fmt;
 pub(crate) struct Digest(pub(crate) [u8; 32]);
 
 impl Digest {
+    /// What a hash function gave: all of it, where it gave 32 bytes.
+    pub(crate) fn of_hash(bytes: &[u8]) -> Self {
+        let mut out = [0u8; 32];
+        out.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Self(out)
+    }
+
     /// The value written as 64 lower-case hexadecimal digits, the one way it is printed, or nothing.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut out = [0u8; 32];

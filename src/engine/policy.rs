@@ -88,10 +88,8 @@ impl Policy {
 
     fn of(environment: Environment, document: Document) -> Self {
         let bytes = canonical(environment, &document);
-        let mut digest = [0; 32];
-        let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        digest.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-        Self { environment, document, digest: Digest(digest) }
+        let digest = Digest::of_hash(ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref());
+        Self { environment, document, digest }
     }
 
     /// SHA-256 of the canonical bytes.

@@ -213,9 +213,7 @@ impl Session {
             }),
             None => add(&case.raw_hmac.0),
         }
-        let mut out = [0u8; 32];
-        out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Digest(out)
+        Digest::of_hash(context.finish().as_ref())
     }
 }
 

@@ -468,8 +468,6 @@ impl Session {
             context.update(part);
             context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         }
-        let mut out = [0u8; 32];
-        out.copy_from_slice(context.sign().as_ref());
-        Digest(out)
+        Digest::of_hash(context.sign().as_ref())
     }
 }

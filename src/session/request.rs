@@ -514,7 +514,7 @@ fn sqlstate(refusal: &Refusal) -> &'static str {
 fn failure(refusal: &Refusal) -> Failure {
     let reason = &refusal.reason;
     let (kind, message) = match refusal.verdict {
-        Verdict::Hold => (Kind::Pending, format!("this needs approval: {}", reason.message)),
+        Verdict::Hold => (Kind::Pending, format!("{}: {}", postgres::NEEDS_APPROVAL, reason.message)),
         Verdict::Allow | Verdict::Deny => (Kind::Denied, reason.message.clone()),
     };
     let detail = reason.detail.as_ref().map_or_else(String::new, |detail| format!("{detail} "));

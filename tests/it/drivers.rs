@@ -47,26 +47,24 @@ const EVERYTHING: &[&str] = &[
     "reconnect",
 ];
 
+/// And looks around in the catalog by itself.
+const WITH_INTROSPECTION: &[&str] = &[
+    "simple",
+    "prepared",
+    "binary",
+    "copy",
+    "cancel",
+    "error",
+    "notice",
+    "large",
+    "transaction",
+    "masked",
+    "introspection",
+    "reconnect",
+];
+
 const DRIVERS: &[Driver] = &[
-    Driver {
-        name: "psql",
-        program: shell,
-        file: "psql.sh",
-        cells: &[
-            "simple",
-            "prepared",
-            "binary",
-            "copy",
-            "cancel",
-            "error",
-            "notice",
-            "large",
-            "transaction",
-            "masked",
-            "introspection",
-            "reconnect",
-        ],
-    },
+    Driver { name: "psql", program: shell, file: "psql.sh", cells: WITH_INTROSPECTION },
     Driver {
         name: "pgbench",
         program: shell,
@@ -99,25 +97,7 @@ const DRIVERS: &[Driver] = &[
             "reconnect",
         ],
     },
-    Driver {
-        name: "pgjdbc",
-        program: java,
-        file: "Driver.java",
-        cells: &[
-            "simple",
-            "prepared",
-            "binary",
-            "copy",
-            "cancel",
-            "error",
-            "notice",
-            "large",
-            "transaction",
-            "masked",
-            "introspection",
-            "reconnect",
-        ],
-    },
+    Driver { name: "pgjdbc", program: java, file: "Driver.java", cells: WITH_INTROSPECTION },
 ];
 
 #[test]

@@ -306,16 +306,17 @@ impl Verifier {
                 self.report.fault(None, what);
             }
         }
-        let mut ended = BTreeMap::new();
+        let mut gateways = BTreeMap::new();
         for (key, book) in &self.keys {
             let end = book.check(*key, &mut self.report);
-            if let Some((Certificate { session: Some(session), side, .. }, _)) = &book.certificate {
-                ended.insert((*session, *side), end);
+            if let Some((Certificate { session: Some(session), side: Side::Gateway, .. }, _)) = &book.certificate {
+                gateways.insert(*session, end);
             }
         }
         self.report.statements.matched = self.books.matched();
         for (session, statement, balance) in self.books.unmatched() {
-            let balance = match (balance, ended.get(&(session, Side::Gateway))) {
+            let gateway = gateways.get(&session);
+            let balance = match (balance, gateway) {
                 // A gateway that crashed may have died before the statement reached it.
                 (Balance::ClientOnly, Some(End::Recovered)) => Balance::Unknown,
                 (balance, _) => balance,
@@ -323,7 +324,7 @@ impl Verifier {
             self.report.statements.count(&balance);
             match balance {
                 // While the gateway is at work, the client may be ahead of it.
-                Balance::ClientOnly if ended.get(&(session, Side::Gateway)) == Some(&End::Closed) => {
+                Balance::ClientOnly if gateway == Some(&End::Closed) => {
                     self.report.fault(None, Wrong::ClientOnly { session, statement });
                 }
                 Balance::Mismatch(differ) => {

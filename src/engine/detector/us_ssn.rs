@@ -40,20 +40,17 @@ fn look(seen: &Digits<'_>) -> Likeness {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::check;
     use super::*;
 
     #[test]
     fn numbers() {
-        let check = |text: &str, expected: Likeness| {
-            let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
-            assert_eq!(look(&Digits { text, digits: &digits }), expected, "{text}");
-        };
-        check("536-22-8571", Likeness::Certain);
-        check("536228571", Likeness::Possible);
-        check("000-22-8571", Likeness::No);
-        check("666-22-8571", Likeness::No);
-        check("536-00-8571", Likeness::No);
-        check("536-22-0000", Likeness::No);
-        check("53-622-8571", Likeness::No);
+        check(&UsSsn, "536-22-8571", Likeness::Certain);
+        check(&UsSsn, "536228571", Likeness::Possible);
+        check(&UsSsn, "000-22-8571", Likeness::No);
+        check(&UsSsn, "666-22-8571", Likeness::No);
+        check(&UsSsn, "536-00-8571", Likeness::No);
+        check(&UsSsn, "536-22-0000", Likeness::No);
+        check(&UsSsn, "53-622-8571", Likeness::No);
     }
 }

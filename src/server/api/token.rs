@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::{Call, Contents, Handler, Method, Route, json, status};
+use crate::audit;
 use crate::domain::{
-    Actor, AgentId, BadName, Digest, Failure, Happening, Identity, IdentityKind, Kind, Method as Proof, Timestamp,
+    Actor, AgentId, BadName, Failure, Happening, Identity, IdentityKind, Kind, Method as Proof, Timestamp,
 };
 use crate::identity::jwt::Thumbprint;
 use crate::identity::token::{AccessToken, LIFETIME_MAX};
@@ -100,7 +101,7 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     })?;
     // From here on the caller holds a genuine token: only now do they cost the store anything.
     let key = call.use_proof(proof).await?;
-    let digest = sha256(request.subject_token.as_bytes());
+    let digest = audit::digest(request.subject_token.as_bytes());
     let pseudonym = directory::pseudonym(&call.server.keys.pseudonym, &proved.identity);
     let (now, until) = (call.now, proved.expires_at.after(LIFETIME_MAX));
     let (name, identity, holder) = (pseudonym.clone(), proved.identity.clone(), key.clone());
@@ -168,10 +169,4 @@ fn respond(call: &Call, login: Login, method: &'static str) -> Result<TokenRespo
         token_type: "DPoP".to_owned(),
         expires_in: until.since(call.now).as_secs(),
     })
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut out = [0u8; 32];
-    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    Digest(out)
 }

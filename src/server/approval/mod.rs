@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ring::digest;
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +18,7 @@ use super::live::Live;
 use super::log::Log;
 use super::store::{Migrations, Store};
 use super::webhook::Webhooks;
+use crate::audit;
 use crate::domain::{
     ApprovalId, ApprovalState, Ballot, Digest, Duration, Executed, Failure, Happening, Kind, Move, SessionId,
     Timestamp, Touch,
@@ -26,6 +26,7 @@ use crate::domain::{
 use crate::runtime::pump::{Arbiter, Command};
 use crate::runtime::{clock, random};
 use crate::session::{Ask, Plea};
+use crate::wire::postgres;
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "approvals",
@@ -439,7 +440,7 @@ impl Approvals {
 
     /// What a client that does not wait is told.
     fn pending(&self, approval: &Approval) -> Failure {
-        Failure::new(Kind::Pending, format!("this needs approval: {}", approval.body.message))
+        Failure::new(Kind::Pending, format!("{}: {}", postgres::NEEDS_APPROVAL, approval.body.message))
             .detail(format!("{}Approval: {}. Rule: {}.", sentence(approval), approval.id, approval.body.rule))
             .hint(format!(
                 "once somebody of {} has approved it, run it again with --approval {}",
@@ -482,10 +483,7 @@ fn list(groups: &[String]) -> String {
 /// SHA-256 over a case and the limits of one request for it.
 fn bound(case: Digest, id: ApprovalId, session: Option<&str>, (by, until): (Timestamp, Timestamp)) -> Digest {
     let text = format!("gov approval\n{case}\n{id}\n{}\n{}\n{}\n", session.unwrap_or("-"), by.millis(), until.millis());
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let mut out = [0u8; 32];
-    out.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-    Digest(out)
+    audit::digest(text.as_bytes())
 }
 
 impl Body {

@@ -44,6 +44,11 @@ impl Complaint {
         self.field(b'C').and_then(|text| text.as_bytes().try_into().ok()).unwrap_or(*b"XX000")
     }
 
+    /// Whether it asks for somebody's approval.
+    pub(crate) fn needs_approval(&self) -> bool {
+        self.message().starts_with(NEEDS_APPROVAL)
+    }
+
     pub(crate) fn message(&self) -> &str {
         self.field(b'M').unwrap_or_default()
     }
@@ -106,6 +111,10 @@ pub(crate) fn error(complaint: Complaint, out: &mut Vec<u8>) {
 pub(crate) fn notice(complaint: Complaint, out: &mut Vec<u8>) {
     put(&NoticeResponse::new(complaint.fields), out);
 }
+
+/// How the message begins when the gateway wants somebody's approval first. Denials have the same SQLSTATE; clients of
+/// ours tell them apart by this.
+pub(crate) const NEEDS_APPROVAL: &str = "this needs approval";
 
 /// The parameter in which the gateway tells which columns of the last result were masked: their numbers, from 1.
 pub(crate) const MASKED_COLUMNS: &str = "gov.masked_columns";
