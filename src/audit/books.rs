@@ -90,6 +90,11 @@ impl Books {
         self.matched
     }
 
+    /// Whether this side has said how a statement ended. Not known any more once both agree: then both have.
+    pub(crate) fn has_end(&self, session: SessionId, statement: StatementId, side: Side) -> bool {
+        self.statements.get(&(session, statement)).is_some_and(|line| line.has_end(side))
+    }
+
     /// Every other statement.
     pub(crate) fn unmatched(&self) -> impl Iterator<Item = (SessionId, StatementId, Balance)> {
         let unmatched = self.statements.iter().filter(|(_, line)| **line != Line::Matched);
@@ -142,11 +147,18 @@ impl Line {
 
     /// Whether this side has said what was asked. Not known any more once both agree: then both have.
     pub(crate) fn has(&self, side: Side) -> bool {
+        self.says(side, |account| account.start.is_some())
+    }
+
+    /// Whether this side has said how it ended; as for [`Self::has`].
+    fn has_end(&self, side: Side) -> bool {
+        self.says(side, |account| account.end.is_some())
+    }
+
+    fn says(&self, side: Side, what: impl Fn(&Account) -> bool) -> bool {
         match (self, side) {
-            (Self::Accounts(pair), Side::Client) => pair.client.as_ref().is_some_and(|account| account.start.is_some()),
-            (Self::Accounts(pair), Side::Gateway) => {
-                pair.gateway.as_ref().is_some_and(|account| account.start.is_some())
-            }
+            (Self::Accounts(pair), Side::Client) => pair.client.as_ref().is_some_and(what),
+            (Self::Accounts(pair), Side::Gateway) => pair.gateway.as_ref().is_some_and(what),
             (Self::Matched | Self::Again, _) => true,
             (Self::Accounts(_), Side::Server) => false,
         }

@@ -306,25 +306,23 @@ impl Verifier {
                 self.report.fault(None, what);
             }
         }
-        let mut gateways = BTreeMap::new();
+        let mut ended = BTreeMap::new();
         for (key, book) in &self.keys {
             let end = book.check(*key, &mut self.report);
-            if let Some((Certificate { session: Some(session), side: Side::Gateway, .. }, _)) = &book.certificate {
-                gateways.insert(*session, end);
+            if let Some((Certificate { session: Some(session), side, .. }, _)) = &book.certificate {
+                ended.insert((*session, *side), end != End::Open);
             }
         }
         self.report.statements.matched = self.books.matched();
         for (session, statement, balance) in self.books.unmatched() {
-            let gateway = gateways.get(&session);
-            let balance = match (balance, gateway) {
-                // A gateway that crashed may have died before the statement reached it.
-                (Balance::ClientOnly, Some(End::Recovered)) => Balance::Unknown,
-                (balance, _) => balance,
-            };
+            let over = |side| ended.get(&(session, side)).copied().unwrap_or(false);
+            // What a dead client says last comes in after its finder has said it: that it saw no answer, so that the
+            // statement may never have reached a gateway that died too.
+            let answered = || self.books.has_end(session, statement, Side::Client);
             self.report.statements.count(&balance);
             match balance {
-                // While the gateway is at work, the client may be ahead of it.
-                Balance::ClientOnly if gateway == Some(&End::Closed) => {
+                // While both are at work, one is always ahead of the other.
+                Balance::ClientOnly if over(Side::Client) || (over(Side::Gateway) && answered()) => {
                     self.report.fault(None, Wrong::ClientOnly { session, statement });
                 }
                 Balance::Mismatch(differ) => {

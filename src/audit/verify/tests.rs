@@ -322,6 +322,18 @@ fn what_a_crash_left_is_vouched_for_by_those_who_may() {
     let recovered = report(&[&crashed, &recover(Author::control())]);
     assert_eq!(recovered.faults, []);
     assert_eq!((recovered.recovered, recovered.keys_recovered, recovered.statements.gateway_only), (1, 1, 2));
+    // What a client sent last may not have reached a gateway that died: while the client's account has not come in whole
+    // that is no fault yet. What it saw answered, or has closed its books on, must be in the gateway's account.
+    let sent = || Author::client().says(start(3, 9, Verdict::Allow));
+    let unseen = report(&[&crashed, &recover(Author::control()), &sent().seal()]);
+    assert_eq!((unseen.faults.len(), unseen.statements.client_only), (0, 1));
+    let alone = [format!("statement 1.3 of session {} is known from the client alone", session(1))];
+    let answered = || sent().says(end(3, 1, Outcome::Ok));
+    assert_eq!(faults(&[&crashed, &recover(Author::control()), &answered().seal()]), alone);
+    assert_eq!(faults(&[&crashed, &recover(Author::control()), &answered().says(close()).seal()]), alone);
+    assert_eq!(faults(&[&Author::gateway().says(close()).seal(), &answered().seal()]), alone);
+    let at_work = Author::gateway().says(start(4, 9, Verdict::Allow)).seal();
+    assert_eq!(faults(&[&at_work, &answered().says(close()).seal()]), alone);
     // Interrupted and done again, by another key of the server's.
     let mut again = Author::new(5, Side::Server, None, None);
     again.ids += 1000;
