@@ -88,6 +88,9 @@ _gov() {
             gov__subcmd__approval,withdraw)
                 cmd="gov__subcmd__approval__subcmd__withdraw"
                 ;;
+            gov__subcmd__audit,access)
+                cmd="gov__subcmd__audit__subcmd__access"
+                ;;
             gov__subcmd__audit,export)
                 cmd="gov__subcmd__audit__subcmd__export"
                 ;;
@@ -269,12 +272,50 @@ _gov() {
             return 0
             ;;
         gov__subcmd__audit)
-            opts="-h --json --color --help tail verify export key"
+            opts="-h --json --color --help tail verify access export key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__audit__subcmd__access)
+            opts="-h --tag --person --resource --since --until --csv --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --person)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1075,7 +1116,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__timeline)
-            opts="-f -h --person --agent --resource --purpose --table --tag --operation --outcome --books --text --since --until --limit --follow --all --csv --json --color --help"
+            opts="-f -h --person --agent --resource --purpose --table --tag --approval --operation --outcome --books --text --since --until --limit --follow --all --csv --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1102,6 +1143,10 @@ _gov() {
                     return 0
                     ;;
                 --tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --approval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -240,7 +240,8 @@ complete -c gov -n "__fish_gov_using_subcommand timeline" -l agent -d 'Only what
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l resource -d 'Only at this database' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l purpose -d 'Only for this purpose' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l table -d 'Only what touched this table, with its schema or without' -r
-complete -c gov -n "__fish_gov_using_subcommand timeline" -l tag -d 'Only what touched columns that hold this, for example pii.email' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l tag -d 'Only what touched columns that hold this, for example email or pii.ssn' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l approval -d 'Only this approval: who asked, who agreed, what ran by it' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l operation -d 'Only this operation: read, insert, update, delete, truncate, schema_change, drop, privilege' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l outcome -d 'Only what ended so: ok, error, denied, held, unknown' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l books -d 'Only statements whose two accounts compare so: matched, gateway_only, client_only, mismatch' -r
@@ -256,15 +257,16 @@ complete -c gov -n "__fish_gov_using_subcommand timeline" -l all -d 'Also show c
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l csv -d 'Print as CSV'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "export" -d 'Hand the log on: whole, for verifying it elsewhere, or as events'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify export key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "access" -d 'Show who touched what kind of data, how often, masked or clear, and what for'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "export" -d 'Hand the log on: whole, for verifying it elsewhere, or as events'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'Show so many records before what comes' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -280,6 +282,17 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l tag -d 'Only this kind of data, in the words of `gov classify`: email, card, us_ssn; `pii.ssn` is understood too' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l person -d 'Only what this person did: name, e-mail address or pseudonym' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l resource -d 'Only at this database' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l since -d 'Only from then on: 2h, 30d, 2026-11-27, 2026-11-27T09:30 (UTC)' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l until -d 'Only before then' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l csv -d 'Write comma-separated values'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines of the Open Cybersecurity Schema Framework' -r -f -a "folder\t''
 zip\t''
 ocsf-json\t''"

@@ -1,12 +1,12 @@
 //! Points in time as people type them.
 
-use crate::domain::{Timestamp, parse_duration};
+use crate::domain::{Failure, Kind, Timestamp, parse_duration};
 
 /// What may be typed, for help and for errors.
-pub(super) const FORMS: &str = "write how long ago (90s, 2h, 30d), or a time in UTC: 2026-11-27, 2026-11-27T09:30";
+const FORMS: &str = "write how long ago (90s, 2h, 30d), or a time in UTC: 2026-11-27, 2026-11-27T09:30";
 
 /// A moment: so long before `now`, or a date and a time in UTC, of which what is left out is zero.
-pub(super) fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
+fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(ago) = parse_duration(text) {
         return Some(now.before(ago));
     }
@@ -15,6 +15,12 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     let time = time.trim_end_matches('Z');
     let time = if time.matches(':').count() == 1 { format!("{time}:00") } else { time.to_owned() };
     Timestamp::parse(&format!("{date}T{time}Z"))
+}
+
+/// The same for what may be left out.
+pub(super) fn option(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let wrong = |text: &str| Failure::new(Kind::Usage, format!("`{text}` is no point in time")).hint(FORMS);
+    text.map(|text| parse(text, now).ok_or_else(|| wrong(text))).transpose()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::{Command, moment, parse, result, run_async};
 use crate::client::gateway::Gateway;
-use crate::domain::{Failure, Kind, Timestamp};
+use crate::domain::{Failure, Timestamp};
 use crate::runtime::clock;
 use crate::wire::api::{TimelineEntry, TimelinePage, TimelineQuery, TimelineSession};
 
@@ -31,9 +31,12 @@ struct Arguments {
     /// Only what touched this table, with its schema or without
     #[arg(long, value_name = "TABLE")]
     table: Option<String>,
-    /// Only what touched columns that hold this, for example pii.email
+    /// Only what touched columns that hold this, for example email or pii.ssn
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
+    /// Only this approval: who asked, who agreed, what ran by it
+    #[arg(long, value_name = "ID")]
+    approval: Option<String>,
     /// Only this operation: read, insert, update, delete, truncate, schema_change, drop, privilege
     #[arg(long, value_name = "OPERATION")]
     operation: Option<String>,
@@ -119,12 +122,7 @@ impl Command for Timeline {
 }
 
 fn query(arguments: &Arguments, now: Timestamp) -> Result<TimelineQuery, Failure> {
-    let time = |text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => moment::parse(text, now)
-            .map(|at| Some(at.to_string()))
-            .ok_or_else(|| Failure::new(Kind::Usage, format!("`{text}` is no point in time")).hint(moment::FORMS)),
-    };
+    let time = |text: &Option<String>| Ok(moment::option(text.as_deref(), now)?.map(|at| at.to_string()));
     Ok(TimelineQuery {
         person: arguments.person.clone(),
         agent: arguments.agent.clone(),
@@ -132,6 +130,7 @@ fn query(arguments: &Arguments, now: Timestamp) -> Result<TimelineQuery, Failure
         purpose: arguments.purpose.clone(),
         table: arguments.table.clone(),
         tag: arguments.tag.clone(),
+        approval: arguments.approval.clone(),
         operation: arguments.operation.clone(),
         outcome: arguments.outcome.clone(),
         books: arguments.books.clone(),
@@ -230,6 +229,10 @@ impl Printer {
         }
         let (color, said) = came_of_it(entry);
         output.line(format!("            {}", output.paint(color, &said)));
+        if let Some(held) = held(entry) {
+            let lines = wrapped(&super::output::clean(&held), WIDTH.saturating_sub(12), lines_max);
+            lines.iter().for_each(|line| output.line(format!("            {line}")));
+        }
     }
 
     /// Says what there is beyond the page.
@@ -296,6 +299,17 @@ fn came_of_it(entry: &TimelineEntry) -> (&'static str, String) {
     ("31", with_books(said, entry))
 }
 
+/// What sensitive columns a statement touched, and how their values went out.
+fn held(entry: &TimelineEntry) -> Option<String> {
+    let shown = |tag: &&String| !entry.masked_tags.contains(tag) && !entry.clear_tags.contains(tag);
+    let touched: Vec<String> = entry.tags.iter().filter(shown).cloned().collect();
+    let parts = [("in clear", &entry.clear_tags), ("masked", &entry.masked_tags), ("not shown", &touched)];
+    let parts = parts.iter().filter(|(_, tags)| !tags.is_empty());
+    let mut said: Vec<String> = parts.map(|(how, tags)| format!("{how}: {}", tags.join(", "))).collect();
+    said.extend(entry.approval.as_ref().map(|approval| format!("by approval {approval}")));
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
 /// Adds what is not as it should be about the two accounts.
 fn with_books(mut said: String, entry: &TimelineEntry) -> String {
     let told = match entry.books.as_deref() {
@@ -334,6 +348,7 @@ fn happening(entry: &TimelineEntry) -> String {
         "txn.refuse" => format!("transaction rolled back ({})", why.replace('_', " ")),
         "recon.session" => "the two accounts were compared".to_owned(),
         "audit.read" => format!("read the log: {why}"),
+        "approval" => format!("approval {} is {why}", entry.approval.as_deref().unwrap_or_default()),
         other if why.is_empty() => other.to_owned(),
         other => format!("{other} ({why})"),
     }
@@ -408,6 +423,9 @@ const CSV_COLUMNS: &[Column] = &[
     ("why", |entry| entry.why.clone()),
     ("leaf", |entry| Some(entry.leaf.to_string())),
     ("text", |entry| entry.text.clone()),
+    ("masked_tags", |entry| Some(entry.masked_tags.join(" "))),
+    ("clear_tags", |entry| Some(entry.clear_tags.join(" "))),
+    ("approval", |entry| entry.approval.clone()),
 ];
 
 #[cfg(test)]

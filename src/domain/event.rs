@@ -1,5 +1,6 @@
 //! Everything that may enter the audit log, as one closed list.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::approval::ApprovalState;
@@ -215,6 +216,8 @@ pub(crate) struct StatementStart {
     pub(crate) verdict: Verdict,
     /// The rules that fired, strictest first, with what each asked for.
     pub(crate) rules: Arc<[(&'static str, Action)]>,
+    /// What it runs by, where somebody had to agree.
+    pub(crate) approval: Option<ApprovalId>,
 }
 
 /// What came of it.
@@ -230,7 +233,24 @@ pub(crate) struct StatementEnd {
     pub(crate) masked_columns: u32,
     /// Cells in which something was masked.
     pub(crate) masked_cells: u64,
+    pub(crate) shown: Shown,
     pub(crate) took: Duration,
+}
+
+/// What the columns of a result hold whose rows went out, in the words of classification. What was compared and not
+/// returned is in neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) masked: BTreeSet<&'static str>,
+    pub(crate) clear: BTreeSet<&'static str>,
+}
+
+impl Shown {
+    /// What went out in several results together.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.masked.extend(other.masked);
+        self.clear.extend(other.clear);
+    }
 }
 
 /// How a statement ended.

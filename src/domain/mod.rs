@@ -18,7 +18,7 @@ mod verdict;
 pub(crate) use approval::{ApprovalState, Ballot, Executed, Move};
 pub(crate) use budget::{Budget, Spent, Usage};
 pub(crate) use digest::Digest;
-pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Side, StatementEnd, StatementStart};
+pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Shown, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};
 pub(crate) use grant::{Access, Grant, Limits, Purpose};
 pub(crate) use id::{AgentId, ApprovalId, BadName, PurposeId, RecordId, ResourceName, SessionId, StatementId};

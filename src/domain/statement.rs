@@ -78,6 +78,8 @@ pub(crate) struct Statement {
     pub(crate) normalized: Arc<str>,
     pub(crate) operations: Arc<[Operation]>,
     pub(crate) relations: Arc<[Relation]>,
+    /// What the columns hold that it reads, compares or writes, in the words of classification, each once.
+    pub(crate) tags: Arc<[&'static str]>,
     /// Length of the raw text in bytes.
     pub(crate) length: usize,
 }

@@ -319,6 +319,7 @@ fn names_another(command: &Command) -> bool {
 fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Judgement {
     let mut fired = Vec::new();
     let mut relations = Vec::new();
+    let mut tags = BTreeSet::new();
     let mut obligations = Obligations { rows_max: who.limits.rows_max, ..Obligations::default() };
     let mut stale = false;
     let mut lineages = Vec::new();
@@ -335,6 +336,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
         exposure = exposure.max(facts.exposure());
+        tags.extend(facts.lineage.iter().flat_map(|lineage| lineage.tags(asked.catalog)));
         lineages.push(facts.lineage);
         if index + 1 < what.commands.len() {
             later.get_or_insert_with(|| scope.clone()).advance(command, asked.catalog.epoch);
@@ -344,7 +346,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     Judgement {
         rules: fired.iter().map(|(action, reason)| (reason.rule, *action)).collect(),
         fired,
-        statement: recorded(&what.statement, relations),
+        statement: recorded(&what.statement, relations, tags),
         obligations,
         stale,
         lineages,
@@ -369,18 +371,20 @@ fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
     rules.chain(cases).collect()
 }
 
-/// The record's part with the relations as they were found, and those that nothing was found for as they are written.
-fn recorded(statement: &Arc<Statement>, mut relations: Vec<Relation>) -> Arc<Statement> {
+/// The record's part with the relations as they were found, those that nothing was found for as they are written, and
+/// what their columns hold.
+fn recorded(statement: &Arc<Statement>, mut relations: Vec<Relation>, tags: BTreeSet<&'static str>) -> Arc<Statement> {
     let found: BTreeSet<(&str, _)> = relations.iter().map(|found| (found.name.as_str(), found.touch)).collect();
     let others = statement.relations.iter().filter(|written| !found.contains(&(written.name.as_str(), written.touch)));
     let others: Vec<_> = others.cloned().collect();
     relations.extend(others);
     relations.sort_unstable();
     relations.dedup();
-    if *relations == *statement.relations {
+    if tags.is_empty() && *relations == *statement.relations {
         return Arc::clone(statement);
     }
-    Arc::new(Statement { relations: relations.into(), ..(**statement).clone() })
+    let tags = tags.into_iter().collect();
+    Arc::new(Statement { relations: relations.into(), tags, ..(**statement).clone() })
 }
 
 fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {

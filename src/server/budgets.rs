@@ -101,7 +101,7 @@ fn day_of(now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Duration, Outcome, StatementId};
+    use crate::domain::{Duration, Outcome, Shown, StatementId};
 
     fn end(rows: u64) -> StatementEnd {
         StatementEnd {
@@ -111,6 +111,7 @@ mod tests {
             bytes: 10,
             masked_columns: 0,
             masked_cells: 0,
+            shown: Shown::default(),
             took: Duration::from_millis(1),
         }
     }

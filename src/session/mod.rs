@@ -27,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use ring::hmac;
 
 use crate::domain::{
-    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, StatementEnd, StatementId, Timestamp,
+    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Shown, StatementEnd, StatementId, Timestamp,
 };
 use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
@@ -247,6 +247,7 @@ struct Run {
     bytes: u64,
     masked_columns: u32,
     masked_cells: u64,
+    shown: Shown,
     error: Option<[u8; 5]>,
     /// Code runs in it that nobody reviewed.
     opaque: bool,
@@ -277,6 +278,10 @@ impl Run {
         if let Some(masker) = self.masker.take() {
             self.masked_columns = self.masked_columns.saturating_add(masker.columns_masked());
             self.masked_cells = self.masked_cells.saturating_add(masker.cells_masked());
+            // Of a result without rows nothing went out.
+            if self.bytes > 0 {
+                self.shown.add(masker.shown());
+            }
         }
     }
 }
@@ -451,6 +456,7 @@ impl Session {
                 bytes: run.bytes,
                 masked_columns: run.masked_columns,
                 masked_cells: run.masked_cells,
+                shown: run.shown,
                 took: now.since(run.started),
             }),
             turn,

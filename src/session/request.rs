@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
-use crate::domain::{Digest, Failure, Fault, Happening, Kind, StatementId, StatementStart, Timestamp, Verdict};
+use crate::domain::{Digest, Failure, Fault, Happening, Kind, Shown, StatementId, StatementStart, Timestamp, Verdict};
 use crate::engine::{Decision, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
@@ -338,6 +338,7 @@ impl Session {
         self.setup.engine.runs(permit);
         self.statements += 1;
         let id = StatementId { stream: self.setup.stream, number: self.statements };
+        let approval = self.released.take().map(|released| released.id);
         self.happened(
             now,
             Happening::StatementStarted(StatementStart {
@@ -346,6 +347,7 @@ impl Session {
                 raw_hmac,
                 verdict: Verdict::Allow,
                 rules: Arc::clone(permit.rules()),
+                approval,
             }),
             turn,
         );
@@ -361,9 +363,10 @@ impl Session {
             bytes: 0,
             masked_columns: 0,
             masked_cells: 0,
+            shown: Shown::default(),
             error: None,
             opaque: permit.obligations().opaque,
-            approval: self.released.take().map(|released| released.id),
+            approval,
             rows_max: permit.obligations().rows_max.filter(|_| self.setup.duty == Duty::Enforce),
             cut: false,
         }
@@ -379,6 +382,7 @@ impl Session {
                 raw_hmac,
                 verdict: refusal.verdict,
                 rules: Arc::clone(&refusal.rules),
+                approval: None,
             }),
             turn,
         );

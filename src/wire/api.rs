@@ -555,9 +555,12 @@ pub(crate) struct TimelineQuery {
     /// A table, with its schema or without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) table: Option<String>,
-    /// What a column holds, for example `pii.email`.
+    /// What a column holds, in the words of classification: `email`, `us_ssn`; `pii.ssn` is understood too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tag: Option<String>,
+    /// An approval: its own story, and what ran by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<String>,
     /// `read`, `insert`, `update`, `delete`, `truncate`, `schema_change`, `drop`, `privilege`, ….
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operation: Option<String>,
@@ -637,8 +640,17 @@ pub(crate) struct TimelineEntry {
     /// Relations and how each was used, for example `public.orders read`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) objects: Vec<String>,
+    /// What the columns hold that it read, compared or wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<String>,
+    /// What of that went out masked, and what as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) masked_tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) clear_tags: Vec<String>,
+    /// The approval it ran by, or is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<String>,
     /// The statement without its literal values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
@@ -691,6 +703,56 @@ pub(crate) struct TimelineSession {
     pub(crate) why: Option<String>,
     /// Its statements, counted by how client and gateway agree about them.
     pub(crate) books: std::collections::BTreeMap<String, u64>,
+}
+
+/// `GET /v1/timeline/access`: which accesses are meant; everything given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessQuery {
+    /// What a column holds, in the words of classification: `email`, `us_ssn`; `pii.ssn` is understood too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tag: Option<String>,
+    /// A name, an e-mail address, a subject at the issuer, or a pseudonym. Others than oneself: for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) person: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+}
+
+/// Who touched what; by kind of data, what went out clear first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AccessReport {
+    pub(crate) access: Vec<AccessEntry>,
+}
+
+/// What one person touched of one kind of data, in one way and for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AccessEntry {
+    pub(crate) tag: String,
+    /// `clear`, `masked`, or `not_shown` for what was compared or written and not returned.
+    pub(crate) shown: String,
+    /// What to call them, unless their name has been erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) who: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<String>,
+    pub(crate) statements: u64,
+    /// Rows that these statements returned, or changed.
+    pub(crate) rows: u64,
+    pub(crate) first: String,
+    pub(crate) last: String,
 }
 
 /// `GET /v1/log/own`: where to go on.

@@ -35,6 +35,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/log/tile/{path}", "user"),
     ("get", "/v1/log/own", "user"),
     ("get", "/v1/timeline", "user"),
+    ("get", "/v1/timeline/access", "user"),
     ("get", "/v1/openapi.json", "public"),
     ("get", "/healthz", "public"),
     ("get", "/readyz", "public"),

@@ -44,6 +44,8 @@ pub(crate) struct Core {
     /// In a session's opening: what kind of identity, and for reading or writing.
     pub(crate) identity_kind: Option<String>,
     pub(crate) access: Option<String>,
+    /// The approval it is about, or runs by.
+    pub(crate) approval: Option<String>,
 }
 
 /// What was asked of the database.
@@ -99,6 +101,11 @@ pub(crate) struct Happened {
     pub(crate) masked_cols: u64,
     #[serde(default)]
     pub(crate) masked_cells: u64,
+    /// What the columns hold whose values went out masked, and as they are.
+    #[serde(default)]
+    pub(crate) masked: Vec<String>,
+    #[serde(default)]
+    pub(crate) clear: Vec<String>,
 }
 
 impl Happened {
@@ -154,6 +161,8 @@ struct Shape<'a> {
     identity_kind: Option<String>,
     #[serde(default)]
     access: Option<String>,
+    #[serde(default)]
+    appr: Option<ApprovalShape>,
 }
 
 #[derive(Deserialize)]
@@ -166,6 +175,11 @@ struct PurposeShape {
     id: String,
     #[serde(default, rename = "ref")]
     reference: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ApprovalShape {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -215,6 +229,7 @@ impl Core {
             what: shape.what,
             identity_kind: shape.identity_kind,
             access: shape.access,
+            approval: shape.appr.map(|approval| approval.id),
         })
     }
 }

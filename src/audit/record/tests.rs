@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::audit::Role;
 use crate::domain::{
-    Access, Action, Duration, Event, Happening, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse,
-    Peer, PublicKey, RecordId, Relation, Statement, StatementEnd, StatementId, StatementStart, Timestamp, Touch,
-    Verdict,
+    Access, Action, ApprovalId, Duration, Event, Happening, Identity, IdentityKind, Limits, Method, Operation, Outcome,
+    Parse, Peer, PublicKey, RecordId, Relation, Shown, Statement, StatementEnd, StatementId, StatementStart, Timestamp,
+    Touch, Verdict,
 };
 
 /// Longest record. A batch of one must fit an envelope, and an envelope a log entry of 65,535 bytes (C2SP tlog-tiles,
@@ -50,6 +50,7 @@ fn statement(normalized: &str) -> Statement {
         operations: [Operation::Read].into(),
         relations: [Relation { schema: Some("public".to_owned()), name: "customers".to_owned(), touch: Touch::Read }]
             .into(),
+        tags: [].into(),
         length: 77,
     }
 }
@@ -61,6 +62,7 @@ fn start(statement: Statement, verdict: Verdict) -> Happening {
         raw_hmac: Digest([0xee; 32]),
         verdict,
         rules: Arc::from([("missing_where", Action::Observe)]),
+        approval: None,
     })
 }
 
@@ -123,8 +125,9 @@ fn samples() -> Vec<Happening> {
     let id = StatementId { stream: 2, number: 5 };
     let end = |outcome| {
         let took = Duration::from_micros(1234);
-        let (masked_columns, masked_cells) = (1, 4);
-        Happening::StatementEnded(StatementEnd { id, outcome, rows: 4, bytes: 99, masked_columns, masked_cells, took })
+        let (masked_columns, masked_cells, shown) = (1, 4, Shown::default());
+        let (rows, bytes) = (4, 99);
+        Happening::StatementEnded(StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took })
     };
     vec![
         Happening::ServerStopped,
@@ -193,7 +196,8 @@ fn what_was_written_is_what_is_read() {
     let took = Duration::from_micros(8);
     let id = StatementId { stream: 1, number: 1 };
     let outcome = Outcome::Error { sqlstate: *b"22P02" };
-    let end = StatementEnd { id, outcome, rows: 1, bytes: 2, masked_columns: 0, masked_cells: 0, took };
+    let (rows, bytes, masked_columns, masked_cells, shown) = (1, 2, 0, 0, Shown::default());
+    let end = StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took };
     let (line, _) = written(&mut encoder(), Happening::StatementEnded(end));
     let happened = Core::parse(&line).unwrap().happened.unwrap();
     assert_eq!((happened.outcome.as_str(), happened.sqlstate.as_deref()), ("error", Some("22P02")));
@@ -269,4 +273,24 @@ fn pseudonyms_differ_by_key_kind_and_text() {
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
     assert_eq!(all[0], one.place("host", "a"));
     assert!(all.iter().all(|name| name.len() == 32));
+}
+
+#[test]
+fn what_columns_hold_and_what_was_agreed_is_read_again() {
+    let approval = ApprovalId::new(Timestamp::default(), [3; 10]);
+    let statement = Statement { tags: ["email", "us_ssn"].into(), ..statement("SELECT 1") };
+    let Happening::StatementStarted(start) = start(statement, Verdict::Allow) else { panic!() };
+    let started = Happening::StatementStarted(StatementStart { approval: Some(approval), ..start });
+    let core = Core::parse(&written(&mut encoder(), started).0).unwrap();
+    assert_eq!(core.asked.unwrap().tags, ["email", "us_ssn"]);
+    assert_eq!(core.approval, Some(approval.to_string()));
+    let shown = Shown { masked: ["email", "us_ssn"].into(), clear: ["salary"].into() };
+    let (id, outcome, took) = (StatementId { stream: 1, number: 1 }, Outcome::Ok, Duration::from_micros(8));
+    let (rows, bytes, masked_columns, masked_cells) = (1, 2, 0, 0);
+    let end = StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took };
+    let happened = Core::parse(&written(&mut encoder(), Happening::StatementEnded(end)).0).unwrap().happened.unwrap();
+    assert_eq!(
+        (happened.masked, happened.clear),
+        (vec!["email".to_owned(), "us_ssn".to_owned()], vec!["salary".to_owned()])
+    );
 }

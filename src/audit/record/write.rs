@@ -145,6 +145,9 @@ impl Encoder {
             json.text(rule).raw(b",\"").raw(action.word().as_bytes()).raw(b"\"]");
         }
         json.raw(b"]").raw(&self.by).raw(b"}").raw(&self.who);
+        if let Some(approval) = start.approval {
+            json.raw(b",\"appr\":{\"id\":").text(&approval.to_string()).raw(b"}");
+        }
         match start.verdict {
             Verdict::Allow => Role::Start(start.id),
             // Nothing runs, so nothing will end.
@@ -366,7 +369,24 @@ fn write_end(json: &mut Json<'_>, end: &StatementEnd) {
     if end.masked_columns > 0 || end.masked_cells > 0 {
         write_numbers(json, &[("masked_cols", u64::from(end.masked_columns)), ("masked_cells", end.masked_cells)]);
     }
+    write_tags(json, "masked", &end.shown.masked);
+    write_tags(json, "clear", &end.shown.clear);
     json.raw(b"}");
+}
+
+/// What columns hold, in words of a fixed list; where they hold nothing, nothing.
+fn write_tags<'t>(json: &mut Json<'_>, name: &str, tags: impl IntoIterator<Item = &'t &'static str>) {
+    let mut before: &[u8] = b"[";
+    for tag in tags {
+        if before == b"[" {
+            json.raw(b",\"").raw(name.as_bytes()).raw(b"\":");
+        }
+        json.raw(before).raw(b"\"").raw(tag.as_bytes()).raw(b"\"");
+        before = b",";
+    }
+    if before == b"," {
+        json.raw(b"]");
+    }
 }
 
 fn is_one_line_of_json(text: &str) -> bool {
@@ -422,6 +442,7 @@ fn write_statement(json: &mut Json<'_>, statement: &Statement) {
     if more > 0 {
         write_numbers(json, &[("objs_more", more)]);
     }
+    write_tags(json, "tags", &*statement.tags);
     json.raw(b",\"norm\":");
     let text = match statement.parse {
         Parse::Understood => &*statement.normalized,

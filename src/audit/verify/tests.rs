@@ -6,7 +6,8 @@ use super::super::record::{Context, Encoder, Place};
 use super::super::seal::{Chain, RECORDS_TYPE, Signer, payload};
 use super::*;
 use crate::domain::{
-    Duration, Event, Happening, Operation, Outcome, Parse, Secret, Statement, StatementEnd, StatementStart, Verdict,
+    Duration, Event, Happening, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd, StatementStart,
+    Verdict,
 };
 
 const SUBJECT: &str = "5e1f";
@@ -110,6 +111,7 @@ fn start(number: u64, text: u8, verdict: Verdict) -> Happening {
         normalized: "SELECT $1".into(),
         operations: [Operation::Read].into(),
         relations: [].into(),
+        tags: [].into(),
         length: 8,
     };
     let (statement, rules) = (Arc::new(statement), Arc::from([]));
@@ -119,12 +121,14 @@ fn start(number: u64, text: u8, verdict: Verdict) -> Happening {
         raw_hmac: Digest([text; 32]),
         verdict,
         rules,
+        approval: None,
     })
 }
 
 fn end(number: u64, rows: u64, outcome: Outcome) -> Happening {
     let (bytes, masked_columns, masked_cells, took) = (0, 0, 0, Duration::ZERO);
-    Happening::StatementEnded(StatementEnd { id: id(number), outcome, rows, bytes, masked_columns, masked_cells, took })
+    let (id, shown) = (id(number), Shown::default());
+    Happening::StatementEnded(StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took })
 }
 
 fn close() -> Happening {

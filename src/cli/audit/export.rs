@@ -13,7 +13,7 @@ use super::super::output::Output;
 use crate::audit::{ArchiveError, ArchiveWriter, Core, NoteKey, Ocsf, Tile, TileKind};
 use crate::client::gateway::Gateway;
 use crate::client::log::{self, Source};
-use crate::domain::{Failure, Kind, Timestamp};
+use crate::domain::{Failure, Kind};
 use crate::runtime::{clock, files};
 
 #[derive(Args)]
@@ -125,12 +125,8 @@ async fn events(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let now = clock::now();
-    let time = |text: &Option<String>, otherwise: Timestamp| match text {
-        None => Ok(otherwise),
-        Some(text) => moment::parse(text, now)
-            .ok_or_else(|| Failure::new(Kind::Usage, format!("`{text}` is no point in time")).hint(moment::FORMS)),
-    };
-    let (from, to) = (time(&arguments.from, Timestamp::default())?, time(&arguments.to, now)?);
+    let from = moment::option(arguments.from.as_deref(), now)?.unwrap_or_default();
+    let to = moment::option(arguments.to.as_deref(), now)?.unwrap_or(now);
     let mut file = path.map(create).transpose()?;
     let mut ocsf = Ocsf::default();
     for text in log::all_records(source, key).await? {

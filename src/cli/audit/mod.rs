@@ -1,5 +1,6 @@
 //! Read, verify and hand on the record of what happened.
 
+mod access;
 mod export;
 mod tail;
 mod verify;
@@ -26,6 +27,8 @@ enum Action {
     Tail(tail::Arguments),
     /// Check the log: signatures, chains, the tree, what was seen last time, both accounts
     Verify(verify::Arguments),
+    /// Show who touched what kind of data, how often, masked or clear, and what for
+    Access(access::Arguments),
     /// Hand the log on: whole, for verifying it elsewhere, or as events
     Export(export::Arguments),
     /// Print the log's public key, for verifying elsewhere
@@ -48,7 +51,7 @@ impl Command for Audit {
                  and kept in an append-only log whose past cannot be changed unnoticed.\n\nEverybody can see and verify \
                  their own sessions; operators, the whole log. Verifying trusts nothing but the server's public key.",
             )
-            .after_help("Examples:\n  gov audit verify\n  gov audit tail --follow")
+            .after_help("Examples:\n  gov audit verify\n  gov audit tail --follow\n  gov audit access --tag pii.ssn --since 30d")
     }
 
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
@@ -56,6 +59,7 @@ impl Command for Audit {
         match arguments.action {
             Action::Tail(arguments) => run_async(tail::run(&arguments, output)),
             Action::Verify(arguments) => run_async(verify::run(&arguments, output)),
+            Action::Access(arguments) => run_async(access::run(&arguments, output)),
             Action::Export(arguments) => run_async(export::run(&arguments, output)),
             Action::Key => run_async(async {
                 output.line(Gateway::open().await?.log_key()?.text());

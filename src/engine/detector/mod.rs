@@ -186,6 +186,17 @@ pub(super) fn named(name: &str) -> Option<&'static dyn Detector> {
     DETECTORS.iter().find(|detector| detector.name() == name).copied()
 }
 
+/// The entities that somebody may mean by this: the one of that word, or else those whose word it is a part of. People
+/// put a family before it, as in `pii.ssn`.
+pub(crate) fn called(text: &str) -> Vec<&'static str> {
+    let word = text.rsplit('.').next().unwrap_or(text).to_lowercase();
+    if let Some(detector) = named(&word) {
+        return vec![detector.name()];
+    }
+    let names = DETECTORS.iter().map(|detector| detector.name());
+    names.filter(|name| name.split('_').any(|part| part == word)).collect()
+}
+
 /// Whether a whole text reads like a value of the entity.
 pub(super) fn agrees(entity: &dyn Detector, text: &str) -> bool {
     match entity.sight() {

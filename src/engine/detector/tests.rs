@@ -26,3 +26,11 @@ fn no_two_claim_the_same_name() {
     }
     assert!(twice.is_empty(), "{twice:?}");
 }
+
+#[test]
+fn people_find_an_entity_by_part_of_its_word() {
+    assert_eq!(super::called("email"), ["email"]);
+    assert_eq!(super::called("pii.ssn"), ["us_ssn"]);
+    assert_eq!(super::called("PII.Card"), ["card"], "not also card_code");
+    assert!(super::called("").is_empty() && super::called("pii.").is_empty() && super::called("mail").is_empty());
+}

@@ -17,6 +17,17 @@ pub(in crate::engine) enum Kept {
 }
 
 impl Source {
+    /// What the column holds, or the value under a name in it; nothing where nothing is known to be sensitive.
+    pub(in crate::engine) fn holds(&self, catalog: &Catalog) -> Option<&'static dyn Detector> {
+        let Self::Column { relation, attribute, key } = self else { return None };
+        match verdict(catalog, *relation, *attribute) {
+            Verdict::Sensitive(entity) => Some(entity),
+            Verdict::Unknown => None,
+            Verdict::Clear if is_mixed(catalog, *relation, *attribute) => key.as_ref().and_then(Key::claimed),
+            Verdict::Clear => None,
+        }
+    }
+
     pub(in crate::engine) fn kept(&self, catalog: &Catalog) -> Kept {
         match self {
             Self::Column { relation, attribute, key } => match verdict(catalog, *relation, *attribute) {

@@ -24,6 +24,9 @@ pub(super) use kept::{Kept, is_mixed, touches, verdict};
 pub(super) use origin::{Form, Key, Named, Origin, Source};
 pub(super) use system::SECRET;
 
+use std::collections::BTreeSet;
+
+use super::catalog::Catalog;
 use super::resolve::Facts;
 use super::sql::Command;
 use super::sql::tree::Node;
@@ -36,6 +39,36 @@ const VIEWS_MAX: usize = 32;
 pub(super) struct Lineage {
     pub(super) outputs: Outputs,
     pub(super) uses: Vec<Use>,
+    /// Columns that are written to.
+    stored: BTreeSet<(u32, i16)>,
+}
+
+impl Lineage {
+    /// What the columns hold that it reads, compares or writes, in the words of classification.
+    pub(super) fn tags(&self, catalog: &Catalog) -> BTreeSet<&'static str> {
+        let returned = match &self.outputs {
+            Outputs::Columns(columns) => columns.iter().map(|column| &column.origin).collect(),
+            Outputs::All(origin) => vec![origin],
+        };
+        let compared = self.uses.iter().filter_map(|used| match &used.what {
+            Purpose::Match(other) => Some(other),
+            Purpose::Lookup(_)
+            | Purpose::Word
+            | Purpose::Rows
+            | Purpose::Risk
+            | Purpose::Test
+            | Purpose::Store(_)
+            | Purpose::Effect(_) => None,
+        });
+        let origins = returned.into_iter().chain(compared).chain(self.uses.iter().map(|used| &used.origin));
+        let written = self.stored.iter().map(|(relation, attribute)| Source::Column {
+            relation: *relation,
+            attribute: *attribute,
+            key: None,
+        });
+        let read = origins.flat_map(Origin::sources).filter_map(|(source, _)| source.holds(catalog));
+        read.chain(written.filter_map(|source| source.holds(catalog))).map(|entity| entity.name()).collect()
+    }
 }
 
 /// What the columns of a result come from.
@@ -105,13 +138,14 @@ pub(super) enum Purpose {
 pub(super) fn trace(facts: &Facts<'_>, command: &Command) -> Lineage {
     let mut tracer = Tracer::new(facts);
     let outputs = tracer.statement(command.root.node());
-    Lineage { outputs, uses: tracer.uses }
+    Lineage { outputs, uses: tracer.uses, stored: tracer.stored }
 }
 
 /// Follows values through one command.
 struct Tracer<'f, 'a> {
     facts: &'f Facts<'a>,
     uses: Vec<Use>,
+    stored: BTreeSet<(u32, i16)>,
     /// What can be named in expressions, innermost query last.
     frames: Vec<Frame>,
     /// Common table expressions in scope, innermost last.
@@ -185,7 +219,8 @@ impl Rows {
 
 impl<'f, 'a> Tracer<'f, 'a> {
     fn new(facts: &'f Facts<'a>) -> Self {
-        Self { facts, uses: Vec::new(), frames: Vec::new(), commons: Vec::new(), views: 0, position: 0 }
+        let (uses, stored, frames, commons) = Default::default();
+        Self { facts, uses, stored, frames, commons, views: 0, position: 0 }
     }
 
     fn used(&mut self, what: Purpose, origin: Origin) {

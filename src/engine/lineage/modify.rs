@@ -112,6 +112,7 @@ impl<'a> Tracer<'_, 'a> {
             let column = relation.columns.iter().find(|column| column.name == name)?;
             Some((relation.oid, column.attribute))
         });
+        self.stored.extend(column);
         self.used(Purpose::Store(column), origin);
     }
 
@@ -137,9 +138,20 @@ impl<'a> Tracer<'_, 'a> {
         self.frames.pop();
     }
 
+    /// COPY … FROM writes the columns it lists, or all.
+    fn copied_into(&mut self, node: Node<'_>) {
+        let Some(relation) = node.child("relation") else { return };
+        let target = Name::new(relation.text("schemaname"), relation.text("relname"));
+        let listed: Vec<&str> = node.words("attlist").collect();
+        let Some(relation) = self.written(&target) else { return };
+        let columns = relation.columns.iter().filter(|column| listed.is_empty() || listed.contains(&&*column.name));
+        self.stored.extend(columns.map(|column| (relation.oid, column.attribute)));
+    }
+
     /// COPY … TO gives rows like a query; COPY … FROM gives none.
     pub(super) fn copy(&mut self, node: Node<'_>) -> Outputs {
         if node.flag("is_from") {
+            self.copied_into(node);
             return Outputs::default();
         }
         let outputs = match (node.child("relation"), node.child("query")) {

@@ -271,3 +271,25 @@ fn catalog_queries_of_drivers_stay_readable() {
     bench.outputs(types, ".....");
     bench.outputs("SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace", "...");
 }
+
+#[test]
+fn records_say_what_columns_hold() {
+    let bench = Bench::new();
+    let check = |sql: &str, expected: &[&str]| {
+        let found = bench.with(sql, |facts| facts.lineage.as_ref().unwrap().tags(&bench.catalog));
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected, "{sql}");
+    };
+    check("SELECT email FROM people", &["email"]);
+    check("SELECT * FROM contacts", &["email"]);
+    check("SELECT id, city FROM people", &[]);
+    check("SELECT count(*) FROM people", &[]);
+    check("SELECT id FROM people WHERE email = 'a@b.c'", &["email"]);
+    check("SELECT 1 FROM people JOIN staff ON people.email = staff.mail", &["email"]);
+    check("SELECT profile->>'phone' FROM people", &["phone"]);
+    check("UPDATE people SET email = 'a@b.c' WHERE id = 1", &["email"]);
+    check("UPDATE people SET city = 'x' WHERE id = 1", &[]);
+    check("INSERT INTO staff VALUES (1, 'a@b.c')", &["email"]);
+    check("INSERT INTO staff (id) VALUES (1)", &[]);
+    check("COPY staff FROM STDIN", &["email"]);
+    check("COPY staff (id) FROM STDIN", &[]);
+}

@@ -16,7 +16,7 @@ mod treatment;
 use pseudonym::Pseudonyms;
 use treatment::{Applied, Column, Pen};
 
-use crate::domain::Secret;
+use crate::domain::{Secret, Shown};
 
 /// The key under which pseudonyms are made: one per resource, so that equal values stay equal there and nowhere else.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Masker {
     cells_masked: u64,
     /// By column: whether a cell of it was changed.
     touched: Vec<bool>,
+    /// What its columns hold.
+    shown: Shown,
 }
 
 /// What changes in the row at hand.
@@ -89,14 +91,15 @@ impl Masked<'_> {
 impl Masker {
     /// Changes nothing: the rows were masked by the end that enforces.
     pub(super) fn watching() -> Self {
-        Self { pen: None, columns: Vec::new(), row: Row::default(), cells_masked: 0, touched: Vec::new() }
+        let (columns, row, touched, shown) = Default::default();
+        Self { pen: None, columns, row, cells_masked: 0, touched, shown }
     }
 
     /// Treats each column as planned.
-    fn new(key: Option<&MaskKey>, columns: Vec<Column>) -> Self {
+    fn new(key: Option<&MaskKey>, columns: Vec<Column>, shown: Shown) -> Self {
         let pen = Pen::new(key.map(Pseudonyms::new));
         let touched = vec![false; columns.len()];
-        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched }
+        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched, shown }
     }
 
     /// When no cell of this result needs to be looked at: the proof for any number of its rows.
@@ -113,6 +116,11 @@ impl Masker {
     pub(crate) fn masked(&self) -> impl Iterator<Item = usize> {
         let columns = self.columns.iter().zip(&self.touched).enumerate();
         columns.filter(|(_, (column, touched))| column.is_masked() || **touched).map(|(index, _)| index)
+    }
+
+    /// What its columns hold, by how their values go out.
+    pub(crate) fn shown(self) -> Shown {
+        self.shown
     }
 
     /// Cells changed since the beginning.

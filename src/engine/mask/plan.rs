@@ -1,8 +1,11 @@
 //! Which column of a result gets which treatment.
 
+use std::borrow::Cow;
+
 use super::treatment::Column;
 pub(in crate::engine) use super::treatment::Treatment;
 use super::{MaskKey, Masker, ResultColumn};
+use crate::domain::Shown;
 use crate::engine::catalog::{Catalog, FIRST_USER_OID, RelationKind};
 use crate::engine::classify::Verdict;
 use crate::engine::lineage::{Form, Kept, Lineage, Origin, Outputs, Source, is_mixed, verdict};
@@ -16,17 +19,27 @@ pub(in crate::engine) fn masker(
     columns: &[ResultColumn],
 ) -> Masker {
     let outputs = lineage.map(|lineage| &lineage.outputs);
+    let mut shown = Shown::default();
     let treated = columns.iter().enumerate().map(|(index, column)| {
         let told = told(catalog, column);
-        let treatment = match (outputs, told) {
+        let treatment = match (outputs, &told) {
             // Nothing in the database is known to need a mask.
             (None, None) => Treatment::Look,
-            (None, Some(told)) => of_source(catalog, &told, Form::Same),
+            (None, Some(told)) => of_source(catalog, told, Form::Same),
             (Some(outputs), told) => treatment(catalog, outputs, index, columns.len(), told.as_ref()),
         };
-        Column::new(treatment, column, catalog)
+        let treated = Column::new(treatment, column, catalog);
+        let origin = outputs.map(|outputs| match outputs.column(index, columns.len()) {
+            Some(origin) => Cow::Borrowed(origin),
+            None => Cow::Owned(outputs.all()),
+        });
+        let sources = origin.iter().flat_map(|origin| origin.sources()).map(|(source, _)| source).chain(&told);
+        let held = sources.filter_map(|source| source.holds(catalog)).map(|entity| entity.name());
+        if treated.is_masked() { &mut shown.masked } else { &mut shown.clear }.extend(held);
+        treated
     });
-    Masker::new(key, treated.collect())
+    let treated = treated.collect();
+    Masker::new(key, treated, shown)
 }
 
 /// Plans how the rows of COPY … TO STDOUT are masked. The database says how many columns there are, and nothing else.

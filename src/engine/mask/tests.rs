@@ -19,7 +19,7 @@ fn entity(name: &str) -> Treatment {
 
 /// What becomes of one cell: `None` for NULL.
 fn mask(treatment: Treatment, kind: &ResultColumn, key: &MaskKey, value: &[u8]) -> Option<Vec<u8>> {
-    let mut masker = Masker::new(Some(key), vec![Column::new(treatment, kind, &Catalog::default())]);
+    let mut masker = Masker::new(Some(key), vec![Column::new(treatment, kind, &Catalog::default())], Shown::default());
     masker.begin();
     masker.cell(0, Some(value));
     let masked = masker.finish();
@@ -83,8 +83,11 @@ fn declared_lengths_are_kept() {
 
 #[test]
 fn without_a_key_nothing_stays() {
-    let mut masker =
-        Masker::new(None, vec![Column::new(entity("email"), &column(TEXT, -1, false), &Catalog::default())]);
+    let mut masker = Masker::new(
+        None,
+        vec![Column::new(entity("email"), &column(TEXT, -1, false), &Catalog::default())],
+        Shown::default(),
+    );
     masker.begin();
     masker.cell(0, Some(b"ada@example.com"));
     assert_eq!(masker.finish().change(0), Some(Some(b"***".as_slice())));
@@ -92,7 +95,7 @@ fn without_a_key_nothing_stays() {
 
 #[test]
 fn a_cell_beyond_the_description_becomes_null() {
-    let mut masker = Masker::new(Some(&key(1)), Vec::new());
+    let mut masker = Masker::new(Some(&key(1)), Vec::new(), Shown::default());
     masker.begin();
     masker.cell(0, Some(b"x"));
     assert_eq!(masker.finish().change(0), Some(None));

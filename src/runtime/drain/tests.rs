@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::audit::{Batch, Certificate, Context, Core, Encoder, Envelope, Place, Report, Signer, Verifier};
 use crate::domain::{
-    Digest, Duration, Operation, Outcome, Parse, Secret, SessionId, Side, Statement, StatementEnd, StatementId,
+    Digest, Duration, Operation, Outcome, Parse, Secret, SessionId, Shown, Side, Statement, StatementEnd, StatementId,
     StatementStart, Timestamp, Verdict,
 };
 use crate::runtime::journal::Settings;
@@ -48,6 +48,7 @@ fn start(number: u64) -> Event {
         normalized: "SELECT $1".into(),
         operations: [Operation::Read].into(),
         relations: [].into(),
+        tags: [].into(),
         length: 8,
     });
     let happening = Happening::StatementStarted(StatementStart {
@@ -56,6 +57,7 @@ fn start(number: u64) -> Event {
         raw_hmac: Digest([1; 32]),
         verdict: Verdict::Allow,
         rules: Arc::from([]),
+        approval: None,
     });
     Event { at: clock::now(), session: None, happening }
 }
@@ -63,7 +65,8 @@ fn start(number: u64) -> Event {
 fn end(number: u64) -> Event {
     let id = StatementId { stream: 1, number };
     let (rows, bytes, masked_columns, masked_cells, took) = (1, 2, 0, 0, Duration::ZERO);
-    let end = StatementEnd { id, outcome: Outcome::Ok, rows, bytes, masked_columns, masked_cells, took };
+    let (outcome, shown) = (Outcome::Ok, Shown::default());
+    let end = StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took };
     Event { at: clock::now(), session: None, happening: Happening::StatementEnded(end) }
 }
 

@@ -18,7 +18,8 @@ use crate::audit::{
     Role, Signer,
 };
 use crate::domain::{
-    Event, Failure, Happening, Kind, Outcome, PublicKey, RecordId, SessionId, StatementEnd, StatementId, Timestamp,
+    Event, Failure, Happening, Kind, Outcome, PublicKey, RecordId, SessionId, Shown, StatementEnd, StatementId,
+    Timestamp,
 };
 use crate::runtime::journal::{Importance, Journal, SYNC_TIMEOUT, Ticket};
 use crate::runtime::pump::{self, Records};
@@ -308,8 +309,8 @@ impl Book {
     fn end_what_is_open(self: &Arc<Self>, pages: &mut Pages, at: Timestamp) -> Result<(), Failure> {
         while let Some(id) = pages.open.first().copied() {
             let (rows, bytes, masked_columns, masked_cells) = (0, 0, 0, 0);
-            let (outcome, took) = (Outcome::Unknown, Duration::ZERO);
-            let end = StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, took };
+            let (outcome, shown, took) = (Outcome::Unknown, Shown::default(), Duration::ZERO);
+            let end = StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took };
             let session = pages.session;
             self.write(pages, &Event { at, session, happening: Happening::StatementEnded(end) })?;
         }

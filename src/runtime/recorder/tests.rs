@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::audit::{Certificate, Rebuilder, Rebuilt, Report, Verifier};
-use crate::domain::{Digest, Operation, Parse, Secret, Side, Statement, StatementStart, Verdict};
+use crate::domain::{Digest, Operation, Parse, Secret, Shown, Side, Statement, StatementStart, Verdict};
 use crate::runtime::journal::{Cursor, Piece, Settings};
 
 fn folder(name: &str) -> PathBuf {
@@ -42,6 +42,7 @@ fn statement() -> Arc<Statement> {
         normalized: "SELECT abalance FROM pgbench_accounts WHERE aid = $1".into(),
         operations: [Operation::Read].into(),
         relations: [].into(),
+        tags: [].into(),
         length: 60,
     })
 }
@@ -53,6 +54,7 @@ fn start(number: u64, statement: &Arc<Statement>) -> Happening {
         raw_hmac: Digest([1; 32]),
         verdict: Verdict::Allow,
         rules: Arc::from([]),
+        approval: None,
     })
 }
 
@@ -64,6 +66,7 @@ fn end(number: u64) -> Happening {
         bytes: 10,
         masked_columns: 0,
         masked_cells: 0,
+        shown: Shown::default(),
         took: Duration::from_micros(100),
     })
 }

@@ -75,6 +75,7 @@ pub(crate) const ROUTES: &[Route] = &[
     log::TILE,
     log::OWN,
     timeline::FIND,
+    timeline::ACCESS,
     openapi::DOCUMENT,
     health::HEALTHZ,
     health::READYZ,

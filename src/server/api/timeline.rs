@@ -5,9 +5,12 @@ use std::sync::Mutex;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
 use crate::domain::{Duration, Failure, Happening, Kind, Timestamp};
+use crate::engine;
 use crate::server::directory;
-use crate::server::timeline::{Entry, Filter, Page, SessionRow};
-use crate::wire::api::{TimelineEntry, TimelinePage, TimelineQuery, TimelineSession};
+use crate::server::timeline::{Access, AccessFilter, Entry, Filter, Page, SessionRow};
+use crate::wire::api::{
+    AccessEntry, AccessQuery, AccessReport, TimelineEntry, TimelinePage, TimelineQuery, TimelineSession,
+};
 
 /// Entries of one page, unless fewer are asked for.
 const PAGE: u32 = 200;
@@ -29,7 +32,7 @@ pub(super) const FIND: Route = Route {
         Box::pin(async move {
             let query: TimelineQuery = call.query()?;
             let filter = filter(&call, &caller, &query).await?;
-            note_reading(&call, &caller, &query, filter.subjects.as_deref())?;
+            note_search(&call, &caller, &query, filter.subjects.as_deref())?;
             let timeline = &call.server.timeline;
             if query.before.is_none() {
                 timeline.fresh(&call.server.log).await;
@@ -50,41 +53,68 @@ pub(super) const FIND: Route = Route {
     }),
 };
 
-async fn filter(call: &Call, caller: &Caller, query: &TimelineQuery) -> Result<Filter, Failure> {
+pub(super) const ACCESS: Route = Route {
+    method: Method::Get,
+    path: "/v1/timeline/access",
+    summary: "Count who touched what kind of data, masked or clear; reading others' records is recorded",
+    request: Contents::Query(|schemas| schemas.subschema_for::<AccessQuery>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<AccessReport>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let query: AccessQuery = call.query()?;
+            let filter = AccessFilter {
+                tags: query.tag.as_deref().map(tags).transpose()?,
+                subjects: subjects(&call, &caller, query.person.clone()).await?,
+                resource: query.resource.clone(),
+                since: time(query.since.as_deref(), "since")?,
+                until: time(query.until.as_deref(), "until")?,
+            };
+            let words =
+                [("tag", &query.tag), ("resource", &query.resource), ("since", &query.since), ("until", &query.until)];
+            note_reading(&call, &caller, "access", &words, filter.subjects.as_deref())?;
+            let timeline = &call.server.timeline;
+            timeline.fresh(&call.server.log).await;
+            let found = timeline.access(filter).await?;
+            let names = names(&call, found.iter().filter_map(|access| access.subject.clone()).collect()).await?;
+            json(&AccessReport { access: found.into_iter().map(|access| access_written(access, &names)).collect() })
+        })
+    }),
+};
+
+/// Whose records are meant: those of the person asked for, else one's own, and for operators everybody's.
+async fn subjects(call: &Call, caller: &Caller, person: Option<String>) -> Result<Option<Vec<String>>, Failure> {
     let operator = call.server.config().is_operator(&caller.identity);
-    let subjects = match query.person.clone() {
-        Some(person) => {
-            let found = call.server.store.run(move |db| directory::called(db, &person)).await?;
-            if !operator && found.as_slice() != [caller.pseudonym.clone()] {
-                return Err(Failure::new(Kind::Denied, "others' records are for operators only")
-                    .hint("see your own with: gov timeline"));
-            }
-            Some(found)
-        }
-        None if operator => None,
-        None => Some(vec![caller.pseudonym.clone()]),
-    };
-    let time = |text: &Option<String>, name: &str| match text {
-        None => Ok(None),
-        Some(text) => Timestamp::parse(text)
-            .map(Some)
-            .ok_or_else(|| Failure::new(Kind::Usage, format!("`{name}` is no time as RFC 3339 writes it"))),
-    };
+    let Some(person) = person else { return Ok((!operator).then(|| vec![caller.pseudonym.clone()])) };
+    let found = call.server.store.run(move |db| directory::called(db, &person)).await?;
+    if !operator && found.as_slice() != [caller.pseudonym.clone()] {
+        return Err(Failure::new(Kind::Denied, "others' records are for operators only")
+            .hint("see your own with: gov timeline"));
+    }
+    Ok(Some(found))
+}
+
+fn time(text: Option<&str>, name: &str) -> Result<Option<Timestamp>, Failure> {
+    let wrong = || Failure::new(Kind::Usage, format!("`{name}` is no time as RFC 3339 writes it"));
+    text.map(|text| Timestamp::parse(text).ok_or_else(wrong)).transpose()
+}
+
+async fn filter(call: &Call, caller: &Caller, query: &TimelineQuery) -> Result<Filter, Failure> {
     Ok(Filter {
-        subjects,
+        subjects: subjects(call, caller, query.person.clone()).await?,
         agent: query.agent.clone(),
         resource: query.resource.clone(),
         purpose: query.purpose.clone(),
         table: query.table.clone(),
-        tag: query.tag.clone(),
+        tags: query.tag.as_deref().map(tags).transpose()?,
+        approval: query.approval.as_ref().map(|approval| approval.to_lowercase()),
         operation: query.operation.clone(),
         outcome: query.outcome.clone(),
         books: query.books.clone(),
         kind: query.kind.clone(),
         text: query.text.clone(),
         session: query.session.clone(),
-        since: time(&query.since, "since")?,
-        until: time(&query.until, "until")?,
+        since: time(query.since.as_deref(), "since")?,
+        until: time(query.until.as_deref(), "until")?,
         before: query.before,
         after: query.after,
         everything: query.all,
@@ -93,12 +123,22 @@ async fn filter(call: &Call, caller: &Caller, query: &TimelineQuery) -> Result<F
     })
 }
 
+/// The words of classification that are meant by one.
+pub(super) fn tags(word: &str) -> Result<Vec<&'static str>, Failure> {
+    let found = engine::entities_called(word);
+    if found.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("`{word}` is nothing that columns hold"))
+            .hint("the words are those of gov classify, for example email, card or us_ssn"));
+    }
+    Ok(found)
+}
+
 /// Readings of the log within the last [`SAME_READING`]: who and what.
 #[derive(Debug, Default)]
 pub(crate) struct Readings(Mutex<BTreeMap<(String, String), Timestamp>>);
 
-/// Puts on record that somebody reads. Names and searched words are not: they may be about persons.
-fn note_reading(
+/// Puts on record what somebody searches for. Names and searched words are not: they may be about persons.
+fn note_search(
     call: &Call,
     caller: &Caller,
     query: &TimelineQuery,
@@ -111,6 +151,7 @@ fn note_reading(
         ("purpose", &query.purpose),
         ("table", &query.table),
         ("tag", &query.tag),
+        ("approval", &query.approval),
         ("operation", &query.operation),
         ("outcome", &query.outcome),
         ("books", &query.books),
@@ -118,14 +159,23 @@ fn note_reading(
         ("since", &query.since),
         ("until", &query.until),
     ];
-    let mut what = "timeline".to_owned();
+    let what = if query.text.is_some() { "timeline text" } else { "timeline" };
+    note_reading(call, caller, what, &words, subjects)
+}
+
+/// Puts on record that somebody reads, and what.
+fn note_reading(
+    call: &Call,
+    caller: &Caller,
+    what: &str,
+    words: &[(&str, &Option<String>)],
+    subjects: Option<&[String]>,
+) -> Result<(), Failure> {
+    let mut what = what.to_owned();
     for (name, value) in words {
         if let Some(value) = value {
             what.push_str(&format!(" {name}={value}"));
         }
-    }
-    if query.text.is_some() {
-        what.push_str(" text");
     }
     if let Some(subjects) = subjects {
         what.push_str(&format!(" subjects={}", subjects.join(",")));
@@ -153,7 +203,15 @@ impl crate::server::Server {
 async fn named(call: &Call, page: Page) -> Result<TimelinePage, Failure> {
     let of_entries = page.entries.iter().filter_map(|entry| entry.subject.clone());
     let of_sessions = page.sessions.iter().filter_map(|session| session.subject.clone());
-    let subjects: BTreeSet<String> = of_entries.chain(of_sessions).collect();
+    let names = names(call, of_entries.chain(of_sessions).collect()).await?;
+    let mut entries: Vec<_> = page.entries.into_iter().map(|entry| written(entry, &names)).collect();
+    entries.sort_by_key(|entry| entry.id);
+    let sessions = page.sessions.into_iter().map(|session| session_written(session, &names)).collect();
+    Ok(TimelinePage { entries, sessions, more: page.more })
+}
+
+/// What pseudonyms stand for, as far as that has not been erased.
+async fn names(call: &Call, subjects: BTreeSet<String>) -> Result<BTreeMap<String, String>, Failure> {
     let names = call.server.store.run(move |db| {
         let mut names = BTreeMap::new();
         for subject in subjects {
@@ -163,11 +221,24 @@ async fn named(call: &Call, page: Page) -> Result<TimelinePage, Failure> {
         }
         Ok(names)
     });
-    let names = names.await?;
-    let mut entries: Vec<_> = page.entries.into_iter().map(|entry| written(entry, &names)).collect();
-    entries.sort_by_key(|entry| entry.id);
-    let sessions = page.sessions.into_iter().map(|session| session_written(session, &names)).collect();
-    Ok(TimelinePage { entries, sessions, more: page.more })
+    names.await
+}
+
+fn access_written(access: Access, names: &BTreeMap<String, String>) -> AccessEntry {
+    AccessEntry {
+        tag: access.tag,
+        shown: access.shown,
+        who: access.subject.as_ref().and_then(|subject| names.get(subject)).cloned(),
+        subject: access.subject,
+        agent: access.agent,
+        resource: access.resource,
+        purpose: access.purpose,
+        approval: access.approval,
+        statements: access.statements,
+        rows: access.rows,
+        first: access.first.to_string(),
+        last: access.last.to_string(),
+    }
 }
 
 fn written(entry: Entry, names: &BTreeMap<String, String>) -> TimelineEntry {
@@ -187,6 +258,9 @@ fn written(entry: Entry, names: &BTreeMap<String, String>) -> TimelineEntry {
         operations: entry.operations,
         objects: entry.objects,
         tags: entry.tags,
+        masked_tags: entry.masked_tags,
+        clear_tags: entry.clear_tags,
+        approval: entry.approval,
         text: entry.text,
         action: entry.action,
         rules: entry.rules,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::audit::{self, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
 use crate::domain::{
-    Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Statement, StatementEnd,
+    Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd,
     StatementId, StatementStart, Verdict,
 };
 use crate::runtime::drain::Drain;
@@ -67,17 +67,18 @@ fn statements(grant: &Grant, count: u64) -> Vec<Event> {
         normalized: "SELECT $1".into(),
         operations: [Operation::Read].into(),
         relations: [].into(),
+        tags: [].into(),
         length: 8,
     });
     let start = |id| {
         let (statement, rules) = (Arc::clone(&statement), Arc::from([]));
-        let (raw_hmac, verdict) = (Digest([5; 32]), Verdict::Allow);
-        Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules })
+        let (raw_hmac, verdict, approval) = (Digest([5; 32]), Verdict::Allow, None);
+        Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval })
     };
     let end = |id| {
         let (rows, bytes, masked_columns, masked_cells, took) = (1, 2, 0, 0, Duration::ZERO);
-        let outcome = Outcome::Ok;
-        Happening::StatementEnded(StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, took })
+        let (outcome, shown) = (Outcome::Ok, Shown::default());
+        Happening::StatementEnded(StatementEnd { id, outcome, rows, bytes, masked_columns, masked_cells, shown, took })
     };
     let closed = Happening::SessionClosed { why: "client" };
     let ids = (1..=count).map(|number| StatementId { stream: 1, number });

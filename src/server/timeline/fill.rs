@@ -6,7 +6,7 @@
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::tables::{self, Position, Standing};
-use crate::audit::{self, Asked, Batch, CERTIFICATE_TYPE, Certificate, Core, Envelope, Line};
+use crate::audit::{self, Asked, Batch, CERTIFICATE_TYPE, Certificate, Core, Envelope, Happened, Line};
 use crate::domain::{Duration, PublicKey, SessionBalance, SessionId, Side, Timestamp};
 
 /// How long a client may take to bring its account of a session that is over.
@@ -177,8 +177,8 @@ fn add_other(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Result<
     let session = from.session.map(|session| session.to_string());
     let whose = whose(db, core, session.as_deref())?;
     db.prepare_cached(
-        "INSERT INTO entries (id, leaf, kind, session, subject, agent, resource, purpose, reference, why)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO entries (id, leaf, kind, session, subject, agent, resource, purpose, reference, why, approval)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute((
         id,
@@ -191,6 +191,7 @@ fn add_other(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Result<
         whose.purpose,
         whose.reference,
         core.why.as_ref().or(core.what.as_ref()),
+        &core.approval,
     ))?;
     Ok(())
 }
@@ -258,11 +259,12 @@ fn add_statement(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Res
         };
         // The gateway's word counts; the client's only until the gateway has spoken.
         let sql = if from.side == Side::Gateway {
-            "UPDATE entries SET action = ?2, rules = ?3, outcome = iif(outcome IN ('ok', 'error'), outcome, ?4) WHERE id = ?1"
+            "UPDATE entries SET action = ?2, rules = ?3, outcome = iif(outcome IN ('ok', 'error'), outcome, ?4),
+                 approval = ?5 WHERE id = ?1"
         } else {
-            "UPDATE entries SET action = ?2, rules = ?3, outcome = ?4 WHERE id = ?1 AND action IS NULL"
+            "UPDATE entries SET action = ?2, rules = ?3, outcome = ?4, approval = ?5 WHERE id = ?1 AND action IS NULL"
         };
-        db.prepare_cached(sql)?.execute((shown, &decided.action, rules.join(" "), outcome))?;
+        db.prepare_cached(sql)?.execute((shown, &decided.action, rules.join(" "), outcome, &core.approval))?;
     }
     if let Some(happened) = &core.happened {
         let sql = if from.side == Side::Gateway {
@@ -281,10 +283,30 @@ fn add_statement(db: &Transaction<'_>, from: From, core: &Core) -> rusqlite::Res
             tables::integer(happened.dur_us),
         ))?;
     }
+    if let Some(happened) = core.happened.as_ref().filter(|_| from.side == Side::Gateway) {
+        went_out(db, shown, happened)?;
+    }
     let sql = "UPDATE entries SET line = ?2, books = ?3 WHERE id = ?1";
     // A refusal without a number has nothing to be compared with.
     let books = if number.is_some() { balance.word() } else { "refused_by_client" };
     db.prepare_cached(sql)?.execute((shown, number.map(|_| line.write()), books))?;
+    Ok(())
+}
+
+/// What the columns hold whose values went out, and how. Masks are the gateway's, so it alone can say.
+fn went_out(db: &Transaction<'_>, id: i64, happened: &Happened) -> rusqlite::Result<()> {
+    if happened.masked.is_empty() && happened.clear.is_empty() {
+        return Ok(());
+    }
+    // Of a statement that returned the same both ways, what went out as it is counts.
+    for (tags, how) in [(&happened.masked, "masked"), (&happened.clear, "clear")] {
+        for tag in tags {
+            let sql = "INSERT INTO tagged VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET shown = excluded.shown";
+            db.prepare_cached(sql)?.execute((tag, id, how))?;
+        }
+    }
+    let sql = "UPDATE entries SET masked_tags = ?2, clear_tags = ?3 WHERE id = ?1";
+    db.prepare_cached(sql)?.execute((id, happened.masked.join(" "), happened.clear.join(" ")))?;
     Ok(())
 }
 
@@ -314,7 +336,7 @@ fn describe(db: &Transaction<'_>, id: i64, asked: &Asked) -> rusqlite::Result<()
         db.prepare_cached("INSERT OR IGNORE INTO touched VALUES (?1, ?2, ?3)")?.execute((&object.name, id, schema))?;
     }
     for tag in &asked.tags {
-        db.prepare_cached("INSERT OR IGNORE INTO tagged VALUES (?1, ?2)")?.execute((tag, id))?;
+        db.prepare_cached("INSERT OR IGNORE INTO tagged (tag, id) VALUES (?1, ?2)")?.execute((tag, id))?;
     }
     let operations = if asked.parse == "ok" { asked.operations.join(" ") } else { "opaque".to_owned() };
     db.prepare_cached("UPDATE entries SET text = ?2, operations = ?3, objects = ?4, tags = ?5 WHERE id = ?1")?

@@ -1,10 +1,14 @@
 //! The timeline: an index over the log for people who look something up. It holds nothing the log does not hold and
 //! can be thrown away at any time; it is then made again from the log.
 
+mod access;
 mod fill;
 mod query;
 mod tables;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use access::{Access, AccessFilter};
 pub(crate) use query::{Entry, Filter, Page, SessionRow};
 
 use std::path::Path;
@@ -144,6 +148,13 @@ impl Timeline {
     /// Waits until the index grows. Cancel safe.
     pub(crate) async fn grown(&self) {
         drop(self.indexed.subscribe().changed().await);
+    }
+
+    /// Counts who touched what. Cancel safe.
+    pub(crate) async fn access(&self, filter: AccessFilter) -> Result<Vec<Access>, Failure> {
+        let reader = Arc::clone(&self.reader);
+        let task = move || access::run(&reader.lock().unwrap_or_else(PoisonError::into_inner), &filter);
+        tokio::task::spawn_blocking(task).await.map_err(|_| stopped())?.map_err(|error| failed(&error))
     }
 
     /// Looks something up. Cancel safe.

@@ -16,7 +16,9 @@ pub(crate) struct Filter {
     pub(crate) purpose: Option<String>,
     /// A table, with its schema or without.
     pub(crate) table: Option<String>,
-    pub(crate) tag: Option<String>,
+    /// Words of classification of which one is enough.
+    pub(crate) tags: Option<Vec<&'static str>>,
+    pub(crate) approval: Option<String>,
     pub(crate) operation: Option<String>,
     pub(crate) outcome: Option<String>,
     pub(crate) books: Option<String>,
@@ -54,6 +56,10 @@ pub(crate) struct Entry {
     pub(crate) operations: Vec<String>,
     pub(crate) objects: Vec<String>,
     pub(crate) tags: Vec<String>,
+    /// Those of them that went out masked, and as they are.
+    pub(crate) masked_tags: Vec<String>,
+    pub(crate) clear_tags: Vec<String>,
+    pub(crate) approval: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) action: Option<String>,
     pub(crate) rules: Vec<String>,
@@ -145,8 +151,8 @@ fn build(filter: &Filter) -> (String, Vec<Value>) {
         query.joins = "words JOIN entries ON entries.id = words.rowid".to_owned();
         query.conditions.push(format!("words MATCH {words}"));
         id = "words.rowid";
-    } else if let Some(tag) = &filter.tag {
-        let tag = query.value(tag.clone());
+    } else if let Some([tag]) = filter.tags.as_deref() {
+        let tag = query.value((*tag).to_owned());
         query.joins = "tagged CROSS JOIN entries ON entries.id = tagged.id".to_owned();
         query.conditions.push(format!("tagged.tag = {tag}"));
         id = "tagged.id";
@@ -164,15 +170,14 @@ fn build(filter: &Filter) -> (String, Vec<Value>) {
     } else {
         query.joins = "entries".to_owned();
     }
-    if filter.text.is_some() || filter.tag.is_some() {
-        if let Some(table) = &filter.table {
-            let name = query.value(table.rsplit('.').next().unwrap_or(table).to_owned());
-            query.conditions.push(format!("EXISTS (SELECT 1 FROM touched t WHERE t.name = {name} AND t.id = {id})"));
-        }
-        if let (Some(_), Some(tag)) = (&filter.text, &filter.tag) {
-            let tag = query.value(tag.clone());
-            query.conditions.push(format!("EXISTS (SELECT 1 FROM tagged t WHERE t.tag = {tag} AND t.id = {id})"));
-        }
+    if let Some(table) = filter.table.as_ref().filter(|_| id != "touched.id") {
+        let name = query.value(table.rsplit('.').next().unwrap_or(table).to_owned());
+        query.conditions.push(format!("EXISTS (SELECT 1 FROM touched t WHERE t.name = {name} AND t.id = {id})"));
+    }
+    if let Some(tags) = filter.tags.as_ref().filter(|_| id != "tagged.id") {
+        let tags: Vec<_> = tags.iter().map(|tag| query.value((*tag).to_owned())).collect();
+        let tags = tags.join(", ");
+        query.conditions.push(format!("EXISTS (SELECT 1 FROM tagged t WHERE t.tag IN ({tags}) AND t.id = {id})"));
     }
     match filter.subjects.as_deref() {
         None => {}
@@ -191,6 +196,7 @@ fn build(filter: &Filter) -> (String, Vec<Value>) {
     query.equals("entries.outcome", filter.outcome.as_ref());
     query.equals("entries.books", filter.books.as_ref());
     query.equals("entries.kind", filter.kind.as_ref());
+    query.equals("entries.approval", filter.approval.as_ref());
     if let Some(operation) = &filter.operation {
         let operation = query.value(format!(" {operation} "));
         query.conditions.push(format!("instr(' ' || entries.operations || ' ', {operation}) > 0"));
@@ -217,7 +223,7 @@ fn build(filter: &Filter) -> (String, Vec<Value>) {
     let sql = format!(
         "SELECT entries.id, leaf, kind, session, statement, subject, agent, resource, purpose, reference, operations,
                 objects, (SELECT texts.text FROM texts WHERE texts.id = entries.text), action, rules, outcome, sqlstate,
-                rows, masked, took, why, books, tags
+                rows, masked, took, why, books, tags, masked_tags, clear_tags, approval
          FROM {} WHERE {condition} ORDER BY {id} {order} LIMIT {limit}",
         query.joins
     );
@@ -266,6 +272,9 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         operations: list(row.get(10)?, ' '),
         objects: list(row.get(11)?, '\n'),
         tags: list(row.get(22)?, ' '),
+        masked_tags: list(row.get(23)?, ' '),
+        clear_tags: list(row.get(24)?, ' '),
+        approval: row.get(25)?,
         text: row.get(12)?,
         action: row.get(13)?,
         rules: list(row.get(14)?, ' '),

@@ -10,7 +10,8 @@ use crate::server::store::Migrations;
 
 pub(super) const MIGRATIONS: Migrations = Migrations {
     owner: "timeline",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE position (
             one INTEGER PRIMARY KEY CHECK (one = 1),
             leaves INTEGER NOT NULL,
@@ -95,7 +96,25 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         CREATE VIRTUAL TABLE words USING fts5 (
             text, content = '', detail = none, tokenize = \"unicode61 tokenchars '_'\"
         );
-    "],
+    ",
+        // Statements and approvals know each other, and what was masked is known by what it was. Only the log says so of
+        // what is indexed already: it is read anew.
+        "
+        DELETE FROM position;
+        DELETE FROM sessions;
+        DELETE FROM signers;
+        DELETE FROM texts;
+        DELETE FROM entries;
+        DELETE FROM touched;
+        DELETE FROM tagged;
+        INSERT INTO words (words) VALUES ('delete-all');
+        ALTER TABLE entries ADD COLUMN approval TEXT;
+        ALTER TABLE entries ADD COLUMN masked_tags TEXT;
+        ALTER TABLE entries ADD COLUMN clear_tags TEXT;
+        CREATE INDEX entries_by_approval ON entries (approval) WHERE approval IS NOT NULL;
+        ALTER TABLE tagged ADD COLUMN shown TEXT;
+    ",
+    ],
 };
 
 /// Rows that can be told apart within a millisecond; more go into the next.

@@ -1,0 +1,190 @@
+//! What is found, and what of it is said.
+
+use rusqlite::Connection;
+
+use super::access::{self, AccessFilter};
+use super::query::{self, Filter};
+use super::{fill, tables};
+use crate::audit::{Envelope, RECORDS_TYPE};
+use crate::domain::{PublicKey, SessionId, Side, Timestamp};
+
+/// An index in memory, and a session it knows.
+struct Index {
+    db: Connection,
+    leaves: u64,
+    session: SessionId,
+}
+
+/// When everything happens, more or less.
+const NOON: &str = "2026-11-22T12:00:00.000Z";
+
+impl Index {
+    fn new() -> Self {
+        let db = Connection::open_in_memory().unwrap();
+        tables::MIGRATIONS.steps.iter().for_each(|step| db.execute_batch(step).unwrap());
+        let mut index = Self { db, leaves: 0, session: SessionId::new(Timestamp::default(), [1; 10]) };
+        index.record(
+            Side::Gateway,
+            r#""kind":"session.open","sub":"u-alice","purp":{"id":"support","ref":"ZD-1"},"db":{"resource":"shop"},"access":"read""#,
+        );
+        index
+    }
+
+    /// One record of the session, as the log would hand it over.
+    fn record(&mut self, side: Side, rest: &str) {
+        let (id, session, key) = ("0".repeat(26), self.session, PublicKey([7; 32]));
+        let side = side.word();
+        let record = format!(r#"{{"id":"{id}","seq":0,"ts":"{NOON}","sid":"{session}","side":"{side}",{rest}}}"#);
+        let previous = "0".repeat(64);
+        let payload = format!(
+            r#"{{"v":1,"key":"{key}","side":"{side}","sid":"{session}","first":0,"prev":"{previous}","records":[{record}]}}"#
+        );
+        let payload = payload.into_bytes();
+        let line = Envelope { payload_type: RECORDS_TYPE, payload, key, signature: [0; 64] }.write();
+        let transaction = self.db.transaction().unwrap();
+        self.leaves = fill::add(&transaction, self.leaves, &[line]).unwrap();
+        transaction.commit().unwrap();
+    }
+
+    fn start(&mut self, side: Side, number: u64, text: &str, tags: &str, rest: &str) {
+        let hmac = "a".repeat(64);
+        self.record(
+            side,
+            &format!(
+                r#""kind":"stmt.start","stid":"1.{number}","q":{{"parse":"ok","op":["read"],"objs":[{{"schema":"public","name":"customers","touch":"read"}}],"tags":[{tags}],"norm":"{text}","bytes":9,"hmac":"{hmac}"}},"dec":{{"action":"allow","rules":[],"engine":"1"}}{rest}"#
+            ),
+        );
+    }
+
+    fn end(&mut self, side: Side, number: u64, rest: &str) {
+        self.record(
+            side,
+            &format!(r#""kind":"stmt.end","stid":"1.{number}","res":{{"outcome":"ok","rows":2,"bytes":9{rest}}}"#),
+        );
+    }
+
+    /// The statements found, the newest first.
+    fn statements(&self, filter: Filter) -> Vec<query::Entry> {
+        let found = query::run(&self.db, &Filter { limit: 100, ..filter }).unwrap().entries;
+        found.into_iter().filter(|entry| entry.kind == "statement").collect()
+    }
+
+    fn numbers(&self, filter: Filter) -> Vec<String> {
+        self.statements(filter).into_iter().filter_map(|entry| entry.statement).collect()
+    }
+}
+
+fn tags(tags: &[&'static str]) -> Filter {
+    Filter { tags: Some(tags.to_vec()), ..Filter::default() }
+}
+
+#[test]
+fn what_columns_hold_is_found_and_how_it_went_out() {
+    let mut index = Index::new();
+    index.start(Side::Gateway, 1, "SELECT email FROM customers WHERE ssn = $1", r#""email","us_ssn""#, "");
+    index.end(Side::Gateway, 1, r#","masked":["email"]"#);
+    index.start(Side::Gateway, 2, "SELECT id FROM customers", "", "");
+    index.end(Side::Gateway, 2, "");
+    index.start(Side::Gateway, 3, "SELECT salary FROM staff", r#""salary""#, "");
+    index.end(Side::Gateway, 3, r#","clear":["salary"]"#);
+    assert_eq!(index.numbers(tags(&["email"])), ["1.1"]);
+    assert_eq!(index.numbers(tags(&["us_ssn"])), ["1.1"]);
+    assert_eq!(index.numbers(tags(&["salary", "email"])), ["1.3", "1.1"], "either will do");
+    assert!(index.numbers(tags(&["card"])).is_empty());
+    let found = index.statements(tags(&["us_ssn"])).remove(0);
+    assert_eq!(
+        (found.tags, found.masked_tags),
+        (vec!["email".to_owned(), "us_ssn".to_owned()], vec!["email".to_owned()])
+    );
+    assert_eq!(index.statements(tags(&["salary"])).remove(0).clear_tags, ["salary"]);
+    let both = Filter { text: Some("customers".to_owned()), table: Some("customers".to_owned()), ..tags(&["email"]) };
+    assert_eq!(index.numbers(both), ["1.1"], "filters narrow each other");
+    let elsewhere = Filter { table: Some("orders".to_owned()), ..tags(&["email"]) };
+    assert!(index.numbers(elsewhere).is_empty());
+}
+
+#[test]
+fn how_values_went_out_is_the_gateways_to_say() {
+    let mut index = Index::new();
+    index.start(Side::Client, 1, "SELECT email FROM customers", r#""email""#, "");
+    index.end(Side::Client, 1, r#","clear":["email"]"#);
+    assert!(index.statements(tags(&["email"])).remove(0).clear_tags.is_empty());
+    index.start(Side::Gateway, 1, "SELECT email FROM customers", r#""email""#, "");
+    index.end(Side::Gateway, 1, r#","masked":["email"]"#);
+    let found = index.statements(tags(&["email"]));
+    assert_eq!((found.len(), found[0].masked_tags.as_slice()), (1, ["email".to_owned()].as_slice()));
+}
+
+#[test]
+fn an_approval_tells_its_story() {
+    let mut index = Index::new();
+    let digest = "b".repeat(64);
+    for state in ["pending", "approved", "executed"] {
+        let rest =
+            format!(r#""kind":"approval","sub":"u-bob","what":"{state}","appr":{{"id":"apr_1","digest":"{digest}"}}"#);
+        index.record(Side::Server, &rest);
+    }
+    index.start(Side::Gateway, 1, "DROP TABLE customers", "", r#","appr":{"id":"apr_1"}"#);
+    index.start(Side::Gateway, 2, "SELECT 2", "", r#","appr":{"id":"apr_2"}"#);
+    let filter = Filter { approval: Some("apr_1".to_owned()), limit: 100, ..Filter::default() };
+    let found = query::run(&index.db, &filter).unwrap().entries;
+    let kinds: Vec<_> = found.iter().map(|entry| (entry.kind.as_str(), entry.why.as_deref().unwrap_or(""))).collect();
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
+    for expected in [("approval", "pending"), ("approval", "approved"), ("approval", "executed"), ("statement", "")] {
+        assert!(kinds.contains(&expected), "{expected:?} in {kinds:?}");
+    }
+}
+
+#[test]
+fn words_tables_and_times_narrow() {
+    let mut index = Index::new();
+    index.start(Side::Gateway, 1, "SELECT email FROM customers", "", "");
+    index.end(Side::Gateway, 1, "");
+    index.start(Side::Gateway, 2, "SELECT pay_date FROM payments", "", "");
+    let text = |text: &str| Filter { text: Some(text.to_owned()), ..Filter::default() };
+    assert_eq!(index.numbers(text("email customers")), ["1.1"]);
+    assert_eq!(index.numbers(text("pay*")), ["1.2"]);
+    assert!(index.numbers(text("pay")).is_empty());
+    assert!(index.numbers(text("\" OR *")).is_empty(), "operators are no operators");
+    assert_eq!(index.numbers(Filter { outcome: Some("open".to_owned()), ..Filter::default() }), ["1.2"]);
+    let noon = Timestamp::parse(NOON).unwrap();
+    assert_eq!(index.numbers(Filter { since: Some(noon), ..Filter::default() }).len(), 2);
+    assert!(index.numbers(Filter { until: Some(noon), ..Filter::default() }).is_empty());
+    let other = Filter { subjects: Some(vec!["u-bob".to_owned()]), ..Filter::default() };
+    assert!(index.numbers(other).is_empty());
+    let known = Filter { subjects: Some(vec!["u-bob".to_owned(), "u-alice".to_owned()]), ..Filter::default() };
+    assert_eq!(index.numbers(known), ["1.2", "1.1"], "whose session it is counts for its statements");
+}
+
+#[test]
+fn accesses_are_counted_by_who_and_how() {
+    let mut index = Index::new();
+    for number in 1..=3 {
+        index.start(Side::Gateway, number, "SELECT email FROM customers WHERE ssn = $1", r#""email","us_ssn""#, "");
+        index.end(Side::Gateway, number, r#","masked":["email"]"#);
+    }
+    index.start(Side::Gateway, 4, "SELECT email FROM customers", r#""email""#, r#","appr":{"id":"apr_1"}"#);
+    index.end(Side::Gateway, 4, r#","clear":["email"]"#);
+    let refused = r#""kind":"stmt.start","stid":"1.0","q":{"parse":"ok","op":[],"objs":[],"tags":["email"],"norm":"x","bytes":1,"hmac":"HMAC"},"dec":{"action":"deny","rules":[],"engine":"1"}"#;
+    index.record(Side::Gateway, &refused.replace("HMAC", &"a".repeat(64)));
+    let counted = |filter: AccessFilter| {
+        let found = access::run(&index.db, &filter).unwrap();
+        let line = |access: &access::Access| {
+            let approval = access.approval.clone().unwrap_or_default();
+            format!("{} {} {} {}x{}", access.tag, access.shown, approval, access.statements, access.rows)
+        };
+        found.iter().map(line).collect::<Vec<_>>()
+    };
+    let all = ["email clear apr_1 1x2", "email masked  3x6", "us_ssn not_shown  3x6"];
+    assert_eq!(counted(AccessFilter::default()), all);
+    let alice = AccessFilter { subjects: Some(vec!["u-alice".to_owned()]), ..AccessFilter::default() };
+    assert_eq!(counted(alice.clone()).len(), 3);
+    assert_eq!(counted(AccessFilter { tags: Some(vec!["us_ssn"]), ..alice }), all[2..]);
+    let bob = AccessFilter { subjects: Some(vec!["u-bob".to_owned()]), ..AccessFilter::default() };
+    assert!(counted(bob).is_empty());
+    let elsewhere = AccessFilter { resource: Some("crm".to_owned()), ..AccessFilter::default() };
+    assert!(counted(elsewhere).is_empty());
+    let later = Timestamp::parse("2026-11-22T12:00:01Z");
+    assert!(counted(AccessFilter { since: later, ..AccessFilter::default() }).is_empty());
+    assert_eq!(counted(AccessFilter { until: later, ..AccessFilter::default() }), all);
+}
