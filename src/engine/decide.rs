@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::case::{Case, Subject};
 use super::catalog::Catalog;
 use super::lineage::Lineage;
+use super::mask::recognise::{Recogniser, Resemblance};
 use super::policy::Policy;
 use super::resolve::{Asked, Callee, Exposure, Facts};
-use super::rule::{RULES, masked_condition};
+use super::rule::coarse_value::CoarseValue;
+use super::rule::masked_value::MaskedValue;
+use super::rule::{RULES, Rule, masked_condition};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed, Rows};
+use super::write_back::{self, Parameter};
 use crate::domain::{
     Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement, Timestamp, Verdict,
 };
@@ -33,6 +37,17 @@ impl Permit {
     /// The statement for the record, with the schemas its relations were found in.
     pub(crate) fn statement(&self) -> &Arc<Statement> {
         &self.statement
+    }
+
+    /// What it becomes when something else speaks against the statement.
+    fn refused(self, verdict: Verdict, action: Action, reason: Reason) -> Refusal {
+        Refusal {
+            verdict,
+            rules: self.rules.iter().copied().chain([(reason.rule, action)]).collect(),
+            reason,
+            statement: self.statement,
+            stale: false,
+        }
     }
 
     /// What must hold while it runs.
@@ -121,6 +136,45 @@ pub(crate) enum Decision {
     Deny(Refusal),
 }
 
+/// What decisions rest on, besides the session and the statement.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) policy: Arc<Policy>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) recogniser: &'a Recogniser,
+}
+
+impl Ground<'_> {
+    fn asked<'a>(&'a self, grant: &'a Grant, who: IdentityKind, now: Timestamp) -> Asked<'a> {
+        Asked { policy: &self.policy, catalog: &self.catalog, recogniser: self.recogniser, grant, who, now }
+    }
+}
+
+impl Decision {
+    /// The same decision, where the values that are bound to the statement ask for approval.
+    pub(crate) fn and_hold(self, reason: Reason) -> Self {
+        match self {
+            Self::Allow(permit) => Self::Hold(permit.refused(Verdict::Hold, Action::Hold, reason)),
+            Self::Hold(refusal) => {
+                let rules = refusal.rules.iter().copied().chain([(reason.rule, Action::Hold)]).collect();
+                Self::Hold(Refusal { rules, ..refusal })
+            }
+            Self::Deny(refusal) => Self::Deny(refusal),
+        }
+    }
+
+    /// The refusal of a statement because of the values that are bound to it, whatever was decided about its text.
+    pub(crate) fn and_deny(self, reason: Reason) -> Refusal {
+        match self {
+            Self::Allow(permit) => permit.refused(Verdict::Deny, Action::Deny, reason),
+            Self::Hold(refusal) | Self::Deny(refusal) => {
+                let rules = refusal.rules.iter().copied().chain([(reason.rule, Action::Deny)]).collect();
+                Refusal { verdict: Verdict::Deny, reason, rules, ..refusal }
+            }
+        }
+    }
+}
+
 /// What was decided about a text last: asking again in the same session is a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -178,15 +232,8 @@ impl Memory {
 
 /// What the enforcing end will say, as far as this one can know. A refusal that rests on a name our catalog does not
 /// have is left to that end, which may have a newer one.
-pub(super) fn foresee(
-    policy: &Policy,
-    catalog: &Catalog,
-    now: Timestamp,
-    who: &Grant,
-    what: &Understood,
-    scope: &Scope,
-) -> Decision {
-    match decide(policy, catalog, now, who, what, scope, &BTreeSet::new()) {
+pub(super) fn foresee(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
+    match decide(ground, now, who, what, scope, &BTreeSet::new()) {
         Decision::Hold(refusal) | Decision::Deny(refusal) if refusal.stale => Decision::Allow(Permit {
             rules: refusal.rules,
             statement: refusal.statement,
@@ -198,15 +245,14 @@ pub(super) fn foresee(
 
 /// Runs every rule on every command; the strictest outcome counts. Rules in `approved` that ask for a hold do not.
 pub(super) fn decide(
-    policy: &Policy,
-    catalog: &Catalog,
+    ground: &Ground<'_>,
     now: Timestamp,
     who: &Grant,
     what: &Understood,
     scope: &Scope,
     approved: &BTreeSet<&str>,
 ) -> Decision {
-    let judgement = judgement(policy, catalog, now, who, what, scope);
+    let judgement = judgement(ground, now, who, what, scope);
     if now >= who.expires_at {
         let reason = Reason::new("expired", "this access has ended").hint("ask for access again");
         return Decision::Deny(judgement.refusal(Verdict::Deny, reason));
@@ -227,20 +273,13 @@ pub(super) fn decide(
     }
 }
 
-fn judgement(
-    policy: &Policy,
-    catalog: &Catalog,
-    now: Timestamp,
-    who: &Grant,
-    what: &Understood,
-    scope: &Scope,
-) -> Arc<Judgement> {
-    let key = key(policy, catalog, who, scope);
-    let minute = policy.cases().any(Case::has_hours).then(|| now.seconds() / 60);
+fn judgement(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
+    let key = key(ground, who, scope);
+    let minute = ground.policy.cases().any(Case::has_hours).then(|| now.seconds() / 60);
     if let Some(judgement) = what.memory.recall(&key, |at| at == minute) {
         return judgement;
     }
-    let asked = Asked { policy, catalog, grant: who, who: key.who, now };
+    let asked = ground.asked(who, key.who, now);
     let judgement = Arc::new(judge(asked, who, what, scope));
     // What a name was prepared or declared as is not part of the key.
     if !what.commands.iter().any(names_another) {
@@ -249,11 +288,11 @@ fn judgement(
     judgement
 }
 
-fn key(policy: &Policy, catalog: &Catalog, who: &Grant, scope: &Scope) -> Key {
+fn key(ground: &Ground<'_>, who: &Grant, scope: &Scope) -> Key {
     Key {
         names: Arc::clone(scope.names()),
-        epoch: catalog.epoch,
-        policy: policy.digest(),
+        epoch: ground.catalog.epoch,
+        policy: ground.policy.digest(),
         session: who.session,
         access: who.access,
         who: who.identity.acting(),
@@ -264,19 +303,39 @@ fn key(policy: &Policy, catalog: &Catalog, who: &Grant, scope: &Scope) -> Key {
 /// Where the values of command number `command` come from: as it was judged, or, when the session has changed since,
 /// as it is now.
 pub(super) fn lineage(
-    policy: &Policy,
-    catalog: &Catalog,
+    ground: &Ground<'_>,
     who: &Grant,
     what: &Understood,
     command: usize,
     scope: &Scope,
 ) -> Option<Arc<Lineage>> {
-    let key = key(policy, catalog, who, scope);
+    let key = key(ground, who, scope);
     if let Some(judgement) = what.memory.recall(&key, |_| true) {
         return judgement.lineages.get(command).cloned().flatten();
     }
-    let asked = Asked { policy, catalog, grant: who, who: key.who, now: Timestamp::default() };
+    let asked = ground.asked(who, key.who, Timestamp::default());
     Facts::new(asked, scope, what.commands.get(command)?).lineage
+}
+
+/// What the values are that a client binds to a prepared statement, and what that leads to.
+pub(super) fn bound(
+    ground: &Ground<'_>,
+    who: &Grant,
+    what: &Understood,
+    scope: &Scope,
+    values: &[Parameter<'_>],
+) -> Option<(Action, Reason)> {
+    let kind = who.identity.acting();
+    let asked = ground.asked(who, kind, Timestamp::default());
+    let returned = what
+        .commands
+        .iter()
+        .find_map(|command| write_back::bound(&Facts::unresolved(asked, scope, command), values))?;
+    let rule: &dyn Rule = match returned.resemblance {
+        Resemblance::Sure => &MaskedValue,
+        Resemblance::Possible => &CoarseValue,
+    };
+    Some((ground.policy.action(rule, kind), returned.reason(rule.name())))
 }
 
 /// A session may ask masked columns about so many values: support looks up one person at a time; thousands of guesses
@@ -288,23 +347,17 @@ pub(super) fn exhausted(permit: Permit) -> Decision {
     let reason = Reason::new(masked_condition::NAME, "this session has looked up too many masked values")
         .detail(format!("The limit is {LOOKUPS_MAX} values in one session."))
         .hint("open another session, and say for what");
-    Decision::Deny(Refusal {
-        verdict: Verdict::Deny,
-        rules: Arc::from([(reason.rule, Action::Deny)]),
-        reason,
-        statement: permit.statement,
-        stale: false,
-    })
+    Decision::Deny(permit.refused(Verdict::Deny, Action::Deny, reason))
 }
 
 /// What messages about a statement may show.
-pub(super) fn exposure(policy: &Policy, catalog: &Catalog, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
-    let key = key(policy, catalog, who, scope);
+pub(super) fn exposure(ground: &Ground<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
+    let key = key(ground, who, scope);
     if let Some(judgement) = what.memory.recall(&key, |_| true) {
         return judgement.exposure;
     }
     // What the time changes, messages do not depend on.
-    judge(Asked { policy, catalog, grant: who, who: key.who, now: Timestamp::default() }, who, what, scope).exposure
+    judge(ground.asked(who, key.who, Timestamp::default()), who, what, scope).exposure
 }
 
 /// What messages may show that belong to no statement in particular.

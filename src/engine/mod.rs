@@ -25,6 +25,7 @@ mod sql;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod write_back;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use classify::{
@@ -41,12 +42,14 @@ pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use sql::fact::CopyForm;
 pub(crate) use sql::{Bound, STACK, Understood};
+pub(crate) use write_back::Parameter;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{Grant, Reason, Timestamp};
+use crate::domain::{Action, Grant, Reason, Timestamp};
+use mask::recognise::Recogniser;
 
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
 #[derive(Debug)]
@@ -57,6 +60,7 @@ pub(crate) struct Engine {
     catalog: Mutex<Arc<Catalog>>,
     /// Present where masks are made (the gateway), absent where they are only watched for (the client).
     mask_key: Option<MaskKey>,
+    recogniser: Recogniser,
     texts: sql::Texts,
     /// Values that masked columns were asked about.
     lookups: AtomicUsize,
@@ -67,6 +71,7 @@ impl Engine {
         Self {
             policy: Mutex::new(policy),
             catalog: Mutex::new(catalog),
+            recogniser: Recogniser::new(mask_key.as_ref()),
             mask_key,
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
@@ -90,6 +95,10 @@ impl Engine {
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 
+    fn ground(&self) -> decide::Ground<'_> {
+        decide::Ground { policy: self.policy(), catalog: self.catalog(), recogniser: &self.recogniser }
+    }
+
     /// What a text does. Cached by text: asking again is a look-up. The thread needs [`STACK`] bytes of stack.
     pub(crate) fn understand(&self, text: &[u8]) -> Arc<Understood> {
         self.texts.understand(text)
@@ -97,12 +106,12 @@ impl Engine {
 
     /// Whether a statement may run, asked again at every execution.
     pub(crate) fn decide(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        self.within_limits(decide::decide(&self.policy(), &self.catalog(), now, who, what, scope, &BTreeSet::new()))
+        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, &BTreeSet::new()))
     }
 
     /// What the enforcing end will say, as far as the other can know.
     pub(crate) fn foresee(&self, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Decision {
-        decide::foresee(&self.policy(), &self.catalog(), now, who, what, scope)
+        decide::foresee(&self.ground(), now, who, what, scope)
     }
 
     /// The same after somebody agreed to what these rules asked about. What other rules ask about still waits, and what
@@ -115,7 +124,27 @@ impl Engine {
         scope: &Scope,
         rules: &BTreeSet<&str>,
     ) -> Decision {
-        self.within_limits(decide::decide(&self.policy(), &self.catalog(), now, who, what, scope, rules))
+        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, rules))
+    }
+
+    /// What the values that a client binds to a statement lead to, when masks made them: they are not data.
+    pub(crate) fn bound(
+        &self,
+        who: &Grant,
+        what: &Understood,
+        scope: &Scope,
+        values: &[Parameter<'_>],
+    ) -> Option<(Action, Reason)> {
+        // Nothing is masked as long as nothing was found.
+        if values.is_empty() || !self.catalog().classification.finds() {
+            return None;
+        }
+        decide::bound(&self.ground(), who, what, scope, values)
+    }
+
+    /// Why COPY data may not be written, when a mask made a value in it.
+    pub(crate) fn copied_in(&self, data: &[u8]) -> Option<Reason> {
+        self.recogniser.carries(data).then(|| write_back::pseudonym(0).reason(rule::masked_value::NAME))
     }
 
     /// Counts what a statement that is about to run asks masked columns.
@@ -156,8 +185,9 @@ impl Engine {
         scope: &Scope,
         columns: &[ResultColumn],
     ) -> Masker {
-        let catalog = self.catalog();
-        let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, scope);
+        let ground = self.ground();
+        let lineage = decide::lineage(&ground, who, what, command, scope);
+        let catalog = ground.catalog;
         mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
     }
 
@@ -172,8 +202,9 @@ impl Engine {
         columns: usize,
     ) -> Option<(Masker, CopyForm)> {
         let form = what.commands.get(command)?.copies.clone()?;
-        let catalog = self.catalog();
-        let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, scope);
+        let ground = self.ground();
+        let lineage = decide::lineage(&ground, who, what, command, scope);
+        let catalog = ground.catalog;
         let binary = form == CopyForm::Binary;
         let masker = mask::plan::copier(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns, binary);
         Some((masker, form))
@@ -181,12 +212,13 @@ impl Engine {
 
     /// What the result columns of a text that is not run come from, and what would become of them.
     pub(crate) fn explain(&self, who: &Grant, what: &Understood, scope: &Scope) -> Vec<ExplainedColumn> {
-        let catalog = self.catalog();
+        let ground = self.ground();
+        let catalog = &ground.catalog;
         let mut scope = scope.clone();
         let mut out = Vec::new();
         for command in 0..what.commands.len() {
-            let lineage = decide::lineage(&self.policy(), &catalog, who, what, command, &scope);
-            out.extend(lineage.iter().flat_map(|lineage| explain::columns(&catalog, lineage)));
+            let lineage = decide::lineage(&ground, who, what, command, &scope);
+            out.extend(lineage.iter().flat_map(|lineage| explain::columns(catalog, lineage)));
             scope.after(what, command, catalog.epoch);
         }
         out
@@ -200,12 +232,12 @@ impl Engine {
     /// Removes values from the fields of an error or notice that the database sent for `what` (or for nothing in
     /// particular). Severity, SQLSTATE, position and names stay.
     pub(crate) fn redact(&self, who: &Grant, what: Option<&Understood>, scope: &Scope, fields: &mut Vec<(u8, String)>) {
-        let catalog = self.catalog();
+        let ground = self.ground();
         let exposure = match what {
-            Some(what) => decide::exposure(&self.policy(), &catalog, who, what, scope),
-            None => decide::exposure_of_nothing(&catalog),
+            Some(what) => decide::exposure(&ground, who, what, scope),
+            None => decide::exposure_of_nothing(&ground.catalog),
         };
-        mask::message::redact(&catalog, exposure, fields);
+        mask::message::redact(&ground.catalog, exposure, fields);
     }
 
     /// Removes what looks like a value from the fields of a message of ours, which may repeat what the client wrote.

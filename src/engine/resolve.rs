@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::builtin::{self, Class};
 use super::catalog::{CastContext, Catalog, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind};
 use super::lineage::{self, Kept, Lineage, Origin, Source};
+use super::mask::recognise::Recogniser;
 use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
 use super::sql::fact::{Call, Command, CopyForm, Deed, Name, Notation, Use};
+use super::sql::tree::Node;
 use crate::domain::{Access, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
@@ -21,6 +23,7 @@ pub(crate) struct Facts<'a> {
     pub(super) access: Access,
     pub(super) who: IdentityKind,
     pub(super) grant: &'a Grant,
+    pub(super) recogniser: &'a Recogniser,
     /// Why the text is not understood, when it is not; then nothing else is known.
     pub(super) complaint: Option<&'a Complaint>,
     parts: Vec<Part<'a>>,
@@ -39,6 +42,7 @@ pub(crate) struct Facts<'a> {
 pub(super) struct Asked<'a> {
     pub(super) policy: &'a Policy,
     pub(super) catalog: &'a Catalog,
+    pub(super) recogniser: &'a Recogniser,
     pub(super) grant: &'a Grant,
     pub(super) who: IdentityKind,
     pub(super) now: Timestamp,
@@ -109,15 +113,21 @@ pub(super) enum HiddenFunction<'a> {
 impl<'a> Facts<'a> {
     /// What is known about `command`.
     pub(super) fn new(asked: Asked<'a>, scope: &'a Scope, command: &'a Command) -> Self {
-        let mut facts = Self::empty(asked, scope);
-        facts.parts.push(Part { command, position: None });
-        facts.add_executed(scope, command);
+        let mut facts = Self::unresolved(asked, scope, command);
         facts.relations = facts.resolve_relations();
         facts.calls = facts.resolve_calls();
         facts.hidden = facts.resolve_hidden();
         if facts.catalog.classification.finds() {
             facts.lineage = Some(Arc::new(facts.traced(asked, scope, command)));
         }
+        facts
+    }
+
+    /// A command whose names nobody has looked up yet.
+    pub(super) fn unresolved(asked: Asked<'a>, scope: &'a Scope, command: &'a Command) -> Self {
+        let mut facts = Self::empty(asked, scope);
+        facts.parts.push(Part { command, position: None });
+        facts.add_executed(scope, command);
         facts
     }
 
@@ -148,7 +158,7 @@ impl<'a> Facts<'a> {
     }
 
     fn empty(asked: Asked<'a>, scope: &'a Scope) -> Self {
-        let Asked { policy, catalog, grant, who, now: _ } = asked;
+        let Asked { policy, catalog, recogniser, grant, who, now: _ } = asked;
         Self {
             policy,
             catalog,
@@ -156,6 +166,7 @@ impl<'a> Facts<'a> {
             access: grant.access,
             who,
             grant,
+            recogniser,
             complaint: None,
             parts: Vec::new(),
             calls: Vec::new(),
@@ -194,6 +205,11 @@ impl<'a> Facts<'a> {
             let position = part.position;
             part.command.acts.iter().map(move |act| (&act.deed, position.unwrap_or(act.position)))
         })
+    }
+
+    /// What it is in the parse tree, itself and what it executes, with where to point.
+    pub(super) fn roots(&self) -> impl Iterator<Item = (Node<'a>, Option<usize>)> {
+        self.parts.iter().map(|part| (part.command.root.node(), part.position))
     }
 
     /// Nodes of the tree that are on no list.

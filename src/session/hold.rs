@@ -59,6 +59,8 @@ pub(super) struct Case<'a> {
     pub(super) text: &'a [u8],
     /// Not kept where nobody expected the statement to be held; then the HMAC stands for them.
     pub(super) values: Option<&'a [Option<Vec<u8>>]>,
+    /// Why the values themselves ask for approval.
+    pub(super) hold: Option<&'a Reason>,
     pub(super) raw_hmac: Digest,
 }
 
@@ -76,7 +78,8 @@ impl Session {
                 let rules = released.rules.iter().copied().collect();
                 let (engine, grant) = (&self.setup.engine, &self.setup.grant);
                 let decision = engine.decide_approved(now, grant, case.what, &self.scope, &rules);
-                if matches!(decision, Decision::Allow(_)) {
+                let covers = |reason: &Reason| released.rules.contains(&reason.rule);
+                if matches!(decision, Decision::Allow(_)) && case.hold.is_none_or(covers) {
                     return decision;
                 }
             }
@@ -84,7 +87,12 @@ impl Session {
             self.released = None;
             turn.pleas.push(Plea::Ended { id, executed: Executed::Stale });
         }
-        self.judge(now, case.what)
+        let decision = self.judge(now, case.what);
+        // The end that only watches leaves asking to the other.
+        match case.hold.filter(|_| self.setup.duty == Duty::Enforce) {
+            Some(reason) => decision.and_hold(reason.clone()),
+            None => decision,
+        }
     }
 
     /// The permit for a statement that will be held later: when it is executed, here, or at the other end. Preparing it,

@@ -27,7 +27,8 @@ use std::sync::{Arc, OnceLock};
 use ring::hmac;
 
 use crate::domain::{
-    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Shown, StatementEnd, StatementId, Timestamp,
+    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, Shown, StatementEnd, StatementId,
+    Timestamp,
 };
 use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
@@ -138,6 +139,10 @@ pub(crate) struct Session {
     batch_executed: bool,
     /// The database is reading COPY data from the client.
     copying_in: bool,
+    /// The COPY data at hand were refused: what still comes of them goes nowhere.
+    copy_refused: bool,
+    /// The end of the COPY data that were passed on.
+    copy_tail: Vec<u8>,
     /// The client has been given an error that the database knows nothing of: until it is ready again the client is
     /// told nothing else.
     muted: bool,
@@ -214,6 +219,8 @@ enum Task {
 struct Prepared {
     text: Arc<[u8]>,
     what: Arc<Understood>,
+    /// Type oids of its parameters as far as the client gave them.
+    types: Arc<[u32]>,
     /// It will be held when it is executed: whoever decides then will want to see the values.
     held: bool,
 }
@@ -226,6 +233,8 @@ struct Portal {
     raw_hmac: Digest,
     /// The values, of a statement that will be held.
     values: Option<Vec<Option<Vec<u8>>>>,
+    /// Why the values themselves ask for approval.
+    hold: Option<Reason>,
     /// What the database says its rows look like, once it has said so.
     columns: OnceLock<Vec<ResultColumn>>,
     /// A Describe for this portal has been sent.
@@ -340,6 +349,8 @@ impl Session {
             skipping: false,
             batch_executed: false,
             copying_in: false,
+            copy_refused: false,
+            copy_tail: Vec::new(),
             muted: false,
             told_masked: String::new(),
             statements: 0,

@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
-use crate::domain::{Digest, Failure, Fault, Happening, Kind, Shown, StatementId, StatementStart, Timestamp, Verdict};
-use crate::engine::{Decision, Permit, Refusal, Understood};
+use crate::domain::{
+    Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, StatementId, StatementStart, Timestamp, Verdict,
+};
+use crate::engine::{Decision, Parameter, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
 
 /// What is no SQL, under a name no client can take: preparing it makes a batch fail.
 const POISON: &str = "gov: refused";
+
+/// Bytes of COPY data that are looked at again with what comes next: more than a pseudonym has.
+const COPY_OVERLAP: usize = 64;
 
 /// `io_error`: the statement could not be put on record.
 const UNRECORDABLE: &str = "58030";
@@ -86,17 +91,13 @@ impl Session {
         match request {
             Request::Query { text } => self.query(now, text, turn),
             Request::Parse { name, text, types } => self.parse(now, name, text, types, turn),
-            Request::Bind(bind) => self.bind(bind, turn),
+            Request::Bind(bind) => self.bind(now, bind, turn),
             Request::Describe { target, name } => self.describe(target, name, turn),
             Request::Execute { portal, rows_max } => self.execute(now, portal, rows_max, turn),
             Request::Close { target, name } => self.close_name(target, name, turn),
             Request::Sync => self.sync(turn),
             Request::Flush => self.pass(&Request::Flush, turn),
-            Request::CopyData(data) => {
-                if self.expects_copy_data() {
-                    self.pass(&Request::CopyData(data), turn);
-                }
-            }
+            Request::CopyData(data) => self.copy_data(data, turn),
             Request::CopyDone => self.copy_end(&Request::CopyDone, turn),
             Request::CopyFail { reason } => self.copy_end(&Request::CopyFail { reason }, turn),
             Request::FunctionCall { .. } => {
@@ -119,7 +120,7 @@ impl Session {
         }
         let what = self.setup.engine.understand(text);
         let raw_hmac = self.hmac(std::iter::once(text));
-        let case = Case { what: &what, text, values: Some(&[]), raw_hmac };
+        let case = Case { what: &what, text, values: Some(&[]), hold: None, raw_hmac };
         match self.decide(now, case, turn) {
             Decision::Allow(permit) if self.needs_script(&what, &permit) => {
                 if self.pending.is_empty() {
@@ -177,13 +178,13 @@ impl Session {
                 }
             }
         };
-        let prepared = Prepared { text: text.into(), what, held };
+        let prepared = Prepared { text: text.into(), what, types: types.as_slice().into(), held };
         let before = self.prepared.insert(name.to_owned(), prepared);
         self.pending.push_back(Pending::Parse { name: name.to_owned(), before });
         self.forward(&Request::Parse { name, text, types }, &permit, turn);
     }
 
-    fn bind(&mut self, bind: Bind<'_>, turn: &mut Turn) {
+    fn bind(&mut self, now: Timestamp, bind: Bind<'_>, turn: &mut Turn) {
         let Some(statement) = self.prepared.get(bind.statement).cloned() else {
             let failure =
                 Failure::new(Kind::Usage, format!("prepared statement \"{}\" does not exist", bind.statement));
@@ -197,11 +198,22 @@ impl Session {
         }
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
         let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
-        let values = statement.held.then(|| bind.values.iter().map(|value| value.map(<[u8]>::to_vec)).collect());
+        let hold = match self.returned(&statement, &bind) {
+            Some((Action::Deny, reason)) => {
+                let refusal = self.judge(now, &statement.what).and_deny(reason);
+                self.refused(now, raw_hmac, &refusal, turn);
+                return self.refuse_batch(sqlstate(&refusal), &failure(&refusal), None, turn);
+            }
+            Some((Action::Hold, reason)) => Some(reason),
+            Some((Action::Observe | Action::Allow, _)) | None => None,
+        };
+        let values = (statement.held || hold.is_some())
+            .then(|| bind.values.iter().map(|value| value.map(<[u8]>::to_vec)).collect());
         let portal = Arc::new(Portal {
             statement,
             raw_hmac,
             values,
+            hold,
             columns: std::sync::OnceLock::new(),
             described: AtomicBool::new(false),
         });
@@ -209,6 +221,22 @@ impl Session {
         let before = self.portals.insert(name.clone(), portal);
         self.pending.push_back(Pending::Bind { portal: name, before });
         self.pass(&Request::Bind(bind), turn);
+    }
+
+    /// What the values are that are bound to a statement, when masks made them.
+    fn returned(&self, statement: &Prepared, bind: &Bind<'_>) -> Option<(Action, Reason)> {
+        // One format may stand for all.
+        let format = |index: usize| match bind.value_formats.as_slice() {
+            [one] => *one,
+            formats => formats.get(index).copied().unwrap_or(0),
+        };
+        let values = bind.values.iter().enumerate().map(|(index, value)| Parameter {
+            value,
+            binary: format(index) == 1,
+            kind: statement.types.get(index).copied().unwrap_or(0),
+        });
+        let values: Vec<_> = values.collect();
+        self.setup.engine.bound(&self.setup.grant, &statement.what, &self.scope, &values)
     }
 
     fn describe(&mut self, target: Target, name: &str, turn: &mut Turn) {
@@ -233,7 +261,8 @@ impl Session {
         };
         let what = Arc::clone(&portal.statement.what);
         let text = Arc::clone(&portal.statement.text);
-        let case = Case { what: &what, text: &text, values: portal.values.as_deref(), raw_hmac: portal.raw_hmac };
+        let (values, hold) = (portal.values.as_deref(), portal.hold.as_ref());
+        let case = Case { what: &what, text: &text, values, hold, raw_hmac: portal.raw_hmac };
         match self.decide(now, case, turn) {
             Decision::Allow(permit) => {
                 let request = Request::Execute { portal: name, rows_max };
@@ -284,8 +313,33 @@ impl Session {
         self.pass(&Request::Sync, turn);
     }
 
+    /// Passes COPY data on, up to where a value stands that a mask made: then the copy fails as a whole.
+    fn copy_data(&mut self, data: &[u8], turn: &mut Turn) {
+        if self.copy_refused || !self.expects_copy_data() {
+            return;
+        }
+        // A value may stand in two messages.
+        let (head, _) = data.split_at_checked(COPY_OVERLAP).unwrap_or((data, &[]));
+        self.copy_tail.extend_from_slice(head);
+        let engine = &self.setup.engine;
+        let reason = engine.copied_in(&self.copy_tail).or_else(|| engine.copied_in(data));
+        if let Some(tail) = data.len().checked_sub(COPY_OVERLAP).and_then(|at| data.get(at..)) {
+            self.copy_tail.clear();
+            self.copy_tail.extend_from_slice(tail);
+        } else {
+            self.copy_tail.drain(..self.copy_tail.len().saturating_sub(COPY_OVERLAP));
+        }
+        match reason {
+            None => self.pass(&Request::CopyData(data), turn),
+            Some(reason) => {
+                self.copy_end(&Request::CopyFail { reason: reason.message.as_bytes() }, turn);
+                self.copy_refused = true;
+            }
+        }
+    }
+
     fn copy_end(&mut self, request: &Request<'_>, turn: &mut Turn) {
-        if self.expects_copy_data() {
+        if self.expects_copy_data() && !self.copy_refused {
             self.copying_in = false;
             self.pending.push_back(Pending::CopyEnd);
             self.pass(request, turn);
@@ -336,6 +390,8 @@ impl Session {
         turn: &mut Turn,
     ) -> Run {
         self.setup.engine.runs(permit);
+        self.copy_refused = false;
+        self.copy_tail.clear();
         self.statements += 1;
         let id = StatementId { stream: self.setup.stream, number: self.statements };
         let approval = self.released.take().map(|released| released.id);

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation, RelationKind};
 use crate::engine::classify::{Classification, Finding};
 use crate::engine::mask::plan::{Treatment, of_origin};
+use crate::engine::mask::recognise::Recogniser;
 use crate::engine::policy::Policy;
 use crate::engine::resolve::{Asked, Facts};
 use crate::engine::rule::RULES;
@@ -81,7 +82,9 @@ impl Bench {
         assert!(what.complaint.is_none(), "{sql}: {:?}", what.complaint);
         let (grant, who) = (grant(Access::Write, IdentityKind::Person), IdentityKind::Person);
         let now = Timestamp::default();
-        let asked = Asked { policy: &self.policy, catalog: &self.catalog, grant: &grant, who, now };
+        let recogniser = Recogniser::new(None);
+        let asked =
+            Asked { policy: &self.policy, catalog: &self.catalog, recogniser: &recogniser, grant: &grant, who, now };
         let mut scope = Scope::default();
         let (last, before) = what.commands.split_last().unwrap();
         (0..before.len()).for_each(|command| scope.after(&what, command, 0));

@@ -257,7 +257,7 @@ pub(super) fn uuid(
     Applied::Written
 }
 
-fn read_uuid(text: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn read_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let mut uuid = [0; 16];
     let mut digits = text.iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
     for byte in &mut uuid {

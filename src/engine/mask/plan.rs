@@ -105,6 +105,11 @@ pub(in crate::engine) fn of_origin(catalog: &Catalog, origin: &Origin) -> Treatm
     each.reduce(stricter).unwrap_or(Treatment::Clear)
 }
 
+/// What becomes of the values of a column.
+pub(in crate::engine) fn of_column(catalog: &Catalog, relation: u32, attribute: i16) -> Treatment {
+    of_source(catalog, &Source::Column { relation, attribute, key: None }, Form::Same)
+}
+
 /// What becomes of values that come from this in that form.
 fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
     match source {

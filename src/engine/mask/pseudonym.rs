@@ -7,6 +7,7 @@
 use ring::hmac;
 
 use super::MaskKey;
+use super::number::read_uuid;
 use crate::engine::detector::{self, Detector, Form, Method};
 
 /// Domain of masked addresses. `.invalid` never exists (RFC 2606).
@@ -28,8 +29,13 @@ const PHONE_TAG: u64 = 1_000;
 /// Letters and digits that are not mistaken for each other (Crockford's base 32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// What stands in the middle of every UUID that is a pseudonym, from this character on, of so many.
+const UUID_MIDDLE: &str = "-8000-0000";
+const UUID_MIDDLE_AT: usize = 18;
+const UUID_TEXT: usize = 36;
+
 /// Makes pseudonyms under one key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pseudonyms {
     key: hmac::Key,
 }
@@ -96,6 +102,36 @@ impl Pseudonyms {
         detector::named(name).is_some_and(|entity| self.is_token(entity, token))
     }
 
+    /// Whether a pseudonym that was made with this key stands anywhere in a value: in text, or as the bytes of a UUID.
+    pub(super) fn stand_in(&self, value: &[u8]) -> bool {
+        let before = |at: usize, length: usize| value.get(at.checked_sub(length)?..at);
+        let token_length = NAME_LENGTH + TAG_LENGTH;
+        let mut emails = memchr::memmem::find_iter(value, DOMAIN);
+        let mut phones = memchr::memmem::find_iter(value, PHONE);
+        let mut uuids = memchr::memmem::find_iter(value, UUID_MIDDLE);
+        emails.any(|at| self.made(text_of(value.get(at.saturating_sub(token_length)..at + DOMAIN.len()))))
+            || phones.any(|at| self.made(text_of(value.get(at..at + PHONE.len() + 12))))
+            || memchr::memchr_iter(b'_', value).any(|at| {
+                let token = text_of(value.get(at + 1..at + 1 + token_length));
+                let is_token = !token.is_empty() && token.bytes().all(|byte| ALPHABET.contains(&byte));
+                is_token
+                    && words().any(|entity| {
+                        before(at, entity.name().len()) == Some(entity.name().as_bytes())
+                            && self.is_token(entity, token)
+                    })
+            })
+            || uuids.any(|at| {
+                let start = at.checked_sub(UUID_MIDDLE_AT);
+                let uuid = start.and_then(|start| read_uuid(value.get(start..start + UUID_TEXT)?));
+                uuid.is_some_and(|uuid| self.made_any_uuid(uuid))
+            })
+            || value.try_into().is_ok_and(|uuid| self.made_any_uuid(uuid))
+    }
+
+    fn made_any_uuid(&self, uuid: [u8; 16]) -> bool {
+        detector::DETECTORS.iter().any(|entity| self.made_uuid(*entity, uuid))
+    }
+
     /// A UUID of version 8 (RFC 9562 section 5.8): half from the value, the last four bytes prove it.
     pub(super) fn uuid(&self, entity: &dyn Detector, value: [u8; 16]) -> [u8; 16] {
         if self.made_uuid(entity, value) {
@@ -156,6 +192,17 @@ impl Pseudonyms {
 enum Use {
     Name = 1,
     Tag = 2,
+}
+
+/// Bytes as text; none when they are not.
+fn text_of(bytes: Option<&[u8]>) -> &str {
+    bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// The entities whose pseudonyms are words.
+fn words() -> impl Iterator<Item = &'static dyn Detector> {
+    let is_word = |entity: &&dyn Detector| entity.method() == Method::Pseudonym(Form::Word);
+    detector::DETECTORS.iter().copied().filter(is_word)
 }
 
 fn letters(mut number: u64, count: usize, out: &mut Vec<u8>) {

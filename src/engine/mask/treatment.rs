@@ -90,6 +90,11 @@ impl Column {
         matches!(self.treatment, Treatment::Entity(_) | Treatment::Redact | Treatment::Hide)
     }
 
+    /// Nothing can stand for its values but NULL.
+    pub(super) fn has_no_mask(&self) -> bool {
+        self.is_masked() && matches!(self.shape, Shape::Plain | Shape::Unknown)
+    }
+
     /// What stands in the place of NULL. Appends to `out` what is written.
     pub(super) fn apply_null(&self, out: &mut Vec<u8>) -> Applied {
         match self.treatment {

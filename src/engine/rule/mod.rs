@@ -2,6 +2,7 @@
 
 mod bulk_export;
 mod catalog_write;
+pub(super) mod coarse_value;
 mod code_change;
 mod destructive_ddl;
 mod leaky_catalog;
@@ -9,6 +10,7 @@ mod locking;
 mod masked_code;
 pub(super) mod masked_condition;
 mod masked_copy;
+pub(super) mod masked_value;
 mod missing_where;
 mod not_understood;
 mod opaque_code;
@@ -63,6 +65,8 @@ pub(crate) const RULES: &[&dyn Rule] = &[
     &leaky_catalog::LeakyCatalog,
     &masked_condition::MaskedCondition,
     &masked_copy::MaskedCopy,
+    &masked_value::MaskedValue,
+    &coarse_value::CoarseValue,
     &tagged_schema_change::TaggedSchemaChange,
     &code_change::CodeChange,
     &schema_change::SchemaChange,

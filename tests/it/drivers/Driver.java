@@ -172,6 +172,32 @@ public class Driver {
         }
     }
 
+    /** A grid: a row is read, cells of it are edited, and it is saved. */
+    static void returned(Connection ignored) throws Exception {
+        for (String threshold : new String[] {"5", "-1"}) {
+            try (Connection connection = open(write, "prepareThreshold", threshold);
+                 Statement statement = connection.createStatement(ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_UPDATABLE);
+                 ResultSet row = statement.executeQuery("select * from customers where id = 5")) {
+                that(row.next(), "a row");
+                row.updateString("email", row.getString("email"));
+                row.updateString("country", "SE");
+                try {
+                    row.updateRow();
+                    that(false, "saved");
+                } catch (SQLException problem) {
+                    that("42501".equals(problem.getSQLState()) && problem.getMessage().contains("made by a mask"), problem);
+                }
+            }
+            try (Connection connection = open(write, "prepareThreshold", threshold);
+                 Statement statement = connection.createStatement(ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_UPDATABLE);
+                 ResultSet row = statement.executeQuery("select * from customers where id = 5")) {
+                row.next();
+                row.updateString("country", "SE");
+                row.updateRow();
+            }
+        }
+    }
+
     /** What DBeaver asks when a data source is opened and a table is looked at. */
     static void introspection(Connection ignored) throws Exception {
         List<Connection> connections = new ArrayList<>();
@@ -283,6 +309,7 @@ public class Driver {
         checks.put("large", Driver::large);
         checks.put("transaction", Driver::transaction);
         checks.put("masked", Driver::masked);
+        checks.put("returned", Driver::returned);
         checks.put("introspection", Driver::introspection);
         checks.put("reconnect", Driver::reconnect);
         Connection connection = open(write);

@@ -94,6 +94,23 @@ async def masked(_):
     await connection.close()
 
 
+async def returned(connection):
+    """A row is read, one column of it is changed, and all of it is saved."""
+    row = await connection.fetchrow("select * from customers where id = 3")
+    save = "update customers set full_name = $2, email = $3, country = $4, born = $5, credit_card = $6 where id = $1"
+    try:
+        await connection.execute(save, *row[:3], "SE", *row[4:])
+        raise AssertionError("saved")
+    except asyncpg.InsufficientPrivilegeError as problem:
+        assert "made by a mask" in str(problem), problem
+    try:
+        await connection.copy_records_to_table("customers", records=[(1000, *row[1:])])
+        raise AssertionError("copied")
+    except asyncpg.PostgresError as problem:
+        assert "made by a mask" in str(problem), problem
+    await connection.execute("update customers set country = $1 where id = $2", "SE", 3)
+
+
 async def reconnect(connection):
     process = connection.get_server_pid()
     await connection.close()
@@ -106,7 +123,7 @@ async def reconnect(connection):
     await pool.close()
 
 
-CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, reconnect]
+CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, reconnect]
 
 
 async def main():

@@ -70,6 +70,14 @@ const checks = {
     }
     await client.end();
   },
+  // A row is read, one column of it is changed, and all of it is saved.
+  async returned(client) {
+    const row = (await client.query('select * from customers where id = 4')).rows[0];
+    const save = 'update customers set full_name = $2, email = $3, country = $4, born = $5, credit_card = $6 where id = $1';
+    const problem = await client.query(save, Object.values({ ...row, country: 'SE' })).then(() => 'saved', (error) => error);
+    assert(problem.code === '42501' && problem.message.includes('made by a mask'), problem);
+    await client.query('update customers set country = $1 where id = $2', ['SE', 4]);
+  },
   async reconnect(client) {
     await client.end();
     const pool = new pg.Pool({ connectionString: write, max: 5 });

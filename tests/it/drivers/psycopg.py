@@ -112,7 +112,26 @@ def masked(_):
             assert len(rows) == 1 and "mail.example.org" not in rows[0][0], rows
 
 
-CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, reconnect]
+def returned(connection):
+    """A row is read, one column of it is changed, and all of it is saved."""
+    for binary in (False, True):
+        row = connection.execute("select * from customers where id = 2", binary=binary).fetchone()
+        save = "update customers set full_name = %s, email = %s, country = %s, born = %s, credit_card = %s where id = %s"
+        try:
+            connection.execute(save, [*row[1:3], "SE", *row[4:], row[0]], binary=binary)
+            raise AssertionError("saved")
+        except psycopg.errors.InsufficientPrivilege as problem:
+            assert "made by a mask" in str(problem), problem
+    try:
+        with connection.cursor().copy("copy customers from stdin") as copy:
+            copy.write_row((1000, *row[1:]))
+        raise AssertionError("copied")
+    except psycopg.Error as problem:
+        assert "made by a mask" in str(problem), problem
+    connection.execute("update customers set country = %s where id = %s", ["SE", 2])
+
+
+CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, reconnect]
 with psycopg.connect(WRITE, autocommit=True) as connection:
     for check in CHECKS:
         try:

@@ -1,0 +1,267 @@
+//! Masked values on their way back into the database.
+//!
+//! Whoever saves what was shown saves masks: a grid that writes the whole row, an object that is stored, a dump that is
+//! loaded. The database would take them for data, and what was there would be gone. So values that a statement brings
+//! are compared with what masks make ([`Recogniser`]): pseudonyms wherever they stand, other masks where they would be
+//! written to a column that is masked.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::domain::Reason;
+use crate::engine::catalog::{CatalogColumn, CatalogRelation};
+use crate::engine::classify::Verdict;
+use crate::engine::lineage::verdict;
+use crate::engine::mask::ResultColumn;
+use crate::engine::mask::plan::of_column;
+use crate::engine::mask::recognise::{Recogniser, Resemblance};
+use crate::engine::resolve::{Facts, Found};
+use crate::engine::sql::fact::Name;
+use crate::engine::sql::tree::Node;
+
+/// A value that a client bound to a parameter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter<'a> {
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) binary: bool,
+    /// Type oid as the client gave it; 0 where the database is to find out.
+    pub(crate) kind: u32,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Returned {
+    pub(super) resemblance: Resemblance,
+    message: String,
+    position: usize,
+}
+
+impl Returned {
+    /// Why this is stopped, in the name of a rule.
+    pub(super) fn reason(self, rule: &'static str) -> Reason {
+        let hint = "leave that column out of the statement, and look rows up by their key";
+        let detail = match self.resemblance {
+            Resemblance::Sure => "The database holds another value, which would be lost or not found.",
+            Resemblance::Possible => "If it is one, the real value would be lost.",
+        };
+        Reason::new(rule, self.message).detail(detail).hint(hint).at(self.position)
+    }
+}
+
+/// The surest sign that a command has masked values written in it.
+pub(super) fn written(facts: &Facts<'_>) -> Option<Returned> {
+    // No mask was made as long as nothing is known to need one.
+    if !facts.catalog.classification.finds() {
+        return None;
+    }
+    let made = facts.roots().find_map(|(root, at)| written_out(root, facts.recogniser).map(|node| (node, at)));
+    if let Some((node, at)) = made {
+        let position = at.or_else(|| node.parent()?.location()).unwrap_or_default();
+        return Some(pseudonym(position));
+    }
+    stored_masks(facts, &[])
+}
+
+/// The surest sign that a command is given masked values for its parameters.
+pub(super) fn bound(facts: &Facts<'_>, values: &[Parameter<'_>]) -> Option<Returned> {
+    if values.iter().any(|parameter| parameter.value.is_some_and(|value| facts.recogniser.carries(value))) {
+        return Some(pseudonym(facts.first_position()));
+    }
+    stored_masks(facts, values)
+}
+
+/// Values that would be written to columns whose masks they look like.
+fn stored_masks(facts: &Facts<'_>, bound: &[Parameter<'_>]) -> Option<Returned> {
+    let mut possible = None;
+    for (root, at) in facts.roots() {
+        for stored in stored(facts, root) {
+            let Some((resemblance, column)) = stored.resembles(facts, bound) else { continue };
+            let position = at.or(stored.position).unwrap_or_default();
+            match resemblance {
+                Resemblance::Sure => {
+                    let message = format!("this would write a mask to {column}");
+                    return Some(Returned { resemblance, message, position });
+                }
+                Resemblance::Possible if stored.replaces && possible.is_none() => {
+                    let message = format!("this would write what may be a mask over {column}");
+                    possible = Some(Returned { resemblance, message, position });
+                }
+                // A new row takes nothing away.
+                Resemblance::Possible => {}
+            }
+        }
+    }
+    possible
+}
+
+/// A pseudonym is in it.
+pub(super) fn pseudonym(position: usize) -> Returned {
+    Returned {
+        resemblance: Resemblance::Sure,
+        message: "a value in this was made by a mask; the database does not hold it".to_owned(),
+        position,
+    }
+}
+
+/// The first constant below a node that is a pseudonym.
+fn written_out<'t>(root: Node<'t>, recogniser: &Recogniser) -> Option<Node<'t>> {
+    root.all().find(|node| node.kind() == "String" && recogniser.carries(node.text("sval").as_bytes()))
+}
+
+/// A value that a command writes to a column.
+struct Stored<'t, 'a> {
+    relation: &'a CatalogRelation,
+    column: &'a CatalogColumn,
+    value: Value<'t>,
+    /// It may take the place of a value that is there.
+    replaces: bool,
+    position: Option<usize>,
+}
+
+/// A value as it is written in a statement.
+enum Value<'t> {
+    Text(Cow<'t, str>),
+    Null,
+    /// `$n`
+    Parameter(i64),
+}
+
+impl<'t> Value<'t> {
+    /// The value of an expression that is one, whatever it is cast to.
+    fn of(node: Node<'t>) -> Option<Self> {
+        match node.kind() {
+            "TypeCast" | "CollateClause" => node.child("arg").and_then(Self::of),
+            "ParamRef" => Some(Self::Parameter(node.integer("number"))),
+            "AConst" if node.flag("isnull") => Some(Self::Null),
+            "AConst" => match node.child("val")? {
+                value if value.kind() == "String" => Some(Self::Text(value.text("sval").into())),
+                value if value.kind() == "Float" => Some(Self::Text(value.text("fval").into())),
+                value if value.kind() == "Integer" => Some(Self::Text(value.integer("ival").to_string().into())),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Stored<'_, '_> {
+    /// How much the value looks like a mask of its column, and which column that is.
+    fn resembles(&self, facts: &Facts<'_>, bound: &[Parameter<'_>]) -> Option<(Resemblance, String)> {
+        let (catalog, relation, column) = (facts.catalog, self.relation, self.column);
+        let parameter = match &self.value {
+            Value::Text(text) => Parameter { value: Some(text.as_bytes()), binary: false, kind: 0 },
+            Value::Null => Parameter { value: None, binary: false, kind: 0 },
+            Value::Parameter(number) => {
+                let index = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1))?;
+                *bound.get(index)?
+            }
+        };
+        let described = ResultColumn {
+            name: String::new(),
+            table: relation.oid,
+            attribute: column.attribute,
+            kind: if parameter.kind == 0 { column.kind } else { parameter.kind },
+            modifier: -1,
+            binary: parameter.binary,
+        };
+        let treatment = of_column(catalog, relation.oid, column.attribute);
+        let found = facts.recogniser.resembles(treatment, &described, catalog, parameter.value)?;
+        // What nobody has looked at is masked as nothing in particular, and its masks look like anything.
+        let is_known = !matches!(verdict(catalog, relation.oid, column.attribute), Verdict::Unknown);
+        let name = || format!("`{}.{}`, which is masked", relation.name, column.name);
+        (is_known || found == Resemblance::Sure).then(|| (found, name()))
+    }
+}
+
+/// The values that stand at or below a node to be written to columns that the catalog knows.
+fn stored<'t, 'a>(facts: &Facts<'a>, root: Node<'t>) -> Vec<Stored<'t, 'a>> {
+    let mut out = Vec::new();
+    for node in root.all() {
+        let writes = matches!(node.kind(), "InsertStmt" | "UpdateStmt" | "MergeStmt");
+        let target = node.child("relation").filter(|_| writes);
+        let target = target.map(|target| facts.find(&Name::new(target.text("schemaname"), target.text("relname"))));
+        let Some(Found::Known(relation)) = target else { continue };
+        match node.kind() {
+            "InsertStmt" => inserted(node, relation, &mut out),
+            "UpdateStmt" => assigned(node, relation, &mut out),
+            _ => {
+                for when in node.children("merge_when_clauses") {
+                    let values: Vec<_> = when.children("values").collect();
+                    if values.is_empty() {
+                        assigned(when, relation, &mut out);
+                    } else {
+                        let names = when.children("target_list").map(|column| column.text("name"));
+                        row(relation, &names.collect::<Vec<_>>(), values.into_iter(), false, &mut out);
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn inserted<'t, 'a>(node: Node<'t>, relation: &'a CatalogRelation, out: &mut Vec<Stored<'t, 'a>>) {
+    let mut names: Vec<&str> = node.children("cols").map(|column| column.text("name")).collect();
+    if names.is_empty() {
+        names = relation.columns.iter().map(|column| column.name.as_str()).collect();
+    }
+    let conflict = node.child("on_conflict_clause");
+    // What is proposed may be what the row that is there is set to.
+    let replaces = conflict.is_some_and(|conflict| conflict.child("target_list").is_some());
+    if let Some(select) = node.child("select_stmt") {
+        for list in select.children("values_lists") {
+            row(relation, &names, list.children("items"), replaces, out);
+        }
+        let selected = select.children("target_list").filter_map(|target| target.child("val"));
+        row(relation, &names, selected, replaces, out);
+    }
+    if let Some(conflict) = conflict {
+        assigned(conflict, relation, out);
+    }
+}
+
+fn row<'t, 'a>(
+    relation: &'a CatalogRelation,
+    names: &[&str],
+    values: impl Iterator<Item = Node<'t>>,
+    replaces: bool,
+    out: &mut Vec<Stored<'t, 'a>>,
+) {
+    for (name, value) in names.iter().zip(values) {
+        store(relation, name, value, replaces, out);
+    }
+}
+
+/// SET column = value; SET (column, …) = (value, …)
+fn assigned<'t, 'a>(node: Node<'t>, relation: &'a CatalogRelation, out: &mut Vec<Stored<'t, 'a>>) {
+    for target in node.children("target_list") {
+        let Some(value) = target.child("val") else { continue };
+        let value = match value.kind() {
+            "MultiAssignRef" => {
+                let place = usize::try_from(value.integer("colno")).unwrap_or(0).checked_sub(1);
+                let row = value.child("source").filter(|source| source.kind() == "RowExpr");
+                match row.zip(place).and_then(|(row, place)| row.children("args").nth(place)) {
+                    Some(value) => value,
+                    None => continue,
+                }
+            }
+            _ => value,
+        };
+        store(relation, target.text("name"), value, true, out);
+    }
+}
+
+fn store<'t, 'a>(
+    relation: &'a CatalogRelation,
+    name: &str,
+    node: Node<'t>,
+    replaces: bool,
+    out: &mut Vec<Stored<'t, 'a>>,
+) {
+    let column = relation.columns.iter().find(|column| column.name == name);
+    if let Some((column, value)) = column.zip(Value::of(node)) {
+        out.push(Stored { relation, column, value, replaces, position: node.location() });
+    }
+}

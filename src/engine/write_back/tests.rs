@@ -1,0 +1,183 @@
+//! Masks that come back, and values that are none.
+
+use std::sync::Arc;
+
+use crate::domain::{Access, Action, Environment, IdentityKind, Secret, Timestamp};
+use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation};
+use crate::engine::classify::{Classification, Finding};
+use crate::engine::policy::Policy;
+use crate::engine::scope::Scope;
+use crate::engine::tests::grant;
+use crate::engine::{Decision, Engine, MaskKey, Parameter, ResultColumn};
+
+const TABLE: u32 = 20_000;
+const COLUMNS: [(&str, u32, &str); 9] = [
+    ("id", 23, ""),
+    ("email", 25, "email"),
+    ("card", 25, "card"),
+    ("born", 1082, "birth_date"),
+    ("salary", 23, "salary"),
+    ("note", 25, "free_text"),
+    ("city", 25, ""),
+    ("pin", 1186, "secret"),
+    ("key", 2950, "username"),
+];
+
+fn engine(key: u8) -> Engine {
+    let columns = COLUMNS.iter().zip(1..).map(|((name, kind, _), attribute)| CatalogColumn {
+        attribute,
+        name: (*name).to_owned(),
+        kind: *kind,
+        ..CatalogColumn::default()
+    });
+    let people = CatalogRelation {
+        oid: TABLE,
+        schema: "public".to_owned(),
+        name: "people".to_owned(),
+        columns: columns.collect(),
+        ..CatalogRelation::default()
+    };
+    let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
+    let found = COLUMNS.iter().zip(1..).filter(|((.., entity), _)| !entity.is_empty());
+    let findings = found.map(|((.., entity), attribute)| ((TABLE, attribute), finding(entity))).collect();
+    let examined = (1..10).map(|attribute| (TABLE, attribute)).collect();
+    let catalog = Catalog::new(vec![people], Classification { findings, examined });
+    let policy = Policy::built_in(Environment::Production);
+    Engine::new(Arc::new(policy), Arc::new(catalog), Some(MaskKey(Secret::new([key; 32]))))
+}
+
+fn scope() -> Scope {
+    Scope::new("app", &["public".to_owned()])
+}
+
+/// What a column shows for a value, in text format.
+fn shown(engine: &Engine, column: usize, value: &str) -> String {
+    let who = grant(Access::Read, IdentityKind::Person);
+    let what = engine.understand(b"TABLE people");
+    let described: Vec<_> = COLUMNS
+        .iter()
+        .zip(1..)
+        .map(|((name, kind, _), attribute)| ResultColumn {
+            name: (*name).to_owned(),
+            table: TABLE,
+            attribute,
+            kind: *kind,
+            modifier: -1,
+            binary: false,
+        })
+        .collect();
+    let mut masker = engine.masker(&who, &what, 0, &scope(), &described);
+    masker.begin();
+    masker.cell(column, Some(value.as_bytes()));
+    let shown = masker.finish().change(column).unwrap().unwrap().to_vec();
+    String::from_utf8(shown).unwrap()
+}
+
+fn text(value: &[u8]) -> Parameter<'_> {
+    Parameter { value: Some(value), binary: false, kind: 0 }
+}
+
+fn binary(value: &[u8], kind: u32) -> Parameter<'_> {
+    Parameter { value: Some(value), binary: true, kind }
+}
+
+/// The rule that stops a text; empty when none does.
+fn stopped(engine: &Engine, text: &str) -> String {
+    let who = grant(Access::Write, IdentityKind::Person);
+    match engine.decide(Timestamp::default(), &who, &engine.understand(text.as_bytes()), &scope()) {
+        Decision::Allow(_) => String::new(),
+        Decision::Hold(refusal) | Decision::Deny(refusal) => refusal.reason.rule.to_owned(),
+    }
+}
+
+#[test]
+fn masks_that_come_back_are_recognised() {
+    let engine = engine(1);
+    let check = |text: &str, rule: &str| assert_eq!(stopped(&engine, text), rule, "{text}");
+    let email = shown(&engine, 1, "zoe@mail.example");
+    let card = shown(&engine, 2, "4111 1111 1111 1111");
+    let (born, salary) = (shown(&engine, 3, "1990-05-17"), shown(&engine, 4, "73500"));
+    let key = shown(&engine, 8, "9f0b5a8e-0000-4000-8000-000000000001");
+    // A pseudonym is one wherever it stands.
+    check(&format!("UPDATE people SET email = '{email}' WHERE id = 1"), "masked_value");
+    check(&format!("UPDATE people SET note = 'write to {email}, please' WHERE id = 1"), "masked_value");
+    check(&format!("UPDATE people SET email = lower('{email}') || '' WHERE id = 1"), "masked_value");
+    check(&format!("INSERT INTO people (id, email) VALUES (1, '{email}')"), "masked_value");
+    check(&format!("INSERT INTO people (note) SELECT v FROM (VALUES ('{email}')) x(v)"), "masked_value");
+    check(&format!("PREPARE p AS UPDATE people SET email = '{email}' WHERE id = $1"), "masked_value");
+    check(&format!("UPDATE people SET key = '{key}' WHERE id = 1"), "masked_value");
+    // Compared, it would be found nowhere, or everything else would.
+    check(&format!("SELECT id FROM people WHERE email = '{email}'"), "masked_value");
+    check(&format!("DELETE FROM people WHERE id > 5 AND email <> '{email}'"), "masked_value");
+    // Other masks, where they would be written.
+    check(&format!("UPDATE people SET card = '{card}' WHERE id = 1"), "masked_value");
+    check("INSERT INTO people (id, email) VALUES (1, '***')", "masked_value");
+    check("INSERT INTO people VALUES (1, 'zoe@mail.example', '************1111')", "masked_value");
+    check(&format!("UPDATE people SET (id, born) = (1, '{born}') WHERE id = 1"), "coarse_value");
+    check(&format!("UPDATE people SET salary = {salary} WHERE id = 1"), "coarse_value");
+    check(&format!("UPDATE people SET salary = '{salary}'::int WHERE id = 1"), "coarse_value");
+    check("UPDATE people SET note = 'the key was ***' WHERE id = 1", "coarse_value");
+    check("UPDATE people SET pin = NULL WHERE id = 1", "coarse_value");
+    let upsert =
+        "INSERT INTO people (id, salary) VALUES (1, 70000) ON CONFLICT (id) DO UPDATE SET salary = EXCLUDED.salary";
+    check(upsert, "coarse_value");
+    let merge =
+        "MERGE INTO people p USING people q ON p.id = q.id AND p.id = 1 WHEN MATCHED THEN UPDATE SET salary = 70000";
+    check(merge, "coarse_value");
+}
+
+#[test]
+fn data_pass() {
+    let (engine, other) = (engine(1), engine(2));
+    let check = |text: &str| assert_eq!(stopped(&engine, text), "", "{text}");
+    check("INSERT INTO people (id, email, card) VALUES (1, 'zoe@mail.example', '4111 1111 1111 1111')");
+    check("UPDATE people SET email = 'zoe@mail.example' WHERE id = 1");
+    check("UPDATE people SET born = '1990-05-17', salary = 73500 WHERE id = 1");
+    // A new row takes nothing away, and people are born on the first.
+    check("INSERT INTO people (born, salary) VALUES ('1990-05-01', 70000)");
+    check("INSERT INTO people (id, pin) VALUES (1, NULL)");
+    check("UPDATE people SET email = NULL WHERE id = 1");
+    check("UPDATE people SET email = '' WHERE id = 1");
+    // Nobody masks this column.
+    check("UPDATE people SET city = '***' WHERE id = 1");
+    check("SELECT id FROM people WHERE email = 'zoe@mail.example'");
+    // The mask of another resource is data here.
+    let foreign = shown(&other, 1, "zoe@mail.example");
+    check(&format!("UPDATE people SET email = '{foreign}' WHERE id = 1"));
+}
+
+#[test]
+fn bound_values_are_looked_at() {
+    let engine = engine(1);
+    let who = grant(Access::Write, IdentityKind::Person);
+    let check = |text: &str, values: &[Parameter<'_>], expected: Option<Action>| {
+        let what = engine.understand(text.as_bytes());
+        let found = engine.bound(&who, &what, &scope(), values).map(|(action, _)| action);
+        assert_eq!(found, expected, "{text} {values:?}");
+    };
+    let email = shown(&engine, 1, "zoe@mail.example");
+    let update = |column: &str| format!("UPDATE people SET {column} = $1 WHERE id = $2");
+    check(&update("email"), &[text(email.as_bytes()), text(b"1")], Some(Action::Deny));
+    check(&update("email"), &[binary(email.as_bytes(), 1043), text(b"1")], Some(Action::Deny));
+    check(&update("email"), &[text(b"zoe@mail.example"), text(b"1")], None);
+    check(&update("card"), &[text(b"************1111"), text(b"1")], Some(Action::Deny));
+    check(&update("salary"), &[binary(&70_000i32.to_be_bytes(), 0), text(b"1")], Some(Action::Hold));
+    check(&update("salary"), &[binary(&70_000i64.to_be_bytes(), 20), text(b"1")], Some(Action::Hold));
+    check(&update("salary"), &[binary(&73_500i64.to_be_bytes(), 20), text(b"1")], None);
+    // 7305 days after the first of 2000 it is the first of 2020.
+    check(&update("born"), &[binary(&7_305i32.to_be_bytes(), 1082), text(b"1")], Some(Action::Hold));
+    check(&update("born"), &[binary(&7_306i32.to_be_bytes(), 1082), text(b"1")], None);
+    check("SELECT id FROM people WHERE email = $1", &[text(email.as_bytes())], Some(Action::Deny));
+    check("INSERT INTO people (salary) VALUES ($1)", &[text(b"70000")], None);
+    let key = shown(&engine, 8, "9f0b5a8e-0000-4000-8000-000000000001");
+    let bytes = u128::from_str_radix(&key.replace('-', ""), 16).unwrap().to_be_bytes();
+    check(&update("key"), &[binary(&bytes, 2950), text(b"1")], Some(Action::Deny));
+}
+
+#[test]
+fn copied_data_are_looked_at() {
+    let engine = engine(1);
+    let email = shown(&engine, 1, "zoe@mail.example");
+    assert!(engine.copied_in(format!("1\t{email}\tx\n").as_bytes()).is_some());
+    assert!(engine.copied_in(b"1\tzoe@mail.example\tperson_name_something\t+999123456789012\n").is_none());
+}
