@@ -9,9 +9,10 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::{Command, parse, run_async};
 use crate::client::gateway::Server;
-use crate::client::login::{self, Done, Prompt, Wish};
+use crate::client::login::{self, Done, JobWish, Prompt, Wish};
 use crate::client::profile::{self, Profile};
 use crate::client::token_store::TOKEN_STORES;
+use crate::client::workload::Platform;
 use crate::domain::{Failure, Kind};
 use crate::runtime::{files, http};
 
@@ -36,6 +37,15 @@ struct Arguments {
     /// Show no QR code
     #[arg(long)]
     no_qr: bool,
+    /// Log in as the job that this is, with the token of its platform: no browser, no prompt, no secret
+    #[arg(long, value_name = "PLATFORM", value_enum, conflicts_with_all = ["dev_user", "token_store", "no_qr"])]
+    workload: Option<Platform>,
+    /// What the platform's token is to be made for, when it is not the server's address
+    #[arg(long, value_name = "AUDIENCE", requires = "workload")]
+    audience: Option<String>,
+    /// Where the platform's token is, when it is not in the usual place
+    #[arg(long, value_name = "FILE", requires = "workload")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -59,9 +69,14 @@ impl Command for Login {
             .long_about(
                 "Log in to a gov server.\n\nShows an address and a code. Open the address on any device, enter the code, \
                  and log in there; this command waits. The login is bound to a key of this machine and rests in the \
-                 operating system's keychain, or in a file that only you may read.",
+                 operating system's keychain, or in a file that only you may read.\n\nA job of GitHub Actions, GitLab CI \
+                 or Kubernetes logs in with --workload: the token that its platform gives it is exchanged for a login of \
+                 15 minutes at most. It rests in a file that only the job's user may read, for the commands that follow; \
+                 it cannot be renewed, and the platform's token is not kept. A longer job logs in again.",
             )
-            .after_help("Example: gov login https://gov.example.com")
+            .after_help(
+                "Examples:\n  gov login https://gov.example.com\n  gov login https://gov.example.com --workload github",
+            )
     }
 
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
@@ -77,6 +92,14 @@ impl Command for Login {
             None => before.filter(|profile| profile.server == profile::origin(&url)).and_then(|profile| profile.ca),
         };
         let server = Server::new(url, ca.as_deref())?;
+        if let Some(platform) = arguments.workload {
+            let Arguments { audience, token_file, .. } = arguments;
+            let wish = JobWish { server, ca, platform, audience, token_file };
+            return run_async(async {
+                report(&login::log_in_job(wish).await?, output);
+                Ok(Exit::Done)
+            });
+        }
         let wish = Wish { server, ca, store: arguments.token_store, dev_user: arguments.dev_user };
         run_async(async {
             let done = login::login(wish, |prompt| show(prompt, arguments.no_qr, output)).await?;

@@ -18,8 +18,8 @@ use crate::runtime::http::{self, Answer, HttpError};
 use crate::runtime::tls::Trust;
 use crate::runtime::{clock, env, files, random};
 use crate::wire::api::{
-    ACCESS_TOKEN_TYPE, DPOP_HEADER, ErrorBody, ID_TOKEN_TYPE, IssuerInfo, OAuthError, ServerInfo, TOKEN_EXCHANGE,
-    TokenRequest, TokenResponse,
+    ACCESS_TOKEN_TYPE, DPOP_HEADER, ErrorBody, ID_TOKEN_TYPE, IssuerInfo, JWT_TYPE, OAuthError, ServerInfo,
+    TOKEN_EXCHANGE, TokenRequest, TokenResponse,
 };
 
 /// A token is renewed when it would end sooner than this: time enough for one slow request.
@@ -126,6 +126,24 @@ impl Server {
         device: &SigningKey,
     ) -> Result<(Secret<String>, Timestamp), Failure> {
         let kind = if issuer.token == "access_token" { ACCESS_TOKEN_TYPE } else { ID_TOKEN_TYPE };
+        self.exchange_as(kind, subject_token, device).await
+    }
+
+    /// The same for the token that a platform gave to this job.
+    pub(super) async fn exchange_workload(
+        &self,
+        subject_token: &Secret<String>,
+        device: &SigningKey,
+    ) -> Result<(Secret<String>, Timestamp), Failure> {
+        self.exchange_as(JWT_TYPE, subject_token, device).await
+    }
+
+    async fn exchange_as(
+        &self,
+        kind: &str,
+        subject_token: &Secret<String>,
+        device: &SigningKey,
+    ) -> Result<(Secret<String>, Timestamp), Failure> {
         let form = TokenRequest {
             grant_type: TOKEN_EXCHANGE.to_owned(),
             subject_token: subject_token.expose().clone(),
@@ -357,7 +375,9 @@ impl Gateway {
             return Ok(login);
         }
         let ended = || not_logged_in("The login has ended.");
-        let refresh_token = login.refresh_token.clone().ok_or_else(ended)?;
+        let Some(refresh_token) = login.refresh_token.clone() else {
+            return Err(self.profile.workload.as_deref().map_or_else(ended, job_ended));
+        };
         let issuer = &self.profile.issuer;
         let provider = Provider::discover(self.server.http_for(issuer, self.profile.ca.as_deref())?, issuer).await?;
         let granted = provider.renew(&refresh_token).await?.ok_or_else(ended)?;
@@ -427,6 +447,10 @@ fn not_logged_in(why: &str) -> Failure {
     Failure::new(Kind::NotLoggedIn, "you are not logged in").detail(why).hint("run: gov login")
 }
 
+fn job_ended(platform: &str) -> Failure {
+    not_logged_in("The login of this job has ended.").hint(format!("run: gov login --workload {platform}"))
+}
+
 fn internal(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::Internal, "the login could not be renewed").cause(error)
 }
@@ -449,7 +473,7 @@ fn store_failed(store: &dyn TokenStore, error: &StoreError) -> Failure {
         .hint("log in again with: gov login --token-store file")
 }
 
-async fn load(store: &'static dyn TokenStore, server: &str) -> Result<Option<Login>, Failure> {
+pub(super) async fn load(store: &'static dyn TokenStore, server: &str) -> Result<Option<Login>, Failure> {
     let server = server.to_owned();
     blocking(move || Login::load(store, &server)).await.map_err(|error| store_failed(store, &error))
 }

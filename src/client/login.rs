@@ -1,14 +1,20 @@
 //! Logging in: discovery through the server, the device flow at its identity provider, the exchange for a token of the
 //! server's, and a place for it to rest.
 
-use super::gateway::{Gateway, SKEW_MAX, Server, Skew, save, try_save};
+use std::path::PathBuf;
+
+use super::gateway::{Gateway, SKEW_MAX, Server, Skew, load, save, try_save};
 use super::oauth::{Provider, Started};
 use super::profile::Profile;
 use super::token_store::{self, Login, TOKEN_STORES, TokenStore};
+use super::workload::Platform;
 use crate::domain::{Failure, Kind, Secret, Timestamp, print_duration};
 use crate::identity::jwt::SigningKey;
 use crate::runtime::{clock, env, random};
 use crate::wire::api::{DeviceAnswer, Me, ServerInfo};
+
+/// Where the login of a job rests.
+const JOB_STORE: &str = "file";
 
 /// What the person is shown while the login waits for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +71,7 @@ pub(crate) async fn login(wish: Wish, show: impl FnOnce(&Prompt)) -> Result<Done
     }
     let granted = provider.wait(&started).await?;
     let seed = Secret::new(random::bytes::<32>()?);
-    let device =
-        SigningKey::from_seed(&seed).ok_or_else(|| Failure::new(Kind::Internal, "no device key could be made"))?;
+    let device = device(&seed)?;
     let (access_token, access_until) = wish.server.exchange(&info.issuer, &granted.subject_token, &device).await?;
     let login = Login { device: seed, refresh_token: granted.refresh_token, access_token, access_until };
     let (store, fallback) = keep(wish.store.as_deref(), &wish.server.origin(), &login).await?;
@@ -77,13 +82,77 @@ pub(crate) async fn login(wish: Wish, show: impl FnOnce(&Prompt)) -> Result<Done
         key: info.key,
         log: info.log,
         token_store: store.name().to_owned(),
+        workload: None,
         name: String::new(),
     };
-    let mut gateway = Gateway::new(wish.server, profile, store, login);
+    Ok(Done { profile: finish(wish.server, profile, store, login).await?, store, fallback })
+}
+
+/// What a job wants.
+#[derive(Debug)]
+pub(crate) struct JobWish {
+    pub(crate) server: Server,
+    /// Authorities to believe besides the system's, as PEM.
+    pub(crate) ca: Option<String>,
+    pub(crate) platform: Platform,
+    /// What the token is to be made for; `None`: the server.
+    pub(crate) audience: Option<String>,
+    /// Where the token is, if not where the platform puts it.
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Logs a job in with the token of its platform. Shows nothing, asks nobody. The login rests in a file, because jobs have
+/// no keychain; it is good for minutes, cannot be renewed, and is worth nothing on another machine that does not have
+/// the file. The platform's own token is not kept. Cancel safe: nothing is kept before the end.
+pub(crate) async fn log_in_job(wish: JobWish) -> Result<Done, Failure> {
+    let info = wish.server.info().await?;
+    check_clock(&info)?;
+    let origin = wish.server.origin();
+    let audience = wish.audience.as_deref().unwrap_or(&origin);
+    let token = wish.platform.token(audience, wish.token_file.as_deref()).await?;
+    let store = token_store::named(JOB_STORE)
+        .ok_or_else(|| Failure::new(Kind::Internal, "there is no place for the login to rest"))?;
+    // The server ties a token to the first key that comes with it. GitLab gives a job one token for its whole life, a
+    // pod keeps one for most of an hour: to log in again with it, the job must come with the same key.
+    let before = Profile::load().unwrap_or_default().filter(|it| it.server == origin && it.workload.is_some());
+    let login = if before.is_some() { load(store, &origin).await.unwrap_or_default() } else { None };
+    let seed = match login {
+        Some(login) => login.device,
+        None => Secret::new(random::bytes::<32>()?),
+    };
+    let device = device(&seed)?;
+    let (access_token, access_until) = wish.server.exchange_workload(&token, &device).await?;
+    let login = Login { device: seed, refresh_token: None, access_token, access_until };
+    save(store, &origin, &login).await?;
+    let profile = Profile {
+        server: origin,
+        ca: wish.ca,
+        issuer: info.issuer,
+        key: info.key,
+        log: info.log,
+        token_store: store.name().to_owned(),
+        workload: Some(wish.platform.word().to_owned()),
+        name: String::new(),
+    };
+    Ok(Done { profile: finish(wish.server, profile, store, login).await?, store, fallback: None })
+}
+
+fn device(seed: &Secret<[u8; 32]>) -> Result<SigningKey, Failure> {
+    SigningKey::from_seed(seed).ok_or_else(|| Failure::new(Kind::Internal, "no device key could be made"))
+}
+
+/// Asks the server who has logged in, and remembers where.
+async fn finish(
+    server: Server,
+    profile: Profile,
+    store: &'static dyn TokenStore,
+    login: Login,
+) -> Result<Profile, Failure> {
+    let mut gateway = Gateway::new(server, profile, store, login);
     let me: Me = gateway.get("/v1/me").await?;
     gateway.profile.name = me.name;
     gateway.profile.save()?;
-    Ok(Done { profile: gateway.profile, store, fallback })
+    Ok(gateway.profile)
 }
 
 /// A clock that is off makes every proof worthless; better said now than as a riddle later.

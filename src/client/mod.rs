@@ -14,3 +14,4 @@ pub(crate) mod session;
 pub(crate) mod spool;
 pub(crate) mod token_store;
 mod tunnel;
+pub(crate) mod workload;

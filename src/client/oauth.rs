@@ -96,7 +96,7 @@ impl<'a> Provider<'a> {
         }
         let endpoints = discovery::parse(&answer.body, &info.url)
             .map_err(|error| unusable(info, &format!("Its discovery document is not usable: {error}.")))?;
-        let all = [Some(&endpoints.token_endpoint), endpoints.device_authorization_endpoint.as_ref()];
+        let all = [endpoints.token_endpoint.as_ref(), endpoints.device_authorization_endpoint.as_ref()];
         for endpoint in all.into_iter().flatten() {
             if !Url::parse(endpoint).is_ok_and(|url| http::is_private(&url)) {
                 return Err(unusable(info, "One of its endpoints is not https."));
@@ -106,7 +106,9 @@ impl<'a> Provider<'a> {
     }
 
     fn client(&self) -> Result<OAuthClient<EndpointNotSet>, Failure> {
-        let token = TokenUrl::new(self.endpoints.token_endpoint.clone())
+        let url = self.endpoints.token_endpoint.clone();
+        let url = url.ok_or_else(|| unusable(self.info, "It has no `token_endpoint`."))?;
+        let token = TokenUrl::new(url)
             .map_err(|error| unusable(self.info, &format!("Its token endpoint is not a URL: {error}.")))?;
         // A public client names itself in the body; there is no secret to authenticate with (RFC 6749 section 2.3.1).
         Ok(Client::new(ClientId::new(self.info.client_id.clone()))

@@ -30,6 +30,9 @@ pub(crate) struct Profile {
     pub(crate) log: String,
     /// Where the login rests.
     pub(crate) token_store: String,
+    /// The platform whose token was exchanged, where a job logged in and no person: how to do it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) workload: Option<String>,
     /// Who logged in last, for screens.
     pub(crate) name: String,
 }

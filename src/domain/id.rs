@@ -82,6 +82,11 @@ name!(
     AgentId,
     "name for an agent"
 );
+name!(
+    /// A CI job or service of the configured list, for example `deploy`.
+    WorkloadId,
+    "name for a workload"
+);
 
 /// Crockford's base 32, the alphabet of the ULID specification.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -21,7 +21,9 @@ pub(crate) use digest::Digest;
 pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Shown, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};
 pub(crate) use grant::{Access, Grant, Limits, Purpose};
-pub(crate) use id::{AgentId, ApprovalId, BadName, PurposeId, RecordId, ResourceName, SessionId, StatementId};
+pub(crate) use id::{
+    AgentId, ApprovalId, BadName, PurposeId, RecordId, ResourceName, SessionId, StatementId, WorkloadId,
+};
 pub(crate) use identity::{Actor, Identity, IdentityKind, Method};
 pub(crate) use key::PublicKey;
 pub(crate) use resource::{Environment, Labels, ProtocolName};

@@ -15,7 +15,7 @@ use crate::domain::{Duration, Identity, IdentityKind, Method, Timestamp};
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 
 /// Longest `sub`, in bytes (OpenID Connect Core 1.0 section 2: 255 ASCII characters).
-const SUBJECT_LENGTH_MAX: usize = 255;
+pub(super) const SUBJECT_LENGTH_MAX: usize = 255;
 
 /// Most groups taken from a token. Microsoft Entra stops at 200 and sends a reference instead.
 const GROUPS_MAX: usize = 512;
@@ -66,6 +66,10 @@ pub(crate) enum ClaimsError {
     GroupsElsewhere,
     #[error("it lists more than {GROUPS_MAX} groups")]
     TooManyGroups,
+    #[error("no rule for workloads fits what it says")]
+    NoRule,
+    #[error("somebody from outside set this job off (`{0}`), and no rule for workloads asks for that")]
+    Outside(&'static str),
 }
 
 /// The identity that a token of kind `method` proves at `now`.
@@ -82,18 +86,8 @@ pub(crate) fn identity(
         Method::IdToken => check_id_token_audience(rules, claims)?,
         Method::AccessToken => check_access_token_audience(rules, claims)?,
     }
-    let expires_at = date(claims, "exp")?.ok_or(ClaimsError::Missing("exp"))?;
-    if expires_at.after(CLOCK_LEEWAY) <= now {
-        return Err(ClaimsError::Expired);
-    }
-    let issued_at = date(claims, "iat")?.ok_or(ClaimsError::Missing("iat"))?;
-    let not_before = date(claims, "nbf")?.unwrap_or(issued_at).max(issued_at);
-    if not_before > now.after(CLOCK_LEEWAY) {
-        return Err(ClaimsError::NotYet);
-    }
-    let subject = text(claims, "sub")
-        .filter(|subject| !subject.is_empty() && subject.len() <= SUBJECT_LENGTH_MAX)
-        .ok_or(ClaimsError::Missing("sub"))?;
+    let (issued_at, expires_at) = lifetime(claims, now)?;
+    let subject = subject(claims)?;
     let identity = Identity {
         issuer: rules.issuer.clone(),
         subject: subject.to_owned(),
@@ -106,6 +100,27 @@ pub(crate) fn identity(
         proved_at: date(claims, "auth_time")?.unwrap_or(issued_at),
     };
     Ok(Proved { identity, expires_at })
+}
+
+/// When a token was made and when it ends, if it is good at `now`.
+pub(super) fn lifetime(claims: &Map<String, Value>, now: Timestamp) -> Result<(Timestamp, Timestamp), ClaimsError> {
+    let expires_at = date(claims, "exp")?.ok_or(ClaimsError::Missing("exp"))?;
+    if expires_at.after(CLOCK_LEEWAY) <= now {
+        return Err(ClaimsError::Expired);
+    }
+    let issued_at = date(claims, "iat")?.ok_or(ClaimsError::Missing("iat"))?;
+    let not_before = date(claims, "nbf")?.unwrap_or(issued_at).max(issued_at);
+    if not_before > now.after(CLOCK_LEEWAY) {
+        return Err(ClaimsError::NotYet);
+    }
+    Ok((issued_at, expires_at))
+}
+
+/// Whom a token is about.
+fn subject(claims: &Map<String, Value>) -> Result<&str, ClaimsError> {
+    text(claims, "sub")
+        .filter(|subject| !subject.is_empty() && subject.len() <= SUBJECT_LENGTH_MAX)
+        .ok_or(ClaimsError::Missing("sub"))
 }
 
 fn check_id_token_audience(rules: &ClaimRules, claims: &Map<String, Value>) -> Result<(), ClaimsError> {
@@ -131,12 +146,12 @@ fn check_access_token_audience(rules: &ClaimRules, claims: &Map<String, Value>) 
     if text(claims, "client_id") == Some(&rules.client_id) { Ok(()) } else { Err(ClaimsError::WrongClient) }
 }
 
-fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     claims.get(name).and_then(Value::as_str)
 }
 
 /// One text, or a list of texts, as `aud` may be either (RFC 7519 section 4.1.3).
-fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<Vec<&'a str>> {
+pub(super) fn list<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<Vec<&'a str>> {
     texts(claims.get(name)?)
 }
 
@@ -163,24 +178,24 @@ fn groups(rules: &ClaimRules, claims: &Map<String, Value>) -> Result<Vec<String>
     if elsewhere {
         return Err(ClaimsError::GroupsElsewhere);
     }
-    let found = match rules.groups_claim.strip_prefix('/') {
-        None => claims.get(&rules.groups_claim),
-        Some(pointer) => pointer
-            .split('/')
-            .try_fold(None, |at: Option<&Value>, step| {
-                let step = step.replace("~1", "/").replace("~0", "~");
-                let next = at.map_or_else(|| claims.get(&step), |value| value.get(&step));
-                next.map(Some)
-            })
-            .flatten(),
-    };
-    let Some(found) = found else { return Ok(Vec::new()) };
+    let Some(found) = claim(claims, &rules.groups_claim) else { return Ok(Vec::new()) };
     let groups = texts(found).ok_or(ClaimsError::Missing("groups"))?;
     if groups.len() > GROUPS_MAX {
         return Err(ClaimsError::TooManyGroups);
     }
     // A group that is too long is not cut: a cut name could be another group's.
     Ok(groups.into_iter().filter(|group| group.len() <= TEXT_LENGTH_MAX).map(str::to_owned).collect())
+}
+
+/// A claim by its name, or by a JSON pointer (RFC 6901) when that starts with `/`.
+pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let Some(pointer) = name.strip_prefix('/') else { return claims.get(name) };
+    let step = |at: Option<&'a Value>, step: &str| {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let next = at.map_or_else(|| claims.get(&step), |value| value.get(&step));
+        next.map(Some)
+    };
+    pointer.split('/').try_fold(None, step).flatten()
 }
 
 fn name(rules: &ClaimRules, claims: &Map<String, Value>) -> Option<String> {

@@ -8,7 +8,8 @@ use thiserror::Error;
 pub(crate) struct Discovery {
     issuer: String,
     pub(crate) jwks_uri: String,
-    pub(crate) token_endpoint: String,
+    /// Absent where nobody can ask for tokens: GitHub and Kubernetes give them to their own jobs only.
+    pub(crate) token_endpoint: Option<String>,
     /// Absent where the provider has no device flow (RFC 8628 section 4).
     pub(crate) device_authorization_endpoint: Option<String>,
     /// Absent where tokens cannot be revoked (RFC 7009).
@@ -48,6 +49,8 @@ mod tests {
     fn a_document_speaks_for_its_own_issuer_only() {
         let text = br#"{"issuer": "https://a", "jwks_uri": "https://a/k", "token_endpoint": "https://a/t", "more": 1}"#;
         let found = parse(text, "https://a").unwrap();
+        let jobs = br#"{"issuer": "https://a", "jwks_uri": "https://a/k", "claims_supported": ["sub"]}"#;
+        assert_eq!(parse(jobs, "https://a").unwrap().token_endpoint, None);
         assert_eq!((found.jwks_uri.as_str(), found.device_authorization_endpoint), ("https://a/k", None));
         assert_eq!(parse(text, "https://a/"), Err(DiscoveryError::OtherIssuer("https://a".to_owned())));
         assert_eq!(parse(b"{}", "https://a"), Err(DiscoveryError::Malformed));

@@ -11,3 +11,4 @@ pub(crate) mod discovery;
 pub(crate) mod dpop;
 pub(crate) mod jwt;
 pub(crate) mod token;
+pub(crate) mod workload;

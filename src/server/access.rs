@@ -6,6 +6,7 @@
 use super::config::{AccessRule, Agent, Bounds, Config, PurposeRule, Reach, Resource, Who};
 use super::nearest::nearest;
 use crate::domain::{Access, Duration, Failure, Identity, IdentityKind, Kind, Purpose, PurposeId, ResourceName};
+use crate::identity::workload;
 
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,9 @@ pub(crate) fn offers<'a>(
     name: &ResourceName,
     resource: &Resource,
 ) -> Vec<Offer<'a>> {
+    if !is_known(config, identity) {
+        return Vec::new();
+    }
     if identity.actors.is_empty() {
         return by_rules(config, identity, identity.kind, name, resource);
     }
@@ -53,6 +57,12 @@ pub(crate) fn offers<'a>(
     let own = by_rules(config, identity, identity.kind, name, resource);
     let through = by_rules(config, identity, IdentityKind::Agent, name, resource);
     through.into_iter().flat_map(|offer| narrowed(offer, &own, agent)).collect()
+}
+
+/// Whether a workload is still let in by the rule by which it logged in. Whether a person is, their provider says.
+fn is_known(config: &Config, identity: &Identity) -> bool {
+    let rule = workload::rule_of(identity).and_then(|id| config.workloads.get(&id));
+    identity.kind != IdentityKind::Workload || rule.is_some_and(|workload| workload.rule.issuer == identity.issuer)
 }
 
 /// The agent that acts for an identity, if it may.
@@ -75,7 +85,8 @@ fn by_rules<'a>(
     name: &ResourceName,
     resource: &Resource,
 ) -> Vec<Offer<'a>> {
-    let required = kind == IdentityKind::Agent || needs_purpose(config, resource);
+    // A person can be asked why; a program states it before.
+    let required = kind != IdentityKind::Person || needs_purpose(config, resource);
     let usable = |rule: &AccessRule, id: &PurposeId, purpose: &PurposeRule| {
         let listed = rule.purposes.is_empty() || rule.purposes.contains(id);
         listed && covers(&purpose.reach, name, resource) && fits(&purpose.who, identity, kind)

@@ -13,6 +13,7 @@ use crate::identity::claims::{self, ClaimRules, ClaimsError, Proved};
 use crate::identity::discovery;
 use crate::identity::jwt::{ACCESS_TOKEN, ID_TOKEN, JwtError, KeySet};
 use crate::runtime::http;
+use crate::runtime::tls::Trust;
 
 /// How long fetched keys are used without asking again. Providers announce new keys hours before they use them.
 const KEYS_FRESH: Duration = Duration::from_secs(60 * 60);
@@ -34,8 +35,15 @@ pub(crate) struct Issuer {
     rules: ClaimRules,
     /// Which of its tokens are taken.
     method: Method,
-    /// `None` for the built-in issuer, whose keys never change while the server runs.
-    published: Option<Client>,
+    publisher: Publisher,
+}
+
+/// The keys that an issuer publishes.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    issuer: String,
+    /// `None` where the keys are known: those of the built-in issuer, and those that stand in a file.
+    client: Option<Client>,
     keys: Mutex<Keys>,
 }
 
@@ -66,21 +74,18 @@ pub(crate) enum Refusal {
 
 impl Issuer {
     pub(crate) fn new(provider: &Provider) -> Result<Self, Failure> {
-        let url = Url::parse(&provider.rules.issuer)
-            .map_err(|_| Failure::new(Kind::Usage, format!("`{}` is not a URL", provider.rules.issuer)))?;
         let method = if provider.rules.audience.is_some() { Method::AccessToken } else { Method::IdToken };
         Ok(Self {
             rules: provider.rules.clone(),
             method,
-            published: Some(http::foreign_client(&provider.trust, &url)?),
-            keys: Mutex::default(),
+            publisher: Publisher::new(&provider.rules.issuer, &provider.trust)?,
         })
     }
 
     /// An issuer whose keys are known.
     pub(crate) fn built_in(rules: ClaimRules, keys: KeySet) -> Self {
-        let keys = Keys { set: Arc::new(keys), ..Keys::default() };
-        Self { rules, method: Method::IdToken, published: None, keys: Mutex::new(keys) }
+        let publisher = Publisher::known(&rules.issuer, keys);
+        Self { rules, method: Method::IdToken, publisher }
     }
 
     pub(crate) fn rules(&self) -> &ClaimRules {
@@ -104,30 +109,54 @@ impl Issuer {
             Method::IdToken => ID_TOKEN,
             Method::AccessToken => ACCESS_TOKEN,
         };
+        let claims = self.publisher.verify(token, types, now).await?;
+        Ok(claims::identity(&self.rules, method, &claims, now)?)
+    }
+}
+
+impl Publisher {
+    pub(crate) fn new(issuer: &str, trust: &Trust) -> Result<Self, Failure> {
+        let url = Url::parse(issuer).map_err(|_| Failure::new(Kind::Usage, format!("`{issuer}` is not a URL")))?;
+        let client = Some(http::foreign_client(trust, &url)?);
+        Ok(Self { issuer: issuer.to_owned(), client, keys: Mutex::default() })
+    }
+
+    /// An issuer whose keys are known.
+    pub(crate) fn known(issuer: &str, keys: KeySet) -> Self {
+        let keys = Keys { set: Arc::new(keys), ..Keys::default() };
+        Self { issuer: issuer.to_owned(), client: None, keys: Mutex::new(keys) }
+    }
+
+    /// What a token says, if one of the issuer's keys signed it.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        types: &[&str],
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, Refusal> {
         let keys = self.keys(now, false).await.map_err(Refusal::Unreachable)?;
-        let claims = match keys.verify::<Map<String, Value>>(token, types) {
+        match keys.verify::<Map<String, Value>>(token, types) {
             // The provider may have changed its keys a minute ago.
             Err(JwtError::UnknownKey) => {
                 let keys = self.keys(now, true).await.map_err(Refusal::Unreachable)?;
-                keys.verify(token, types)?
+                Ok(keys.verify(token, types)?)
             }
-            other => other?,
-        };
-        Ok(claims::identity(&self.rules, method, &claims, now)?)
+            other => Ok(other?),
+        }
     }
 
     /// The provider's keys; fetched again when they are old or `renew` is set, but not more often than is polite.
     async fn keys(&self, now: Timestamp, renew: bool) -> Result<Arc<KeySet>, Failure> {
         // Held over the request, so that a hundred logins at once are one request.
         let mut keys = self.keys.lock().await;
-        let Some(client) = &self.published else { return Ok(Arc::clone(&keys.set)) };
+        let Some(client) = &self.client else { return Ok(Arc::clone(&keys.set)) };
         let age = keys.fetched_at.map(|at| now.since(at));
         let wanted = renew || age.is_none_or(|age| age > KEYS_FRESH);
         let last = if renew { &mut keys.renewed_at } else { &mut keys.tried_at };
         let lately = last.is_some_and(|at| now.since(at) < ATTEMPT_INTERVAL);
         if wanted && !lately {
             *last = Some(now);
-            let issuer = &self.rules.issuer;
+            let issuer = &self.issuer;
             let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch(client, issuer)).await;
             match fetched.unwrap_or_else(|_| Err(unreachable(issuer, "It did not answer in time."))) {
                 Ok(set) => {
@@ -135,7 +164,7 @@ impl Issuer {
                     keys.fetched_at = Some(now);
                 }
                 Err(failure) if age.is_some_and(|age| age <= KEYS_STALE) => {
-                    tracing::warn!(issuer = %self.rules.issuer, why = %failure, "the issuer's keys could not be renewed");
+                    tracing::warn!(issuer = %self.issuer, why = %failure, "the issuer's keys could not be renewed");
                 }
                 Err(failure) => return Err(failure),
             }
@@ -143,7 +172,7 @@ impl Issuer {
         if keys.fetched_at.is_some_and(|at| now.since(at) <= KEYS_STALE) {
             Ok(Arc::clone(&keys.set))
         } else {
-            Err(unreachable(&self.rules.issuer, "A moment ago it did not answer."))
+            Err(unreachable(&self.issuer, "A moment ago it did not answer."))
         }
     }
 }

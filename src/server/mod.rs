@@ -28,6 +28,7 @@ mod timeline;
 mod tunnel;
 mod upstream;
 mod webhook;
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ use resource::Resource;
 use schema::Schema;
 use store::Store;
 use timeline::Timeline;
+use workloads::Workloads;
 
 /// Most authorities kept there: one per data folder somebody tries out.
 const AUTHORITIES_MAX: usize = 8;
@@ -76,6 +78,7 @@ pub(crate) struct Server {
     /// The public half of what signs access tokens.
     token_keys: KeySet,
     issuer: Issuer,
+    workloads: Workloads,
     dev_issuer: Option<DevIssuer>,
     schemas: BTreeMap<ResourceName, Arc<Schema>>,
     pub(crate) live: Arc<LiveSessions>,
@@ -167,6 +170,7 @@ impl Gateway {
             keys,
             token_keys,
             issuer,
+            workloads: Workloads::default(),
             dev_issuer,
             schemas,
             live,

@@ -1,6 +1,6 @@
 //! Follows the configuration file: who may do what changes while the server runs, and live sessions feel it at once.
 //!
-//! What is said about people, purposes, agents and statements takes effect; addresses, keys and resources are what a
+//! What is said about people, purposes, agents, workloads and statements takes effect; addresses, keys and resources are what a
 //! process is built on, and wait for its next start. A file that cannot be read leaves everything as it was.
 
 use std::collections::BTreeMap;
@@ -65,6 +65,7 @@ async fn take(server: &Arc<Server>, new: Config) {
         purposes: new.purposes,
         require_purpose: new.require_purpose,
         agents: new.agents,
+        workloads: new.workloads,
         access: new.access,
         operators: new.operators,
         policy: new.policy,
@@ -72,6 +73,7 @@ async fn take(server: &Arc<Server>, new: Config) {
         ..Config::clone(&old)
     });
     *server.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+    server.workloads.forget();
     // A session that is opened meanwhile is among these, or was opened by the new configuration.
     let (mut changed, mut withdrawn) = (0_u32, 0_u32);
     for live in server.live.all() {

@@ -15,6 +15,8 @@ pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// `subject_token_type` of OpenID Connect ID tokens (RFC 8693 section 3).
 pub(crate) const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// `subject_token_type` of a token that a platform gave to one of its jobs (RFC 8693 section 3).
+pub(crate) const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// `subject_token_type` of access tokens that are JWTs (RFC 9068).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 

@@ -7,14 +7,18 @@ use axum::response::{IntoResponse, Response};
 use super::{Call, Contents, Handler, Method, Route, json, status};
 use crate::audit;
 use crate::domain::{
-    Actor, AgentId, BadName, Failure, Happening, Identity, IdentityKind, Kind, Method as Proof, Timestamp,
+    Actor, AgentId, BadName, Digest, Duration, Failure, Happening, Identity, IdentityKind, Kind, Method as Proof,
+    Timestamp,
 };
+use crate::identity::claims::Proved;
 use crate::identity::jwt::Thumbprint;
 use crate::identity::token::{AccessToken, LIFETIME_MAX};
 use crate::runtime::random;
 use crate::server::issuer::Refusal;
 use crate::server::{access, directory, replay};
-use crate::wire::api::{ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, OAuthError, TOKEN_EXCHANGE, TokenRequest, TokenResponse};
+use crate::wire::api::{
+    ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE, OAuthError, TOKEN_EXCHANGE, TokenRequest, TokenResponse,
+};
 
 pub(super) const EXCHANGE: Route = Route {
     method: Method::Post,
@@ -84,24 +88,10 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     if let Some(actor) = &request.requested_actor {
         return delegate(&call, &request, actor).await;
     }
-    let method = match request.subject_token_type.as_str() {
-        ID_TOKEN_TYPE => Proof::IdToken,
-        ACCESS_TOKEN_TYPE => Proof::AccessToken,
-        _ => return Err(Refused::new("invalid_request", "this kind of token is not taken")),
-    };
     let proof = call.proof(None)?;
-    let proved = call.server.issuer.prove(&request.subject_token, method, call.now).await.map_err(|refusal| {
-        match refusal {
-            Refusal::Unreachable(failure) => failure.into(),
-            Refusal::Token(_) | Refusal::Claims(_) | Refusal::WrongKind(_) => {
-                // RFC 8693 section 2.2.2 asks for this word when the subject token is not acceptable.
-                Refused::new("invalid_request", format!("the token is not accepted: {refusal}"))
-            }
-        }
-    })?;
+    let Subject { proved, digest, lifetime, method } = subject(&call, &request).await?;
     // From here on the caller holds a genuine token: only now do they cost the store anything.
     let key = call.use_proof(proof).await?;
-    let digest = audit::digest(request.subject_token.as_bytes());
     let pseudonym = directory::pseudonym(&call.server.keys.pseudonym, &proved.identity);
     let (now, until) = (call.now, proved.expires_at.after(LIFETIME_MAX));
     let (name, identity, holder) = (pseudonym.clone(), proved.identity.clone(), key.clone());
@@ -116,9 +106,43 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     if !first {
         return Err(Refused::new("invalid_request", "the token was exchanged before, by another device"));
     }
-    let method = proved.identity.method.word();
-    let until = call.now.after(LIFETIME_MAX);
+    let until = call.now.after(lifetime);
     respond(&call, Login { identity: proved.identity, pseudonym, key, until }, method)
+}
+
+/// What a subject token proves.
+struct Subject {
+    proved: Proved,
+    /// What the token is remembered by.
+    digest: Digest,
+    /// How long the login lasts.
+    lifetime: Duration,
+    /// The word for how it was proved, in the record of the login.
+    method: &'static str,
+}
+
+/// Checks the token that is to be exchanged: of a person, by the identity provider; of a job, by its platform.
+async fn subject(call: &Call, request: &TokenRequest) -> Result<Subject, Refused> {
+    let (server, token) = (&call.server, &request.subject_token);
+    let refused = |refusal: Refusal| match refusal {
+        Refusal::Unreachable(failure) => failure.into(),
+        Refusal::Token(_) | Refusal::Claims(_) | Refusal::WrongKind(_) => {
+            // RFC 8693 section 2.2.2 asks for this word when the subject token is not acceptable.
+            Refused::new("invalid_request", format!("the token is not accepted: {refusal}"))
+        }
+    };
+    let method = match request.subject_token_type.as_str() {
+        ID_TOKEN_TYPE => Proof::IdToken,
+        ACCESS_TOKEN_TYPE => Proof::AccessToken,
+        JWT_TYPE => {
+            let (found, digest) = server.workloads.prove(&server.config(), token, call.now).await.map_err(refused)?;
+            return Ok(Subject { proved: found.proved, digest, lifetime: found.ttl, method: "workload" });
+        }
+        _ => return Err(Refused::new("invalid_request", "this kind of token is not taken")),
+    };
+    let proved = server.issuer.prove(token, method, call.now).await.map_err(refused)?;
+    let digest = audit::digest(token.as_bytes());
+    Ok(Subject { proved, digest, lifetime: LIFETIME_MAX, method: method.word() })
 }
 
 /// Lets an agent act for whoever is logged in (RFC 8693 section 1.1): the subject stays, the agent becomes the actor.

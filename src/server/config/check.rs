@@ -11,17 +11,22 @@ use reqwest::Url;
 use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
-    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PurposeSection, ResourceSection,
-    ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection,
+    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PlatformWord, PurposeSection,
+    ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection, WorkloadSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
     AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
     KEEP_DEFAULT, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, WAIT_DEFAULT,
-    Webhook, WebhookForm, Who, inline, place, upstream,
+    Webhook, WebhookForm, Who, Workload, WorkloadKeys, inline, place, upstream,
 };
-use crate::domain::{Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret};
+use crate::domain::{
+    Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret, WorkloadId,
+};
 use crate::identity::claims::ClaimRules;
+use crate::identity::jwt::KeySet;
+use crate::identity::token::LIFETIME_MAX;
+use crate::identity::workload::{Platform, WorkloadRule};
 use crate::runtime::http;
 use crate::runtime::tls::{CertifiedPem, Trust};
 use crate::server::nearest::nearest;
@@ -80,6 +85,7 @@ impl<'a> Check<'a> {
         let access = self.access(file.access, &resources, &purposes);
         let approvals = self.approvals(file.approvals, &file.operators);
         let identity = self.identity(file.identity, file.users.0, development);
+        let workloads = self.workloads(file.workloads.0, file.server.url.as_deref());
         let listen = file.server.listen.0;
         let url = self.server_url(file.server.url, listen);
         let tls = self.server_tls(file.server.tls, listen);
@@ -101,6 +107,7 @@ impl<'a> Check<'a> {
             purposes,
             require_purpose: file.require_purpose.into_iter().map(labels).collect(),
             agents,
+            workloads,
             access,
             approvals,
             operators: file.operators,
@@ -379,6 +386,69 @@ impl<'a> Check<'a> {
         out
     }
 
+    fn workloads(
+        &mut self,
+        sections: BTreeMap<WorkloadId, WorkloadSection>,
+        server: Option<&str>,
+    ) -> BTreeMap<WorkloadId, Workload> {
+        let mut out = BTreeMap::new();
+        for (id, section) in sections {
+            out.extend(self.workload(&id, section, server).map(|workload| (id, workload)));
+        }
+        out
+    }
+
+    fn workload(&mut self, id: &WorkloadId, section: WorkloadSection, server: Option<&str>) -> Option<Workload> {
+        let path = ["workloads", id.as_str()];
+        let below = |key| [path.as_slice(), &[key]].concat();
+        let platform = platform(section.platform);
+        let claims: BTreeMap<_, _> = section.claims.0.into_iter().map(|(name, value)| (name, value.0)).collect();
+        if !platform.immutable().iter().any(|name| claims.contains_key(*name)) {
+            let names: Vec<_> = platform.immutable().iter().map(|name| format!("`{name}`")).collect();
+            let message = "nothing here is never given to another: names can be registered again";
+            self.mistake_with_hint(&below("claims"), message, format!("add {}", names.join(" or ")));
+        }
+        for (name, value) in claims.iter().filter(|(_, value)| value.contains('*')) {
+            let message = format!("`{value}` is compared whole: `*` stands for nothing but itself");
+            self.mistake_with_hint(
+                &below("claims"),
+                message,
+                format!("write the one value of `{name}`, or another rule"),
+            );
+        }
+        let issuer = section.issuer.or_else(|| platform.issuer().map(str::to_owned));
+        let private = issuer.as_deref().is_some_and(|url| Url::parse(url).is_ok_and(|url| http::is_private(&url)));
+        if !private {
+            let hint = "write the `iss` of its tokens, an https URL, character by character";
+            self.mistake_with_hint(&below("issuer"), "the issuer of these tokens is not known", hint);
+        }
+        let audience = section.audience.or_else(|| server.map(str::to_owned));
+        if audience.is_none() {
+            let hint = "write the `aud` for which jobs ask: best the URL of this server";
+            self.mistake_with_hint(&path, "`audience` is missing", hint);
+        }
+        let ttl = section.ttl.map_or(LIFETIME_MAX, |ttl| ttl.0);
+        if ttl > LIFETIME_MAX {
+            let message = "a workload may not be logged in for longer than 15 minutes";
+            self.mistake_with_hint(&below("ttl"), message, "write `15m` or less; a longer job logs in again");
+        }
+        let keys = match (&section.keys, &section.ca) {
+            (Some(_), _) if self.offline => WorkloadKeys::Given(KeySet::default()),
+            (Some(file), _) => {
+                let text = self.file(&below("keys"), file)?;
+                let keys = KeySet::parse(text.as_bytes()).unwrap_or_default();
+                if keys.is_empty() {
+                    self.mistake(&below("keys"), "there is no key in this file that could be used");
+                }
+                WorkloadKeys::Given(keys)
+            }
+            (None, Some(ca)) => WorkloadKeys::Published(Trust::SystemAnd(self.file(&below("ca"), ca)?)),
+            (None, None) => WorkloadKeys::Published(Trust::System),
+        };
+        let rule = WorkloadRule { platform, issuer: issuer?, audience: audience?, claims, groups: section.groups, ttl };
+        Some(Workload { rule, keys })
+    }
+
     /// Resources by name and label, under a place of the file.
     fn reach(
         &mut self,
@@ -520,6 +590,15 @@ fn bounds(section: &LimitsSection) -> Bounds {
         statement_rows: section.statement_rows.map(NonZeroU64::get),
         session: budget(&section.session),
         day: budget(&section.day),
+    }
+}
+
+fn platform(word: PlatformWord) -> Platform {
+    match word {
+        PlatformWord::Github => Platform::Github,
+        PlatformWord::Gitlab => Platform::Gitlab,
+        PlatformWord::Kubernetes => Platform::Kubernetes,
+        PlatformWord::Oidc => Platform::Oidc,
     }
 }
 

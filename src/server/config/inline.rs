@@ -69,6 +69,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         purposes: BTreeMap::new(),
         require_purpose: Vec::new(),
         agents: BTreeMap::new(),
+        workloads: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
         operators: vec!["security".to_owned()],
         approvals: ApprovalRules {

@@ -25,10 +25,12 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Access, AgentId, Budget, Digest, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName,
-    Secret,
+    Secret, WorkloadId,
 };
 use crate::engine::{Overrules, PolicySource};
 use crate::identity::claims::ClaimRules;
+use crate::identity::jwt::KeySet;
+use crate::identity::workload::WorkloadRule;
 pub(crate) use crate::runtime::pump::Durability;
 use crate::runtime::tls::{CertifiedPem, Trust};
 
@@ -50,6 +52,7 @@ pub(crate) struct Config {
     /// Labels; a resource that carries all those of one entry is for stated purposes only.
     pub(crate) require_purpose: Vec<Labels>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) workloads: BTreeMap<WorkloadId, Workload>,
     pub(crate) access: Vec<AccessRule>,
     /// Groups whose members see and end everybody's sessions.
     pub(crate) operators: Vec<String>,
@@ -257,6 +260,21 @@ pub(crate) struct Agent {
     pub(crate) access: Access,
     pub(crate) ttl: Option<Duration>,
     pub(crate) bounds: Bounds,
+}
+
+/// Jobs and services that may log in with a token of their platform.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) rule: WorkloadRule,
+    pub(crate) keys: WorkloadKeys,
+}
+
+/// Where the keys come from that sign a platform's tokens.
+#[derive(Clone, Debug)]
+pub(crate) enum WorkloadKeys {
+    /// The issuer publishes them; whom to believe about its address.
+    Published(Trust),
+    Given(KeySet),
 }
 
 /// Who may use what.

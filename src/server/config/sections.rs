@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::secret::SecretSource;
-use super::values::{LabelName, Length, OneOrMany, Parsed, Size, Unique, UserName};
-use crate::domain::{AgentId, PurposeId, ResourceName};
+use super::values::{LabelName, Length, OneOrMany, Parsed, Plain, Size, Unique, UserName};
+use crate::domain::{AgentId, PurposeId, ResourceName, WorkloadId};
 use crate::engine::{Overrules, PolicySource};
 
 #[derive(Deserialize)]
@@ -27,6 +27,8 @@ pub(super) struct File {
     pub(super) require_purpose: Vec<Unique<LabelName, String>>,
     #[serde(default)]
     pub(super) agents: Unique<AgentId, AgentSection>,
+    #[serde(default)]
+    pub(super) workloads: Unique<WorkloadId, WorkloadSection>,
     #[serde(default)]
     pub(super) access: Vec<AccessSection>,
     /// Groups whose members see and end everybody's sessions.
@@ -185,6 +187,30 @@ pub(super) struct AgentSection {
     pub(super) ttl: Option<Length>,
     #[serde(default)]
     pub(super) limits: LimitsSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WorkloadSection {
+    pub(super) platform: PlatformWord,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) claims: Unique<String, Plain>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    pub(super) ttl: Option<Length>,
+    pub(super) ca: Option<PathBuf>,
+    /// A key set in a file, for issuers that the server cannot ask.
+    pub(super) keys: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PlatformWord {
+    Github,
+    Gitlab,
+    Kubernetes,
+    Oidc,
 }
 
 #[derive(Default, Deserialize)]

@@ -39,8 +39,8 @@ fn the_example_is_a_configuration() {
     let database = &config.resources[&"prod-db".parse().unwrap()];
     assert_eq!(database.password.as_ref().unwrap().expose(), "hunter2");
     assert!(matches!(&database.tls, DatabaseTls::Verified(Trust::Only(_))));
-    assert_eq!(config.access.len(), 3);
-    assert_eq!(config.access[2].who.groups, ["dba", "oncall"]);
+    assert_eq!(config.access.len(), 4);
+    assert_eq!(config.access[3].who.groups, ["dba", "oncall"]);
     let purpose = &config.purposes[&"support.ticket".parse().unwrap()];
     let reference = purpose.reference.as_ref().unwrap();
     for (text, fits) in [("ZD-1", true), ("ZD-1 or so", false), ("xZD-1", false), ("ZD-1\n", false)] {
@@ -133,6 +133,18 @@ fn every_mistake_has_a_line_and_most_have_a_hint() {
     check("    purposes: [analytics.report]", "    purposes: []", "  report-bot:", "this agent has no purpose", hint);
     let missing = format!("`{}` cannot be used: it does not exist", folder.join("agents/other.md").display());
     check("charter: agents/report-bot.md", "charter: agents/other.md", "agents/other.md", &missing, None);
+    let names = "nothing here is never given to another: names can be registered again";
+    let hint = Some("add `repository_id` or `repository_owner_id` or `enterprise_id`");
+    let claims = "claims: { repository_id: 74, repository_owner_id: 65, environment: production }";
+    check(claims, "claims: { repository: octo-org/octo-repo }", "octo-org", names, hint);
+    let star = "`refs/*` is compared whole: `*` stands for nothing but itself";
+    let hint = Some("write the one value of `ref`, or another rule");
+    check(claims, "claims: { repository_id: 74, ref: 'refs/*' }", "refs/*", star, hint);
+    let long = "a workload may not be logged in for longer than 15 minutes";
+    check("ttl: 10m", "ttl: 20m", "ttl: 20m", long, Some("write `15m` or less; a longer job logs in again"));
+    let hint = Some("write the `iss` of its tokens, an https URL, character by character");
+    let unknown = "the issuer of these tokens is not known";
+    check("issuer: https://cluster", "issuer: http://cluster", "http://cluster", unknown, hint);
     let size = "purposes.analytics.report.limits.session.bytes: `50MB` is not an amount of data: write for example `500KiB` or `10MiB`";
     check("50MiB", "50MB", "50MB", size, None);
     let zero = "purposes.analytics.report.limits.statement_rows: invalid value: integer `0`, expected a nonzero u64";

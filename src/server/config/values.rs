@@ -98,6 +98,29 @@ fn size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
 }
 
+/// A text, or a number or truth as it is written: claims are all of these, and nobody remembers which.
+#[derive(Deserialize)]
+#[serde(from = "Scalar")]
+pub(super) struct Plain(pub(super) String);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, a whole number, `true` or `false`")]
+enum Scalar {
+    Truth(bool),
+    Number(u64),
+    Text(String),
+}
+
+impl From<Scalar> for Plain {
+    fn from(scalar: Scalar) -> Self {
+        Self(match scalar {
+            Scalar::Truth(truth) => truth.to_string(),
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Text(text) => text,
+        })
+    }
+}
+
 /// One value, or a list of them.
 pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod browser;
+pub(crate) mod platform;
 pub(crate) mod postgres;
 pub(crate) mod wire;
 
