@@ -536,7 +536,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__exec)
-            opts="-c -f -v -1 -h --write --purpose --ref --ttl --agent --command --file --set --format --single-transaction --no-wait --approval --json --color --help"
+            opts="-c -f -v -1 -h --write --purpose --ref --ttl --agent --command --file --set --format --single-transaction --no-wait --approval --parallel --resume --dry-run --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -590,6 +590,14 @@ _gov() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -620,7 +628,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__login)
-            opts="-h --ca-file --token-store --dev-user --no-qr --json --color --help"
+            opts="-h --ca-file --token-store --dev-user --no-qr --workload --audience --token-file --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -635,6 +643,18 @@ _gov() {
                     return 0
                     ;;
                 --dev-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -W "github gitlab kubernetes oidc-file" -- "${cur}"))
+                    return 0
+                    ;;
+                --audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -53,6 +53,12 @@ complete -c gov -n "__fish_gov_using_subcommand login" -l ca-file -d 'Believe th
 complete -c gov -n "__fish_gov_using_subcommand login" -l token-store -d 'Where the login rests' -r -f -a "keychain\t''
 file\t''"
 complete -c gov -n "__fish_gov_using_subcommand login" -l dev-user -d 'Log in as a user of the server\'s built-in issuer, without a browser' -r
+complete -c gov -n "__fish_gov_using_subcommand login" -l workload -d 'Log in as the job that this is, with the token of its platform: no browser, no prompt, no secret' -r -f -a "github\t'A job of GitHub Actions, with `permissions: id-token: write`'
+gitlab\t'A job of GitLab CI, with an ID token in the variable `GOV_ID_TOKEN`'
+kubernetes\t'A pod, with a projected token in the file `/var/run/secrets/gov/token`'
+oidc-file\t'Anything else that puts an OpenID Connect token into a file: `--token-file`'"
+complete -c gov -n "__fish_gov_using_subcommand login" -l audience -d 'What the platform\'s token is to be made for, when it is not the server\'s address' -r
+complete -c gov -n "__fish_gov_using_subcommand login" -l token-file -d 'Where the platform\'s token is, when it is not in the usual place' -r -F
 complete -c gov -n "__fish_gov_using_subcommand login" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -111,12 +117,15 @@ csv\t'Comma-separated values with a header line (RFC 4180)'
 json\t'One JSON array of objects'
 ndjson\t'One JSON object per line'"
 complete -c gov -n "__fish_gov_using_subcommand exec" -l approval -d 'Use an approval that was asked for with --no-wait, for the very same SQL' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l parallel -d 'Of several databases, run in so many at once' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l resume -d 'Of several databases, keep in this file how each ended, and leave out those that ended well before' -r -F
 complete -c gov -n "__fish_gov_using_subcommand exec" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand exec" -l write -d 'Ask for write access; without it the session can only read'
 complete -c gov -n "__fish_gov_using_subcommand exec" -s 1 -l single-transaction -d 'Run everything in one transaction: all of it, or nothing'
 complete -c gov -n "__fish_gov_using_subcommand exec" -l no-wait -d 'Do not wait for an approval: end with code 5, and its id on the output'
+complete -c gov -n "__fish_gov_using_subcommand exec" -l dry-run -d 'Say which databases are meant and whether the policy would let it run there; open nothing'
 complete -c gov -n "__fish_gov_using_subcommand exec" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand run" -l resource -d 'The database, as `gov ls` names it' -r

@@ -17,7 +17,7 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "cli",
             entries: crate::cli::COMMANDS.iter().map(|command| (command.name(), command.summary())).collect(),
-            other_files: &["exit", "moment", "output", "result", "tool", "variables", "wish", "wrapped"],
+            other_files: &["exit", "fleet", "moment", "output", "result", "tool", "variables", "wish", "wrapped"],
         },
         List {
             folder: "cli/tool",

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::Exit;
+use super::fleet::{self, Order, Target};
 use super::output::{self, Output};
 use super::result::{Format, Printer};
 use super::variables::{self, Prepared};
@@ -27,14 +29,15 @@ const INPUT_MAX: u64 = 64 * 1024 * 1024;
 const PROGRESS_AFTER: Duration = Duration::from_millis(700);
 
 /// What shells report for a program that Ctrl-C ended: 128 and the number of SIGINT.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 pub(super) struct Exec;
 
 #[derive(Args)]
 struct Arguments {
-    /// The database, as `gov ls` names it
-    resource: ResourceName,
+    /// The database, as `gov ls` names it; several as `a,b,c`, or by their labels as `env=staging`
+    #[arg(value_name = "RESOURCE", value_parser = fleet::target)]
+    target: Target,
     #[command(flatten)]
     wish: WishArguments,
     /// Run this; may be repeated
@@ -58,6 +61,15 @@ struct Arguments {
     /// Use an approval that was asked for with --no-wait, for the very same SQL
     #[arg(long, value_name = "ID")]
     approval: Option<ApprovalId>,
+    /// Of several databases, run in so many at once
+    #[arg(long, value_name = "COUNT", default_value = "4")]
+    parallel: NonZeroUsize,
+    /// Of several databases, keep in this file how each ended, and leave out those that ended well before
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Say which databases are meant and whether the policy would let it run there; open nothing
+    #[arg(long, conflicts_with_all = ["resume", "approval", "no_wait"])]
+    dry_run: bool,
 }
 
 impl Command for Exec {
@@ -75,11 +87,17 @@ impl Command for Exec {
                 "Run SQL in a governed session of its own, for scripts and one-off questions. It comes from -c, from a \
                  file, or from the input; statements run one after the other, and the first that fails ends it. Rows go \
                  to the output, everything else to the error output.\n\nThe exit code says what happened: 0 all ran, 3 \
-                 the policy said no, 5 somebody must approve first, 9 the database refused. `gov --help` lists all.",
+                 the policy said no, 5 somebody must approve first, 9 the database refused. `gov --help` lists all.\n\n\
+                 Several databases, named in a list or chosen by all the labels they carry, give one result with the \
+                 column `_resource` before the others. One that fails does not stop the others; how each ended is said on \
+                 the error output, and the exit code is that of the first in the list that failed, or 0. With --resume \
+                 FILE the same command again runs only where it has not ended well; where it is not known whether a \
+                 change took effect, it says so and does not run again.",
             )
             .after_help(
                 "Examples:\n  gov exec prod-db -c 'select count(*) from orders'\n  gov exec prod-db -v id=7 -c 'select * \
-                 from orders where id = :id' --format json\n  gov exec staging-db --write -1 -f migration.sql",
+                 from orders where id = :id' --format json\n  gov exec staging-db --write -1 -f migration.sql\n  gov exec \
+                 env=staging -c 'select version()' --format csv\n  gov exec env=prod --write -1 -f fix.sql --resume fix.json",
             )
     }
 
@@ -95,7 +113,15 @@ impl Command for Exec {
                 Failure::new(Kind::Usage, "there is no SQL to run").hint("give it with -c, with -f, or on the input")
             );
         }
-        run_async(exec(&arguments, &statements, output))
+        let resource = match &arguments.target {
+            Target::One(name) if !arguments.dry_run => name.clone(),
+            _ => return run_async(fleet::run(order(arguments, statements)?, output)),
+        };
+        if arguments.resume.is_some() {
+            let message = "`--resume` is for several databases";
+            return Err(Failure::new(Kind::Usage, message).hint(format!("write a list of one: {resource},")));
+        }
+        run_async(exec(&resource, &arguments, &statements, output))
     }
 }
 
@@ -110,7 +136,7 @@ fn statements(arguments: &Arguments) -> Result<Vec<Prepared>, Failure> {
             if statement.starts_with('\\') {
                 let word = statement.split_whitespace().next().unwrap_or_default();
                 return Err(Failure::new(Kind::Usage, format!("`{word}` is a command of psql, not SQL"))
-                    .hint(format!("use psql: gov connect {} -- psql", arguments.resource)));
+                    .hint(format!("use psql: gov connect {} -- psql", arguments.target.example())));
             }
             prepared.push(variables::prepare(statement, &variables)?);
         }
@@ -138,9 +164,35 @@ fn input(file: Option<&std::path::Path>) -> Result<String, Failure> {
     String::from_utf8(bytes.map_err(|error| unusable(&error))?).map_err(|_| unusable(&"It is not UTF-8"))
 }
 
-async fn exec(arguments: &Arguments, statements: &[Prepared], output: &mut Output) -> Result<Exit, Failure> {
+/// The same for several databases.
+fn order(arguments: Arguments, mut statements: Vec<Prepared>) -> Result<Order, Failure> {
+    if arguments.approval.is_some() {
+        return Err(Failure::new(Kind::Usage, "an approval is for one database"));
+    }
+    if arguments.single_transaction && !arguments.dry_run {
+        statements.insert(0, plain("BEGIN"));
+        statements.push(plain("COMMIT"));
+    }
+    Ok(Order {
+        parameters: parameters(&arguments),
+        wish: arguments.wish,
+        target: arguments.target,
+        statements,
+        format: arguments.format,
+        parallel: arguments.parallel.get(),
+        resume: arguments.resume,
+        dry_run: arguments.dry_run,
+    })
+}
+
+async fn exec(
+    resource: &ResourceName,
+    arguments: &Arguments,
+    statements: &[Prepared],
+    output: &mut Output,
+) -> Result<Exit, Failure> {
     let gateway = arguments.wish.gateway().await?;
-    let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;
+    let wish = arguments.wish.wish(&gateway, resource, output).await?;
     let inside = Inside::open(gateway, wish).await?;
     let ran = tokio::select! {
         ran = run(&inside, arguments, statements, output) => ran.map(|()| Exit::Done),
@@ -181,7 +233,6 @@ async fn all(
     statements: &[Prepared],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let plain = |text: &str| Prepared { text: text.to_owned(), values: Vec::new() };
     if arguments.single_transaction {
         one(connection, &plain("BEGIN"), arguments.format, output).await?;
     }
@@ -197,6 +248,10 @@ async fn all(
         one(connection, &plain("COMMIT"), arguments.format, output).await?;
     }
     Ok(())
+}
+
+fn plain(text: &str) -> Prepared {
+    Prepared { text: text.to_owned(), values: Vec::new() }
 }
 
 /// Runs one statement and writes what it gives.
@@ -322,7 +377,7 @@ pub(super) struct Sink<'a> {
 const SINK_SIZE: usize = 64 * 1024;
 
 impl<'a> Sink<'a> {
-    fn new(output: &'a mut Output) -> Self {
+    pub(super) fn new(output: &'a mut Output) -> Self {
         Self { output, buffer: Vec::new() }
     }
 
@@ -330,6 +385,11 @@ impl<'a> Sink<'a> {
     pub(super) fn talk(&mut self, text: &str) {
         self.push();
         self.output.say(text);
+    }
+
+    /// Whoever read it has had enough.
+    pub(super) fn is_unread(&self) -> bool {
+        self.output.is_closed()
     }
 
     fn push(&mut self) {
@@ -361,18 +421,18 @@ fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
 }
 
 /// The notice that a statement waits, with who is waited for and what they have to do.
-fn waiting(complaint: &Complaint) -> String {
+pub(super) fn waiting(complaint: &Complaint) -> String {
     let part = |code: u8, before: &str| complaint.field(code).map(|text| format!("{before}{}", output::clean(text)));
     let parts = [Some(output::clean(complaint.message())), part(b'D', "  "), part(b'H', "hint: ")];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
-fn shown(complaint: &Complaint) -> String {
+pub(super) fn shown(complaint: &Complaint) -> String {
     let severity = complaint.field(b'S').unwrap_or("NOTICE").to_lowercase();
     format!("{severity}: {}", output::clean(complaint.message()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
-fn unwritable(error: io::Error) -> Failure {
+pub(super) fn unwritable(error: io::Error) -> Failure {
     Failure::new(Kind::Usage, "the output could not be written").detail(format!("{error}."))
 }

@@ -9,6 +9,7 @@ mod demo;
 mod exec;
 mod exit;
 mod explain;
+mod fleet;
 mod login;
 mod logout;
 mod ls;

@@ -146,6 +146,11 @@ impl Printer<Sink<'_>> {
     pub(crate) fn talk(&mut self, text: &str) {
         self.out.talk(text);
     }
+
+    /// Whether whoever read the data has had enough.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.out.is_unread()
+    }
 }
 
 /// A value in JSON, as PostgreSQL's own `row_to_json` writes it: numbers and booleans as such, JSON as it is, anything

@@ -35,6 +35,15 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 impl WishArguments {
+    /// Whether the session may change something.
+    pub(super) fn writes(&self) -> bool {
+        self.write
+    }
+
+    pub(super) fn access(&self) -> Access {
+        if self.write { Access::Write } else { Access::Read }
+    }
+
     /// The server, as whoever is to have the session.
     pub(super) async fn gateway(&self) -> Result<Gateway, Failure> {
         Ok(Gateway::open().await?.acting(self.agent.clone()))
@@ -61,7 +70,7 @@ impl WishArguments {
         let purpose = self.purpose.as_deref().map(|id| purpose(id, self.reference.clone()));
         Ok(Wish {
             resource: resource.clone(),
-            access: if self.write { Access::Write } else { Access::Read },
+            access: self.access(),
             purpose: purpose.transpose()?,
             ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
         })
