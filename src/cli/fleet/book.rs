@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_book_goes_on_for_the_same_statements_only() {
         let path = std::env::temp_dir().join(format!("gov-book-{}.json", std::process::id()));
-        drop(std::fs::remove_file(&path));
+        drop(files::remove(&path));
         let statement =
             |text: &str, value: &str| vec![Prepared { text: text.to_owned(), values: vec![value.to_owned()] }];
         let name: ResourceName = "a".parse().unwrap();
@@ -112,8 +112,8 @@ mod tests {
             let refused = Book::open(Some(&path), &statement(text, value), writes).unwrap_err();
             assert!(refused.message.ends_with("is about other statements"), "{refused}");
         }
-        std::fs::write(&path, "{}").unwrap();
+        files::write_private(&path, b"{}").unwrap();
         assert_eq!(Book::open(Some(&path), &statement("select $1", "x"), false).unwrap_err().kind, Kind::Usage);
-        drop(std::fs::remove_file(&path));
+        drop(files::remove(&path));
     }
 }
