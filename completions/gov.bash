@@ -73,6 +73,9 @@ _gov() {
             gov,timeline)
                 cmd="gov__subcmd__timeline"
                 ;;
+            gov,witness)
+                cmd="gov__subcmd__witness"
+                ;;
             gov__subcmd__approval,approve)
                 cmd="gov__subcmd__approval__subcmd__approve"
                 ;;
@@ -134,7 +137,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session policy timeline audit approval server demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session policy timeline audit approval server witness demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1195,6 +1198,48 @@ _gov() {
                     return 0
                     ;;
                 --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__witness)
+            opts="-h --name --log --data --listen --certificate --certificate-key --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certificate-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -46,6 +46,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran 
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
 complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
+complete -c gov -n "__fish_gov_needs_command" -f -a "witness" -d 'Run a witness: sign the checkpoints of logs, and none that contradicts an earlier one'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c gov -n "__fish_gov_needs_command" -f -a "man" -d 'Print a manual page'
@@ -370,6 +371,17 @@ complete -c gov -n "__fish_gov_using_subcommand server" -l dev -d 'Try gov out: 
 complete -c gov -n "__fish_gov_using_subcommand server" -l print-example-config -d 'Print a commented configuration and end'
 complete -c gov -n "__fish_gov_using_subcommand server" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand witness" -l name -d 'What the witness signs as: a name that is yours, as in a URL without https://' -r
+complete -c gov -n "__fish_gov_using_subcommand witness" -l log -d 'The key of a log to sign for, as `gov audit key` prints it; may be repeated' -r
+complete -c gov -n "__fish_gov_using_subcommand witness" -l data -d 'Where the witness keeps its key and what it has seen. Never put an older copy of it back' -r -F
+complete -c gov -n "__fish_gov_using_subcommand witness" -l listen -d 'Where to listen' -r
+complete -c gov -n "__fish_gov_using_subcommand witness" -l certificate -d 'Serve over TLS with this certificate chain, in PEM; plain HTTP when left out' -r -F
+complete -c gov -n "__fish_gov_using_subcommand witness" -l certificate-key -d 'The certificate\'s key, in PEM' -r -F
+complete -c gov -n "__fish_gov_using_subcommand witness" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand witness" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand witness" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand demo" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A second opinion on a log of gov: reads an exported folder, shares no code with gov.
 
-    verify.py FOLDER KEY        KEY is `name+id+key` (c2sp.org/signed-note), from whoever runs the server
+    verify.py FOLDER KEY [WITNESS]   keys are `name+id+key` (c2sp.org/signed-note), from whoever runs server and witness
 
-Checks the checkpoint's signature, the Merkle tree (RFC 6962), every envelope (DSSE, Ed25519), that each key is
+Checks the checkpoint's signature, and the witness's under it (c2sp.org/tlog-cosignature), the Merkle tree (RFC 6962), every envelope (DSSE, Ed25519), that each key is
 certified by the server and signed one chain without gaps, and that the two accounts of each statement agree.
 Needs python3-cryptography.
 """
@@ -44,21 +44,31 @@ def root(leaves):
     return top
 
 
-def checkpoint(folder, verifier_key):
-    name, key_id, key = verifier_key.rsplit("+", 2) if verifier_key.count("+") == 2 else verifier_key.split("+", 2)
-    key = base64.b64decode(key)
+def signed(folder, verifier_key):
+    """The checkpoint's text, and the public key and bytes of the signature by this key."""
+    name, key_id, key = verifier_key.split("+", 2)
     text, _, signatures = open(os.path.join(folder, "checkpoint"), encoding="utf-8").read().partition("\n\n")
-    text += "\n"
     for line in signatures.splitlines():
         dash, by, signature = line.split(" ")
         signature = base64.b64decode(signature)
         if by == name and signature[:4].hex() == key_id:
-            check(key[1:], signature[4:], text.encode(), "the checkpoint")
-            origin, size, top = text.split("\n")[:3]
-            if origin != name:
-                fail("the checkpoint is another log's")
-            return key[1:], int(size), base64.b64decode(top)
-    fail("the checkpoint is not signed by this key")
+            return name, text + "\n", base64.b64decode(key)[1:], signature[4:]
+    fail(f"the checkpoint is not signed by {name}")
+
+
+def checkpoint(folder, verifier_key):
+    name, text, key, signature = signed(folder, verifier_key)
+    check(key, signature, text.encode(), "the checkpoint")
+    origin, size, top = text.split("\n")[:3]
+    if origin != name:
+        fail("the checkpoint is another log's")
+    return key, int(size), base64.b64decode(top)
+
+
+def witnessed(folder, witness_key):
+    name, text, key, signature = signed(folder, witness_key)
+    (seconds,) = struct.unpack_from(">Q", signature)
+    check(key, signature[8:], f"cosignature/v1\ntime {seconds}\n{text}".encode(), f"the witness {name}")
 
 
 def entries(folder, size):
@@ -79,8 +89,10 @@ def entries(folder, size):
     return found
 
 
-def main(folder, verifier_key):
+def main(folder, verifier_key, witness_key=None):
     server, size, top = checkpoint(folder, verifier_key)
+    if witness_key:
+        witnessed(folder, witness_key)
     leaves = entries(folder, size)
     if root(leaves) != top:
         fail(f"the {size} entries are not those the checkpoint was signed for")
@@ -88,16 +100,16 @@ def main(folder, verifier_key):
     for leaf, line in enumerate(leaves):
         envelope = json.loads(line)
         kind, payload = envelope["payloadType"], base64.b64decode(envelope["payload"])
-        (signed,) = envelope["signatures"]
-        key = bytes.fromhex(signed["keyid"])
+        (signature,) = envelope["signatures"]
+        key = bytes.fromhex(signature["keyid"])
         message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
-        check(key, base64.b64decode(signed["sig"]), message, f"entry {leaf}")
+        check(key, base64.b64decode(signature["sig"]), message, f"entry {leaf}")
         body = json.loads(payload)
         if kind == CERTIFICATE:
             if key != server:
                 fail(f"entry {leaf} certifies a key and is not by the server")
             certified[body["key"]] = (body["side"], body.get("sid"), hashlib.sha256(payload).hexdigest())
-        elif kind == RECORDS and body["key"] == signed["keyid"]:
+        elif kind == RECORDS and body["key"] == signature["keyid"]:
             chains.setdefault(body["key"], []).append((body["first"], body, hashlib.sha256(payload).hexdigest()))
         else:
             fail(f"entry {leaf} is of no kind that is known")
@@ -129,4 +141,4 @@ def main(folder, verifier_key):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

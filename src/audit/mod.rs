@@ -22,11 +22,12 @@ mod record;
 mod seal;
 mod tree;
 mod verify;
+mod witness;
 
 pub(crate) use archive::{ArchiveError, ArchiveWriter, file_in};
 pub(crate) use books::Line;
 pub(crate) use entry::{Entry, RECORD_KIND, Role, set_role, write_record_head};
-pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner};
+pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner, tree_size};
 pub(crate) use ocsf::Ocsf;
 pub(crate) use proof::{Inclusion, ProofError, Receipt};
 pub(crate) use rebuild::{Rebuilder, Rebuilt};
@@ -42,3 +43,4 @@ pub(crate) use tree::{
 #[cfg(test)]
 pub(crate) use verify::Wrong;
 pub(crate) use verify::{Report, Verifier, Walk, checkpoint};
+pub(crate) use witness::{AddCheckpoint, WITNESS_REQUEST_MAX, WitnessRefusal};

@@ -234,7 +234,7 @@ impl Checkpoint {
         if origin.is_empty() || origin.len() > NAME_MAX || lines.any(str::is_empty) {
             return Err(NoteError::Checkpoint("a line is empty"));
         }
-        let size = decimal(size).ok_or(NoteError::Checkpoint("its size is no number"))?;
+        let size = tree_size(size).ok_or(NoteError::Checkpoint("its size is no number"))?;
         let root = BASE64.decode(root).ok().and_then(|root| root.try_into().ok());
         let root = root.map(Digest).ok_or(NoteError::Checkpoint("its root is no hash"))?;
         Ok(Self { origin: origin.to_owned(), head: Head { size, root } })
@@ -248,8 +248,8 @@ impl Checkpoint {
     }
 }
 
-/// A number without a sign and without leading zeros, as these formats write it.
-fn decimal(text: &str) -> Option<u64> {
+/// A size without a sign and without leading zeros, as these formats write it.
+pub(crate) fn tree_size(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 

@@ -27,6 +27,7 @@ mod timeline;
 pub(crate) mod tool;
 mod variables;
 mod wish;
+mod witness;
 mod wrapped;
 
 use std::ffi::OsString;
@@ -68,6 +69,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &audit::Audit,
     &approval::Approval,
     &server::Server,
+    &witness::Witness,
     &demo::Demo,
     &completions::Completions,
     &man::Man,

@@ -51,13 +51,16 @@ pub(crate) struct Connection {
     pub(crate) exporter: Option<[u8; 32]>,
 }
 
-/// Whether something that does not begin like TLS is answered in plain HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PlainHttp {
-    Refused,
-    /// For the device page of the built-in issuer on loopback: browsers do not know this machine's own authority, and
-    /// nothing leaves the machine.
-    Pages,
+/// What a connection must begin with.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// TLS.
+    Tls(Arc<ServerConfig>),
+    /// TLS, and plain HTTP besides: for the device page of the built-in issuer on loopback. Browsers do not know this
+    /// machine's own authority, and nothing leaves the machine.
+    TlsOrPages(Arc<ServerConfig>),
+    /// Plain HTTP, for what proves itself and is no secret.
+    Plain,
 }
 
 /// Binds the port, or says who has it.
@@ -81,14 +84,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Accepts until the end is asked for, then lets the requests that run finish. Not cancel safe: requests would be cut
 /// off.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
-    plain: PlainHttp,
-    router: Router,
-    mut ending: Ending,
-) {
-    let acceptor = TlsAcceptor::from(config);
+pub(crate) async fn serve(listener: TcpListener, door: Door, router: Router, mut ending: Ending) {
     let counts = Arc::new(Counts::default());
     loop {
         let accepted = tokio::select! {
@@ -105,9 +101,9 @@ pub(crate) async fn serve(
         };
         // Dropping the socket is the cheapest answer to whoever has too many.
         let Some(place) = Place::take(&counts, peer.ip()) else { continue };
-        let (acceptor, router, ending) = (acceptor.clone(), router.clone(), ending.clone());
+        let (door, router, ending) = (door.clone(), router.clone(), ending.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, peer, acceptor, plain, router, ending).await {
+            if let Err(error) = connection(stream, peer, door, router, ending).await {
                 tracing::debug!(peer = %peer, error = %error, "a connection ended");
             }
             drop(place);
@@ -124,24 +120,24 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    acceptor: TlsAcceptor,
-    plain: PlainHttp,
-    router: Router,
-    ending: Ending,
-) -> io::Result<()> {
+async fn connection(stream: TcpStream, peer: SocketAddr, door: Door, router: Router, ending: Ending) -> io::Result<()> {
     net::tune(&stream)?;
     let too_slow = |_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 seconds");
-    if plain == PlainHttp::Pages {
-        let mut first = [0u8; 1];
-        let read = timeout(HANDSHAKE, stream.peek(&mut first)).await.map_err(too_slow)??;
-        if read == 1 && first != [TLS_HANDSHAKE] {
-            return http(stream, Connection { peer, exporter: None }, router, ending).await;
+    let plain = Connection { peer, exporter: None };
+    let config = match door {
+        Door::Tls(config) => config,
+        Door::TlsOrPages(config) => {
+            let mut first = [0u8; 1];
+            let read = timeout(HANDSHAKE, stream.peek(&mut first)).await.map_err(too_slow)??;
+            if read == 1 && first != [TLS_HANDSHAKE] {
+                return http(stream, plain, router, ending).await;
+            }
+            config
         }
-    }
-    let stream = timeout(HANDSHAKE, acceptor.accept(ReadAhead::new(stream))).await.map_err(too_slow)??;
+        Door::Plain => return http(stream, plain, router, ending).await,
+    };
+    let stream =
+        timeout(HANDSHAKE, TlsAcceptor::from(config).accept(ReadAhead::new(stream))).await.map_err(too_slow)??;
     let exporter = tls::exporter(stream.get_ref().1)?;
     http(stream, Connection { peer, exporter: Some(exporter) }, router, ending).await
 }

@@ -28,6 +28,7 @@ mod timeline;
 mod tunnel;
 mod upstream;
 mod webhook;
+mod witness;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -50,14 +51,15 @@ use config::{Config, IdentitySource, TlsIdentity};
 use dev_issuer::DevIssuer;
 use issuer::Issuer;
 use keys::ServerKeys;
-use listener::PlainHttp;
+use listener::Door;
 use live::LiveSessions;
-use log::Log;
+use log::{Cosigners, Log};
 pub(crate) use reload::Followed;
 use resource::Resource;
 use schema::Schema;
 use store::Store;
 use timeline::Timeline;
+pub(crate) use witness::{Witness, WitnessSetup};
 use workloads::Workloads;
 
 /// Most authorities kept there: one per data folder somebody tries out.
@@ -83,6 +85,7 @@ pub(crate) struct Server {
     schemas: BTreeMap<ResourceName, Arc<Schema>>,
     pub(crate) live: Arc<LiveSessions>,
     pub(crate) log: Arc<Log>,
+    pub(crate) cosigners: Arc<Cosigners>,
     pub(crate) timeline: Arc<Timeline>,
     readings: api::timeline::Readings,
     pub(crate) approvals: Arc<Approvals>,
@@ -151,6 +154,7 @@ impl Gateway {
         };
         let token_keys = KeySet::of(&[&keys.signing]);
         let log = Arc::new(open_log(&config.data, &keys, &url)?);
+        let cosigners = Arc::new(Cosigners::new(&config.witnesses)?);
         let timeline = Arc::new(Timeline::open(&config.data.join("timeline.db"), &log)?);
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
@@ -175,6 +179,7 @@ impl Gateway {
             schemas,
             live,
             log,
+            cosigners,
             approvals,
             timeline,
             readings: api::timeline::Readings::default(),
@@ -190,7 +195,7 @@ impl Gateway {
     /// Serves until the end is asked for; changes of the file that is followed take effect at once. Not cancel safe: requests would be cut off.
     pub(crate) async fn run(self, followed: Option<Followed>, ending: Ending) -> Result<(), Failure> {
         let Self { server, listener, tls } = self;
-        let plain = if server.dev_issuer.is_some() { PlainHttp::Pages } else { PlainHttp::Refused };
+        let door = if server.dev_issuer.is_some() { Door::TlsOrPages(tls) } else { Door::Tls(tls) };
         let router = api::router(&server, server.routes());
         let open_files = process::raise_open_files();
         tracing::info!(url = %server.url, resources = server.config().resources.len(), open_files, "serving");
@@ -199,9 +204,11 @@ impl Gateway {
         }
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
+        let cosigners = tokio::spawn(Arc::clone(&server.cosigners).follow(Arc::clone(&server.log)));
         let follower = followed.map(|followed| tokio::spawn(reload::follow(Arc::clone(&server), followed)));
-        listener::serve(listener, tls, plain, router, ending).await;
+        listener::serve(listener, door, router, ending).await;
         keeper.abort();
+        cosigners.abort();
         if let Some(follower) = follower {
             follower.abort();
         }

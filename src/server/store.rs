@@ -51,7 +51,12 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the database, makes it when it is not there, and brings its tables up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let mut connection = open_database(path, MIGRATIONS)?;
+        Self::with(path, MIGRATIONS)
+    }
+
+    /// As [`Store::open`], with other tables.
+    pub(super) fn with(path: &Path, migrations: &[Migrations]) -> Result<Self, Failure> {
+        let mut connection = open_database(path, migrations)?;
         let (jobs, inbox) = mpsc::channel::<Job>();
         let work = move || {
             for job in inbox {

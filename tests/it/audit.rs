@@ -11,11 +11,16 @@ const PYTHON: &str = "/usr/bin/python3";
 
 /// The other verifier, on an exported folder.
 fn second_opinion(folder: &Path, key: &str) -> Ran {
+    second_opinion_of(folder, key, None)
+}
+
+/// The same, which also asks for a witness.
+pub(crate) fn second_opinion_of(folder: &Path, key: &str, witness: Option<&str>) -> Ran {
     let found = Command::new(PYTHON).args(["-c", "import cryptography"]).status();
     let there = found.is_ok_and(|status| status.success());
     assert!(there, "this test needs Python's cryptography; install it with: apt install python3-cryptography");
     let mut command = Command::new(PYTHON);
-    command.arg(repository().join("tests/verify.py")).arg(folder).arg(key);
+    command.arg(repository().join("tests/verify.py")).arg(folder).arg(key).args(witness);
     finish(command)
 }
 

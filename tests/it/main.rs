@@ -33,6 +33,7 @@ mod support;
 mod transcripts;
 mod tunnel;
 mod unauthorised;
+mod witness;
 mod workload;
 
 /// A test file without a `mod` line above would never run.

@@ -31,13 +31,16 @@ pub(super) const UPLOAD: Route = Route {
 pub(super) const CHECKPOINT: Route = Route {
     method: Method::Get,
     path: "/v1/log/checkpoint",
-    summary: "Give the log's last signed checkpoint (c2sp.org/tlog-checkpoint)",
+    summary: "Give the log's last signed checkpoint, with the signatures of its witnesses (c2sp.org/tlog-checkpoint)",
     request: Contents::Nothing,
     response: Contents::Text,
     handler: Handler::User(|call, _| {
         Box::pin(async move {
-            call.server.log.published().await;
-            file(&call, "checkpoint", "text/plain; charset=utf-8").await
+            let size = call.server.log.published().await;
+            match call.server.cosigners.checkpoint(size).await {
+                Some(note) => Ok(plain(note.into_bytes(), TEXT)),
+                None => file(&call, "checkpoint", TEXT).await,
+            }
         })
     }),
 };
@@ -97,9 +100,15 @@ pub(super) fn only_operators(call: &Call, caller: &Caller) -> Result<(), Failure
 async fn file(call: &Call, path: &str, kind: &'static str) -> Result<Response, Failure> {
     let found = call.server.log.file(path).await?;
     let bytes = found.ok_or_else(|| Failure::new(Kind::NotFound, format!("the log has no `{path}` yet")))?;
+    Ok(plain(bytes, kind))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn plain(bytes: Vec<u8>, kind: &'static str) -> Response {
     let mut response = Response::new(Body::from(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    Ok(response)
+    response
 }
 
 fn written(receipt: Receipt) -> UploadReceipt {

@@ -12,14 +12,16 @@ use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
     DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PlatformWord, PurposeSection,
-    ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection, WorkloadSection,
+    ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection, WitnessSection,
+    WorkloadSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
     AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
     KEEP_DEFAULT, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, WAIT_DEFAULT,
-    Webhook, WebhookForm, Who, Workload, WorkloadKeys, inline, place, upstream,
+    Webhook, WebhookForm, Who, Witness, Workload, WorkloadKeys, inline, place, upstream,
 };
+use crate::audit::{Algorithm, NoteKey};
 use crate::domain::{
     Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret, WorkloadId,
 };
@@ -91,6 +93,7 @@ impl<'a> Check<'a> {
         let tls = self.server_tls(file.server.tls, listen);
         let key = file.server.key.and_then(|source| self.key(&source));
         let data = self.relative(&file.server.data);
+        let witnesses = file.audit.witnesses.iter().filter_map(|witness| self.witness(witness)).collect();
         let durability = match file.audit.durability.unwrap_or(DurabilityWord::Synced) {
             DurabilityWord::Written => Durability::Written,
             DurabilityWord::Synced => Durability::Synced,
@@ -103,6 +106,7 @@ impl<'a> Check<'a> {
             key,
             identity: identity?,
             durability,
+            witnesses,
             resources,
             purposes,
             require_purpose: file.require_purpose.into_iter().map(labels).collect(),
@@ -126,6 +130,25 @@ impl<'a> Check<'a> {
             keep: section.keep.map_or(KEEP_DEFAULT, |length| length.0),
             webhooks,
         }
+    }
+
+    fn witness(&mut self, witness: &WitnessSection) -> Option<Witness> {
+        let path = ["audit", "witnesses"];
+        let url = Url::parse(&witness.url).ok().filter(http::is_private);
+        if url.is_none() {
+            let message = format!("`{}` is not the address of a witness", witness.url);
+            self.mistake_with_hint(&path, message, "write an `https://` URL");
+        }
+        let key = NoteKey::parse(&witness.key).ok().filter(|key| key.algorithm == Algorithm::Cosignature);
+        if key.is_none() {
+            let message = format!("`{}` is not the key of a witness", witness.key);
+            self.mistake_with_hint(&path, message, "`gov witness` prints its key when it starts");
+        }
+        let trust = match &witness.ca {
+            None => Trust::System,
+            Some(ca) => Trust::SystemAnd(self.file(&path, ca)?),
+        };
+        Some(Witness { url: url?, key: key?, trust })
     }
 
     fn webhook(&mut self, hook: &WebhookSection) -> Option<Webhook> {

@@ -65,6 +65,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         key: None,
         identity: IdentitySource::BuiltIn(users()),
         durability: Durability::Synced,
+        witnesses: Vec::new(),
         resources: BTreeMap::new(),
         purposes: BTreeMap::new(),
         require_purpose: Vec::new(),

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::audit::NoteKey;
 use crate::domain::{
     Access, AgentId, Budget, Digest, Duration, Identity, IdentityKind, Labels, ProtocolName, PurposeId, ResourceName,
     Secret, WorkloadId,
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) key: Option<Secret<[u8; 32]>>,
     pub(crate) identity: IdentitySource,
     pub(crate) durability: Durability,
+    /// Who is asked to sign the log's checkpoints.
+    pub(crate) witnesses: Vec<Witness>,
     pub(crate) resources: BTreeMap<ResourceName, Resource>,
     pub(crate) purposes: BTreeMap<PurposeId, PurposeRule>,
     /// Labels; a resource that carries all those of one entry is for stated purposes only.
@@ -74,6 +77,15 @@ impl Config {
     pub(crate) fn is_operator(&self, identity: &Identity) -> bool {
         identity.acting() == IdentityKind::Person && identity.groups.iter().any(|group| self.operators.contains(group))
     }
+}
+
+/// Somebody who signs a log's checkpoints, and none that contradicts an earlier one.
+#[derive(Clone, Debug)]
+pub(crate) struct Witness {
+    /// What `/add-checkpoint` is added to.
+    pub(crate) url: reqwest::Url,
+    pub(crate) key: NoteKey,
+    pub(crate) trust: Trust,
 }
 
 /// Who agrees to what must be approved, and how long that may take.

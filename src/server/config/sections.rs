@@ -78,6 +78,16 @@ pub(super) struct IdentitySection {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditSection {
     pub(super) durability: Option<DurabilityWord>,
+    #[serde(default)]
+    pub(super) witnesses: Vec<WitnessSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WitnessSection {
+    pub(super) url: String,
+    pub(super) key: String,
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

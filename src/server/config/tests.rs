@@ -170,6 +170,13 @@ fn every_mistake_has_a_line_and_most_have_a_hint() {
         "audit.durability: unknown variant `sync`, expected `written` or `synced`",
         Some("did you mean `synced`?"),
     );
+    check(
+        "witnesses: []",
+        "witnesses: [{ url: 'https://witness.example', key: nonsense }]",
+        "witnesses: [",
+        "`nonsense` is not the key of a witness",
+        Some("`gov witness` prints its key when it starts"),
+    );
 }
 
 #[test]
@@ -178,7 +185,7 @@ fn a_readable_secret_is_no_secret() {
     let folder = folder("readable");
     fs::set_permissions(folder.join("secrets/prod-db"), fs::Permissions::from_mode(0o640)).unwrap();
     let failure = parse(&example(), &folder.join("gov.yaml"), false).unwrap_err();
-    assert!(failure.message.starts_with("gov.yaml:38: ") && failure.message.contains("chmod 600"), "{failure}");
+    assert!(failure.message.starts_with("gov.yaml:42: ") && failure.message.contains("chmod 600"), "{failure}");
 }
 
 #[test]

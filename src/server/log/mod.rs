@@ -6,6 +6,7 @@
 //! point: an envelope that is there already is known by its key and place, byte by byte.
 
 mod admit;
+mod cosign;
 mod tables;
 mod writer;
 
@@ -17,8 +18,8 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::audit::{
-    Algorithm, Certificate, Context, Entry, Envelope, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile, TileKind,
-    bundle,
+    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
+    TileKind, bundle, prove_consistency,
 };
 use crate::domain::{Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side};
 use crate::runtime::drain::{self, Recovery};
@@ -26,6 +27,7 @@ use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
 use crate::runtime::{clock, files, random};
 use crate::server::store;
+pub(crate) use cosign::Cosigners;
 use writer::{Job, Upload, Writer};
 
 /// Most bytes of the gateway's journal: some minutes of a busy gateway whose database stands still.
@@ -250,12 +252,24 @@ impl Log {
     }
 
     /// As [`Log::settled`], and a checkpoint states it. Cancel safe.
-    pub(crate) async fn published(&self) {
+    pub(crate) async fn published(&self) -> u64 {
         let size = self.settled().await;
         let mut committed = self.committed.clone();
         // A log that has stopped has signed its last checkpoint.
         drop(self.jobs.send(Job::Publish));
         drop(committed.wait_for(|committed| committed.published >= size).await);
+        size
+    }
+
+    /// The last checkpoint: the tree and the signed note. Cancel safe.
+    async fn checkpoint(&self) -> Result<Option<(Head, String)>, Failure> {
+        self.read(tables::checkpoint).await
+    }
+
+    /// The proof that the tree of `new` entries begins with that of `old`. Cancel safe.
+    async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, Failure> {
+        let proof = self.read(move |db| Ok(prove_consistency(old, new, &tables::Kept(db)))).await?;
+        proof.map_err(|error| Failure::new(Kind::Internal, "the log cannot prove what it has").cause(error))
     }
 
     /// Entries `from` to `until`, as many as there are. Cancel safe.
