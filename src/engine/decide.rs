@@ -273,6 +273,16 @@ pub(super) fn decide(
     }
 }
 
+/// A yes to anything that announces this of itself.
+#[cfg(test)]
+pub(super) fn unguarded(what: &Understood, announced: Audit) -> Decision {
+    Decision::Allow(Permit {
+        rules: Arc::from([]),
+        statement: Arc::clone(&what.statement),
+        obligations: Obligations { audit: Some(announced), ..Obligations::default() },
+    })
+}
+
 fn judgement(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
     let key = key(ground, who, scope);
     let minute = ground.policy.cases().any(Case::has_hours).then(|| now.seconds() / 60);

@@ -9,6 +9,8 @@ pub(crate) mod config;
 mod credential;
 mod dev_issuer;
 mod directory;
+#[cfg(test)]
+mod floor;
 mod issuer;
 mod keeper;
 mod keys;

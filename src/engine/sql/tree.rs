@@ -459,3 +459,66 @@ impl<'w> Serializer for &'w mut Writer {
         Err(TooLarge)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every value in the JSON of the parser's tree, with the name of its field. Zero, false and empty are left out, as
+    /// they are in ours; so are the planner's costs.
+    fn of_json(value: &Value, field: &str, out: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| of_json(value, name, out)),
+            Value::Array(elements) => elements.iter().for_each(|value| of_json(value, field, out)),
+            Value::String(text) if !text.is_empty() => out.push((field.to_owned(), text.clone())),
+            Value::Number(number) => match number.as_i64() {
+                Some(0) | None => {}
+                Some(number) => out.push((field.to_owned(), number.to_string())),
+            },
+            Value::Bool(true) => out.push((field.to_owned(), "true".to_owned())),
+            Value::String(_) | Value::Bool(false) | Value::Null => {}
+        }
+    }
+
+    fn of_tree(tree: &Tree) -> Vec<(String, String)> {
+        let value = |entry: &Entry| match entry.content {
+            Content::Text { start, end } => tree.strings.get(start as usize..end as usize).map(str::to_owned),
+            Content::Integer(number) => Some(number.to_string()),
+            Content::True => Some("true".to_owned()),
+            Content::Node(_) | Content::Empty => None,
+        };
+        tree.entries.iter().filter_map(|entry| Some((entry.field.to_owned(), value(entry)?))).collect()
+    }
+
+    /// The statements of both corpora, as they are sent.
+    fn texts() -> Vec<String> {
+        let corpus = include_str!("../../../tests/vectors/guardrails/statements.jsonl");
+        let cases = include_str!("../../../tests/vectors/guardrails/cases.txt");
+        let mut texts: Vec<String> = Vec::new();
+        for line in corpus.lines() {
+            let case: Value = serde_json::from_str(line).unwrap();
+            texts.extend(case["sql"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()));
+        }
+        let sent = cases.lines().filter_map(|line| Some(line.split_once(" | ")?.1));
+        texts.extend(sent.flat_map(|line| line.split(" ;; ")).map(str::to_owned));
+        texts
+    }
+
+    #[test]
+    fn nothing_of_the_parsers_tree_is_left_out() {
+        let (mut trees, mut values) = (0, 0);
+        for text in texts() {
+            let Ok(parsed) = pg_query::parse(&text, 0) else { continue };
+            let (mut theirs, mut ours) = (Vec::new(), of_tree(&Tree::new(&parsed.protobuf).unwrap()));
+            of_json(&serde_json::to_value(&parsed.protobuf).unwrap(), "", &mut theirs);
+            theirs.sort();
+            ours.sort();
+            assert_eq!(ours, theirs, "{text}");
+            (trees, values) = (trees + 1, values + ours.len());
+        }
+        println!("{trees} trees with {values} values, all of them seen");
+        assert!(trees > 900, "{trees} of the corpora's texts were read");
+    }
+}
