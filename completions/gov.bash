@@ -58,6 +58,9 @@ _gov() {
             gov,policy)
                 cmd="gov__subcmd__policy"
                 ;;
+            gov,request)
+                cmd="gov__subcmd__request"
+                ;;
             gov,run)
                 cmd="gov__subcmd__run"
                 ;;
@@ -84,6 +87,9 @@ _gov() {
                 ;;
             gov__subcmd__approval,ls)
                 cmd="gov__subcmd__approval__subcmd__ls"
+                ;;
+            gov__subcmd__approval,review)
+                cmd="gov__subcmd__approval__subcmd__review"
                 ;;
             gov__subcmd__approval,show)
                 cmd="gov__subcmd__approval__subcmd__show"
@@ -137,7 +143,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session policy timeline audit approval server witness demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session policy timeline audit approval request server witness demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,7 +161,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__approval)
-            opts="-h --json --color --help ls show approve deny withdraw"
+            opts="-h --json --color --help ls show approve deny withdraw review"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -223,6 +229,28 @@ _gov() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__approval__subcmd__review)
+            opts="-h --reason --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -976,6 +1004,44 @@ _gov() {
                     return 0
                     ;;
                 --catalog)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__request)
+            opts="-h --write --purpose --ref --ttl --agent --reason --break-glass --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --purpose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -45,6 +45,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "policy" -d 'Write, check an
 complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
 complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
+complete -c gov -n "__fish_gov_needs_command" -f -a "request" -d 'Ask for access to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
 complete -c gov -n "__fish_gov_needs_command" -f -a "witness" -d 'Run a witness: sign the checkpoints of logs, and none that contradicts an earlier one'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
@@ -319,16 +320,17 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "ls" -d 'List what waits for approval: yours, and what you may decide'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "show" -d 'Show a request: the statement, what it touches, what it may change'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "approve" -d 'Agree to a request of somebody else\'s'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "deny" -d 'Say no, or take back a yes that has not been used'
-complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw" -f -a "withdraw" -d 'Withdraw a request of your own'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "ls" -d 'List what waits for approval: yours, and what you may decide'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "show" -d 'Show a request: the statement, what it touches, what it may change'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "approve" -d 'Agree to a request of somebody else\'s'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "deny" -d 'Say no, or take back a yes that has not been used'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "withdraw" -d 'Withdraw a request of your own'
+complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -f -a "review" -d 'Close what somebody took in an emergency, after having looked at what was done with it'
 complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from ls" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -359,6 +361,24 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from review" -l reason -d 'Why, for whoever asked and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from review" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from review" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from review" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand request" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l agent -d 'Act as this agent, for whoever is logged in' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l reason -d 'Why, for those who decide and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand request" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand request" -l break-glass -d 'It cannot wait: take the access now, where the policy lets you, and have it reviewed'
+complete -c gov -n "__fish_gov_using_subcommand request" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand request" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand server" -l config -d 'The configuration, in YAML' -r -F
 complete -c gov -n "__fish_gov_using_subcommand server" -l resource -d 'With --dev: a database to govern, NAME=postgres://USER@HOST:PORT/DATABASE?LABEL=VALUE' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l user -d 'With --dev: a user, NAME:GROUP,GROUP; alice, bob, carol and dave are there already' -r

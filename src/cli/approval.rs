@@ -40,6 +40,8 @@ enum Action {
     Deny(Decided),
     /// Withdraw a request of your own
     Withdraw(Decided),
+    /// Close what somebody took in an emergency, after having looked at what was done with it
+    Review(Decided),
 }
 
 #[derive(Args)]
@@ -89,6 +91,7 @@ impl Command for Approval {
                 Action::Approve(decided) => decide(&gateway, "approve", decided, output).await?,
                 Action::Deny(decided) => decide(&gateway, "deny", decided, output).await?,
                 Action::Withdraw(decided) => decide(&gateway, "withdraw", decided, output).await?,
+                Action::Review(decided) => decide(&gateway, "review", decided, output).await?,
             }
             Ok(Exit::Done)
         })
@@ -139,7 +142,12 @@ fn list(list: &ApprovalList, output: &mut Output) {
 
 fn row(entry: &ApprovalEntry) -> Vec<String> {
     let open = matches!(entry.state.as_str(), "pending" | "approved");
-    let until = if entry.state == "pending" { &entry.approve_by } else { &entry.execute_by };
+    let until = match (entry.state.as_str(), &entry.review_by) {
+        ("pending", _) => &entry.approve_by,
+        ("approved", _) | (_, None) => &entry.execute_by,
+        (_, Some(review_by)) => review_by,
+    };
+    let open = open || entry.review_by.is_some();
     let left = Timestamp::parse(until).filter(|_| open).map(|until| until.since(clock::now()));
     vec![
         entry.approval.clone(),
@@ -180,6 +188,17 @@ fn show(found: &ApprovalShown, output: &mut Output) {
     line("who", &format!("{} ({})", whose(entry), entry.kind));
     line("resource", &format!("{} ({})", entry.resource, entry.access));
     line("purpose", &purpose(entry));
+    if entry.about != "statement" {
+        line("asks", &entry.message);
+        line("approve by", &entry.approve_by);
+        line("lasts until", &entry.execute_by);
+        if let Some(due) = &entry.review_by {
+            line("review by", due);
+        }
+        line("digest", &found.digest);
+        found.remarks.iter().for_each(|remark| line("said", remark));
+        return;
+    }
     line("why held", &format!("{} (rule {})", entry.message, entry.rule));
     if let Some(detail) = &found.detail {
         line("", detail);

@@ -20,7 +20,7 @@ use crate::domain::{ApprovalId, Duration, Failure, Kind, ResourceName};
 use crate::runtime::database::{Answer, Connection};
 use crate::runtime::{files, log, shutdown};
 use crate::session::WAITS;
-use crate::wire::postgres::Complaint;
+use crate::wire::postgres::{APPROVAL, Complaint};
 
 /// Longest file or input of SQL. A statement itself may have 1 MiB.
 const INPUT_MAX: u64 = 64 * 1024 * 1024;
@@ -416,8 +416,7 @@ impl Write for Sink<'_> {
 
 /// The approval that a statement needs and nobody waits for.
 fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
-    let detail = complaint.field(b'D').filter(|_| complaint.needs_approval())?;
-    detail.split_once("Approval: ")?.1.split('.').next()?.parse().ok()
+    complaint.field(APPROVAL).filter(|_| complaint.needs_approval())?.parse().ok()
 }
 
 /// The notice that a statement waits, with who is waited for and what they have to do.

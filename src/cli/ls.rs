@@ -31,7 +31,8 @@ impl Command for Ls {
         Arguments::augment_args(command)
             .long_about(
                 "List the databases you may use, with their labels, and for each way in: whether it is for reading or \
-                 writing, which purpose must be stated, and how long a session may last.",
+                 writing, which purpose must be stated, and how long a session may last. Where it says `ask`, access is asked for \
+                 with `gov request`.",
             )
             .after_help("Example: gov ls")
     }
@@ -70,5 +71,6 @@ fn rows(entry: &ResourceEntry) -> Vec<Vec<String>> {
 
 fn columns(way: &Way) -> [String; 3] {
     let purposes = if way.purposes.is_empty() { "-".to_owned() } else { way.purposes.join(",") };
-    [way.access.clone(), purposes, print_duration(Duration::from_secs(way.ttl_seconds))]
+    let access = if way.approval { format!("{} (ask)", way.access) } else { way.access.clone() };
+    [access, purposes, print_duration(Duration::from_secs(way.ttl_seconds))]
 }

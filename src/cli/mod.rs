@@ -18,6 +18,7 @@ mod mcp;
 mod moment;
 mod output;
 mod policy;
+mod request;
 mod result;
 mod run;
 mod server;
@@ -68,6 +69,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &timeline::Timeline,
     &audit::Audit,
     &approval::Approval,
+    &request::Request,
     &server::Server,
     &witness::Witness,
     &demo::Demo,

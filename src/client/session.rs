@@ -1,7 +1,7 @@
 //! A session, kept: opens it, opens its streams, and replaces it when the gateway has forgotten it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -17,14 +17,14 @@ use super::records::Records;
 use super::tunnel::{self, Destination, Ticket};
 use crate::audit::{self, Context, Envelope, Signer};
 use crate::domain::{
-    Access, Actor, Digest, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method, Purpose,
-    ResourceName, Secret, Side, Timestamp,
+    Access, Actor, Digest, Duration, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method,
+    Purpose, ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
 use crate::runtime::journal;
 use crate::runtime::recorder::{Recorder, Recorders};
 use crate::runtime::{clock, env, random, tls};
-use crate::wire::api::{ActorEntry, Empty, Me, SessionOpened, SessionRequest};
+use crate::wire::api::{ActorEntry, Empty, Me, PolicyInForce, SessionOpened, SessionRequest};
 
 /// What somebody wants to use.
 #[derive(Clone, Debug)]
@@ -83,6 +83,7 @@ impl Keeper {
             }
         };
         records.send(&held.recorder);
+        tokio::spawn(follow(Arc::clone(&gateway), Arc::downgrade(&held)));
         Ok(Self { gateway, destination, wish, me, records, current: Mutex::new(held) })
     }
 
@@ -132,6 +133,7 @@ impl Keeper {
         let left = lost.grant.expires_at.since(clock::now());
         let wish = Wish { ttl_seconds: Some(left.as_secs().max(1)), ..self.wish.clone() };
         let held = Arc::new(begin(&self.gateway, &wish, &self.me, self.records.recorders()).await?);
+        tokio::spawn(follow(Arc::clone(&self.gateway), Arc::downgrade(&held)));
         lost.close("lost")?;
         debug!(lost = %lost.grant.session, session = %held.grant.session, "session replaced");
         *current = Arc::clone(&held);
@@ -188,6 +190,39 @@ impl Dial for Keeper {
                 self.stream(&held).await
             }
             other => other,
+        }
+    }
+}
+
+/// How long it takes to ask again when the gateway could not be asked.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(2);
+
+/// Follows the policy that the gateway decides a session by, so that this end refuses what that one refuses and nothing
+/// else. Ends with the session; until then whatever cannot be asked is asked again.
+async fn follow(gateway: Arc<Gateway>, session: Weak<Held>) {
+    let mut known = None;
+    while let Some(held) = session.upgrade() {
+        let digest = known.unwrap_or(held.grant.policy);
+        let path = format!("/v1/sessions/{}/policy?known={digest}", held.grant.session);
+        drop(held);
+        let answer = gateway.get::<PolicyInForce>(&path).await;
+        let Some(held) = session.upgrade() else { return };
+        match answer {
+            Ok(answer) => {
+                let policy = answer.policy.as_deref().map(|text| Policy::from_canonical(text.as_bytes()));
+                if let Some(Ok(policy)) = policy.filter(|_| Digest::parse(&answer.policy_digest) != Some(digest)) {
+                    debug!(session = %held.grant.session, policy = %policy.digest(), "the policy has changed");
+                    known = Some(policy.digest());
+                    held.engine.replace_policy(Arc::new(policy));
+                }
+            }
+            // It is over there.
+            Err(Failure { kind: Kind::NotFound, .. }) => return,
+            Err(failure) => {
+                debug!(session = %held.grant.session, error = %failure, "the policy could not be asked for");
+                drop(held);
+                tokio::time::sleep(FOLLOW_PAUSE).await;
+            }
         }
     }
 }

@@ -7,13 +7,17 @@
 //!    │ requester ▶ WITHDRAWN
 //! ```
 //!
+//! An approval of access is not used up: from the moment it is given it is good for its length, and then LAPSED. One that
+//! somebody took without asking, in an emergency, begins APPROVED; its end is not its last word, for it has to be
+//! REVIEWED by somebody else.
+//!
 //! Each arrow is taken once, by whoever comes first; whoever comes later is told what it is now. Nothing leads out of
 //! an end, and EXECUTING is entered once: that is what makes an approval good for one execution.
 
 use std::fmt;
 
 use super::failure::{Failure, Kind};
-use super::time::Timestamp;
+use super::time::{Duration, Timestamp};
 
 /// Where an approval is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,10 +34,11 @@ pub(crate) enum ApprovalState {
     Revoked,
     Lapsed,
     Stale,
+    Reviewed,
 }
 
 impl ApprovalState {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Pending,
         Self::Approved,
         Self::Executing,
@@ -46,6 +51,7 @@ impl ApprovalState {
         Self::Revoked,
         Self::Lapsed,
         Self::Stale,
+        Self::Reviewed,
     ];
 
     pub(crate) fn word(self) -> &'static str {
@@ -62,6 +68,7 @@ impl ApprovalState {
             Self::Revoked => "revoked",
             Self::Lapsed => "lapsed",
             Self::Stale => "stale",
+            Self::Reviewed => "reviewed",
         }
     }
 
@@ -106,6 +113,10 @@ pub(crate) struct Ballot {
     pub(crate) barred: Vec<String>,
     pub(crate) approve_by: Timestamp,
     pub(crate) execute_by: Timestamp,
+    /// It is good for this long once it is given, and not used up: an approval of access.
+    pub(crate) lasts: Option<Duration>,
+    /// Somebody else has to look at it when it is over.
+    pub(crate) review: bool,
 }
 
 /// Something somebody wants to happen to an approval.
@@ -121,6 +132,8 @@ pub(crate) enum Move<'a> {
     Use,
     /// It ran, or not.
     Finish(Executed),
+    /// Somebody who may decide has looked at what was done with it.
+    Review(&'a str),
     /// Time passes.
     Tick,
 }
@@ -132,7 +145,9 @@ impl Ballot {
         self.tick(now);
         let next = match (wanted, self.state) {
             (Move::Tick, state) => state,
-            (Move::Approve(who) | Move::Deny(who), _) if self.barred.iter().any(|barred| barred == who) => {
+            (Move::Approve(who) | Move::Deny(who) | Move::Review(who), _)
+                if self.barred.iter().any(|barred| barred == who) =>
+            {
                 return Err(Failure::new(Kind::Denied, "nobody decides about their own request")
                     .detail("That includes whoever asked, the agent that asked, and whoever it acts for."));
             }
@@ -140,7 +155,14 @@ impl Ballot {
                 if !self.yes.iter().any(|known| known == who) {
                     self.yes.push(who.to_owned());
                 }
-                if self.yes.len() >= self.needed { ApprovalState::Approved } else { ApprovalState::Pending }
+                if self.yes.len() >= self.needed {
+                    if let Some(lasts) = self.lasts {
+                        self.execute_by = now.after(lasts);
+                    }
+                    ApprovalState::Approved
+                } else {
+                    ApprovalState::Pending
+                }
             }
             (Move::Deny(who), ApprovalState::Pending) => {
                 self.no = Some(who.to_owned());
@@ -152,7 +174,15 @@ impl Ballot {
                 ApprovalState::Revoked
             }
             (Move::Withdraw, ApprovalState::Pending | ApprovalState::Approved) => ApprovalState::Withdrawn,
-            (Move::Use, ApprovalState::Approved) => ApprovalState::Executing,
+            (Move::Use, ApprovalState::Approved) if self.lasts.is_none() => ApprovalState::Executing,
+            (Move::Review(_), state) if self.review && state.is_end() && state != ApprovalState::Reviewed => {
+                ApprovalState::Reviewed
+            }
+            (Move::Review(_), ApprovalState::Approved) if self.review => {
+                return Err(Failure::new(Kind::Denied, "this is not over yet")
+                    .detail(format!("What was done with it can be reviewed after {}.", self.execute_by))
+                    .hint("end it with: gov approval deny"));
+            }
             (Move::Finish(executed), ApprovalState::Executing) => match executed {
                 Executed::Well => ApprovalState::Executed,
                 Executed::Badly => ApprovalState::Failed,
@@ -162,13 +192,21 @@ impl Ballot {
             (Move::Use, ApprovalState::Pending) => {
                 return Err(Failure::new(Kind::Pending, "nobody has approved this yet"));
             }
-            (Move::Approve(_) | Move::Deny(_) | Move::Withdraw | Move::Use | Move::Finish(_), state) => {
+            (
+                Move::Approve(_) | Move::Deny(_) | Move::Withdraw | Move::Use | Move::Finish(_) | Move::Review(_),
+                state,
+            ) => {
                 return Err(Failure::new(Kind::Denied, format!("this approval is {state}"))
                     .detail("It cannot be decided, used or taken back any more."));
             }
         };
         self.state = next;
         Ok(next)
+    }
+
+    /// Nothing is expected of anybody any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.is_end() && (!self.review || self.state == ApprovalState::Reviewed)
     }
 
     /// What time alone changes.
@@ -194,6 +232,8 @@ mod tests {
             barred: vec!["alice".to_owned(), "robot".to_owned()],
             approve_by: Timestamp::from_seconds(100),
             execute_by: Timestamp::from_seconds(200),
+            lasts: None,
+            review: false,
         }
     }
 
@@ -253,6 +293,36 @@ mod tests {
         running.play(at(1), Move::Approve("bob")).unwrap();
         running.play(at(1), Move::Use).unwrap();
         assert_eq!(running.play(at(1000), Move::Finish(Executed::Well)), Ok(ApprovalState::Executed));
+    }
+
+    #[test]
+    fn access_lasts_from_the_yes_on_and_is_not_used_up() {
+        let at = Timestamp::from_seconds;
+        let mut access = Ballot { lasts: Some(Duration::from_secs(50)), ..ballot(1) };
+        assert_eq!(access.play(at(90), Move::Approve("bob")), Ok(ApprovalState::Approved));
+        assert_eq!(access.execute_by, at(140));
+        assert!(access.play(at(91), Move::Use).is_err());
+        assert!(access.play(at(92), Move::Review("bob")).is_err(), "there is nothing to review");
+        assert_eq!(access.clone().play(at(93), Move::Deny("bob")), Ok(ApprovalState::Revoked));
+        assert_eq!(access.play(at(140), Move::Tick), Ok(ApprovalState::Lapsed));
+        assert!(access.is_over());
+    }
+
+    #[test]
+    fn what_was_taken_is_over_when_somebody_else_has_looked_at_it() {
+        let at = Timestamp::from_seconds;
+        let taken = Ballot { state: ApprovalState::Approved, review: true, ..ballot(1) };
+        let mut taken = Ballot { lasts: Some(Duration::from_secs(199)), ..taken };
+        assert!(taken.play(at(2), Move::Review("bob")).is_err(), "not while it lasts");
+        assert_eq!(taken.play(at(200), Move::Tick), Ok(ApprovalState::Lapsed));
+        assert!(!taken.is_over());
+        assert_eq!(
+            taken.play(at(201), Move::Review("alice")).unwrap_err().kind,
+            Kind::Denied,
+            "nobody reviews their own"
+        );
+        assert_eq!(taken.play(at(201), Move::Review("bob")), Ok(ApprovalState::Reviewed));
+        assert!(taken.is_over() && taken.play(at(202), Move::Review("bob")).is_err());
     }
 
     #[test]

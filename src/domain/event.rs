@@ -127,6 +127,8 @@ pub(crate) enum Happening {
         resource: String,
         /// What it is bound to.
         digest: Digest,
+        /// What it is about, in a word: a statement, access, or access that was taken.
+        about: &'static str,
     },
     /// Somebody read the log.
     AuditRead {

@@ -65,8 +65,8 @@ pub(crate) enum Command {
     Held(Failure),
     /// The statement that waits may run.
     Approved(ApprovalId),
-    /// It may not; with the SQLSTATE of the error.
-    NotApproved(&'static str, Failure),
+    /// It may not; with the SQLSTATE of the error, and the request that nobody waits for.
+    NotApproved(&'static str, Box<Failure>, Option<ApprovalId>),
     /// The client cancels what it runs.
     Cancel,
 }
@@ -86,6 +86,9 @@ pub(crate) type Meter = Arc<dyn Fn(&StatementEnd) -> Option<Failure> + Send + Sy
 
 /// Reads the catalog anew; done when the session's engine has it.
 pub(crate) type Refresh = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Cancels what runs at the database; done when the database has been told.
+pub(crate) type Cancel = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A session between its two sockets.
 pub(crate) struct Pump<C, D, R> {
@@ -111,6 +114,10 @@ pub(crate) struct Pump<C, D, R> {
     meter: Option<Meter>,
     /// The catalog is being read anew.
     refreshing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    cancel: Option<Cancel>,
+    /// What runs is being cancelled. Until the database has been told, neither side is read: the word must not reach
+    /// what comes next.
+    cancelling: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Bytes on their way out.
@@ -213,12 +220,20 @@ where
             arbiter: None,
             meter: None,
             refreshing: None,
+            cancel: None,
+            cancelling: None,
         }
     }
 
     /// With a way to a newer catalog.
     pub(crate) fn refreshing(mut self, refresh: Refresh) -> Self {
         self.refresh = Some(refresh);
+        self
+    }
+
+    /// With a way to cancel what runs.
+    pub(crate) fn cancelling(mut self, cancel: Cancel) -> Self {
+        self.cancel = Some(cancel);
         self
     }
 
@@ -251,6 +266,7 @@ where
             let mut progress = false;
             progress |= self.poll_commands(cx);
             progress |= self.poll_refresh(cx);
+            progress |= self.poll_cancelling(cx);
             progress |= self.poll_writes(cx);
             if let Some(why) = self.closing {
                 if self.is_drained() || self.last_words.as_mut().poll(cx).is_ready() {
@@ -290,8 +306,8 @@ where
                         self.session.recording(self.records.ready());
                         self.session.approved(now, id, turn);
                     }
-                    Command::NotApproved(sqlstate, failure) => {
-                        self.session.not_approved(now, sqlstate, &failure, turn);
+                    Command::NotApproved(sqlstate, failure, asked) => {
+                        self.session.not_approved(now, sqlstate, &failure, asked, turn);
                     }
                     Command::Cancel => self.session.cancelled(now, turn),
                 }
@@ -310,6 +326,14 @@ where
         self.session.catalog_refreshed(clock::now(), &mut self.turn);
         self.settle();
         true
+    }
+
+    fn poll_cancelling(&mut self, cx: &mut Context<'_>) -> bool {
+        let told = self.cancelling.as_mut().is_some_and(|cancelling| cancelling.as_mut().poll(cx).is_ready());
+        if told {
+            self.cancelling = None;
+        }
+        told
     }
 
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> bool {
@@ -350,6 +374,9 @@ where
 
     fn poll_reads(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         let mut progress = false;
+        if self.cancelling.is_some() {
+            return false;
+        }
         if self.to_client.waiting() < BUFFER_MAX {
             let mut target = ReadBuf::uninit(scratch);
             match poll_gather(&mut self.database, cx, &mut target) {
@@ -370,7 +397,7 @@ where
             }
         }
         let waiting = self.to_database.waiting().max(self.session.held_back());
-        if waiting < BUFFER_MAX && self.closing.is_none() {
+        if waiting < BUFFER_MAX && self.closing.is_none() && self.cancelling.is_none() {
             let mut target = ReadBuf::uninit(scratch);
             match poll_gather(&mut self.client, cx, &mut target) {
                 Poll::Pending => {}
@@ -418,6 +445,10 @@ where
                 // Nobody has a newer one: what waits is decided by what is known.
                 None => Some(Box::pin(std::future::ready(()))),
             };
+        }
+        if std::mem::take(&mut self.turn.cancel) && self.cancelling.is_none() {
+            // Without a way to cancel, the rest is read to its end.
+            self.cancelling = self.cancel.as_ref().map(|cancel| cancel());
         }
         if let Some(why) = self.turn.close.take()
             && self.closing.is_none()

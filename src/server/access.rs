@@ -23,6 +23,10 @@ pub(crate) struct Allowed {
     /// Longest session.
     pub(crate) ttl: Duration,
     pub(crate) bounds: Bounds,
+    /// Somebody else must agree first.
+    pub(crate) approval: bool,
+    /// In an emergency it may be taken for this long.
+    pub(crate) break_glass: Option<Duration>,
 }
 
 /// One way to use a resource.
@@ -35,6 +39,10 @@ pub(crate) struct Offer<'a> {
     pub(crate) free: bool,
     /// Longest session.
     pub(crate) ttl: Duration,
+    /// Somebody else must agree first.
+    pub(crate) approval: bool,
+    /// In an emergency it may be taken for this long.
+    pub(crate) break_glass: Option<Duration>,
 }
 
 /// The ways to use a resource that are open to an identity.
@@ -98,6 +106,8 @@ fn by_rules<'a>(
             purposes: purposes.collect(),
             free: rule.purposes.is_empty() && !required,
             ttl: rule.ttl,
+            approval: rule.approval,
+            break_glass: rule.break_glass,
         }
     };
     let rules = config.access.iter().filter(|rule| fits(&rule.who, identity, kind));
@@ -105,18 +115,22 @@ fn by_rules<'a>(
 }
 
 /// What is left of an offer when an agent takes it for somebody who has these of their own: no more than either has.
+/// Where either must ask, the agent must; nothing is an emergency of an agent's.
 fn narrowed<'a>(offer: Offer<'a>, own: &[Offer<'a>], agent: &Agent) -> Vec<Offer<'a>> {
     let ttl = agent.ttl.map_or(offer.ttl, |ttl| ttl.min(offer.ttl));
-    let both =
-        |id: &PurposeId, access: Access| own.iter().any(|own| own.access >= access && own.purposes.contains(&id));
+    let both = |id: &PurposeId, access: Access, approval: bool| {
+        let fits = |own: &Offer<'_>| own.access >= access && own.purposes.contains(&id) && own.approval <= approval;
+        own.iter().any(fits) && offer.approval <= approval
+    };
     let mut left = offer.purposes;
     left.retain(|id| agent.purposes.contains(id));
     let mut out = Vec::new();
-    for access in [Access::Write, Access::Read].into_iter().filter(|access| *access <= offer.access.min(agent.access)) {
-        let (here, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|id| both(id, access));
+    let kinds = [(Access::Write, false), (Access::Write, true), (Access::Read, false), (Access::Read, true)];
+    for (access, approval) in kinds.into_iter().filter(|(access, _)| *access <= offer.access.min(agent.access)) {
+        let (here, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|id| both(id, access, approval));
         left = rest;
         if !here.is_empty() {
-            out.push(Offer { access, purposes: here, free: false, ttl });
+            out.push(Offer { access, purposes: here, free: false, ttl, approval, break_glass: None });
         }
     }
     out
@@ -163,7 +177,9 @@ pub(crate) fn decide(config: &Config, identity: &Identity, request: Request<'_>)
     if offers.is_empty() {
         return Err(unknown(config, identity, request.resource));
     }
-    let offers: Vec<_> = offers.into_iter().filter(|offer| offer.access >= request.access).collect();
+    let mut offers: Vec<_> = offers.into_iter().filter(|offer| offer.access >= request.access).collect();
+    // Nobody is asked where nobody need be.
+    offers.sort_by_key(|offer| offer.approval);
     if offers.is_empty() {
         let message = format!("`{}` is open to you for reading only", request.resource);
         return Err(Failure::new(Kind::Denied, message));
@@ -172,7 +188,13 @@ pub(crate) fn decide(config: &Config, identity: &Identity, request: Request<'_>)
     let bounds = agent.map(|agent| agent.bounds).unwrap_or_default();
     let Some(purpose) = request.purpose else {
         return match offers.iter().find(|offer| offer.free) {
-            Some(offer) => Ok(Allowed { access: request.access, ttl: offer.ttl, bounds }),
+            Some(offer) => Ok(Allowed {
+                access: request.access,
+                ttl: offer.ttl,
+                bounds,
+                approval: offer.approval,
+                break_glass: offer.break_glass,
+            }),
             None => Err(purpose_needed(&offers, request.resource)),
         };
     };
@@ -189,7 +211,13 @@ pub(crate) fn decide(config: &Config, identity: &Identity, request: Request<'_>)
     }
     check_reference(purpose, limits)?;
     let ttl = limits.ttl.map_or(offer.ttl, |ttl| ttl.min(offer.ttl));
-    Ok(Allowed { access: request.access, ttl, bounds: bounds.and(limits.bounds) })
+    Ok(Allowed {
+        access: request.access,
+        ttl,
+        bounds: bounds.and(limits.bounds),
+        approval: offer.approval,
+        break_glass: offer.break_glass,
+    })
 }
 
 fn check_reference(purpose: &Purpose, rule: &PurposeRule) -> Result<(), Failure> {

@@ -35,6 +35,7 @@ pub(super) async fn keep(server: Arc<Server>) {
             }
             schema.reclassified().await;
         }
+        server.approvals.tick().await;
         tokio::time::sleep(SWEEP_EVERY).await;
     }
 }

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::domain::{
-    ApprovalId, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp,
+    ApprovalId, Digest, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp,
 };
-use crate::engine::Engine;
+use crate::engine::{Engine, Policy};
 use crate::runtime::clock;
 use crate::runtime::pump::{Arbiter, Command, Durability, Meter, Refresh};
 use crate::runtime::recorder::Recorder;
@@ -36,6 +36,8 @@ pub(crate) struct Live {
     pub(crate) requester: String,
     /// Pseudonyms of those who may not approve what it asks for.
     pub(crate) barred: Vec<String>,
+    /// The approval by which it was opened, where access had to be asked for. It ends with that.
+    pub(crate) warrant: Option<ApprovalId>,
     approvals: Arc<Approvals>,
     /// `user@host` and the process there, as the client states them.
     pub(crate) host: String,
@@ -46,6 +48,8 @@ pub(crate) struct Live {
     /// Ends the session when nothing is left of its budget.
     over_budget: mpsc::Sender<Failure>,
     streams: Mutex<Streams>,
+    /// Told when it decides by another policy from now on.
+    policy_changed: watch::Sender<()>,
     /// Turns true when the session has ended and its credential is gone.
     ended: watch::Sender<bool>,
 }
@@ -86,6 +90,7 @@ pub(crate) struct Opening {
     pub(crate) client_key: PublicKey,
     pub(crate) requester: String,
     pub(crate) barred: Vec<String>,
+    pub(crate) warrant: Option<ApprovalId>,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) host: String,
     pub(crate) process: u32,
@@ -125,6 +130,24 @@ impl Live {
             }
             Some(failure)
         })
+    }
+
+    /// Decides by this policy from now on, and lets the other end know.
+    pub(crate) fn decide_by(&self, policy: Policy) {
+        self.engine.replace_policy(Arc::new(policy));
+        self.policy_changed.send_replace(());
+    }
+
+    /// Waits until it decides by another policy than this one. Cancel safe.
+    pub(crate) async fn policy_other_than(&self, known: Digest) -> Arc<Policy> {
+        let mut changed = self.policy_changed.subscribe();
+        loop {
+            let policy = self.engine.policy();
+            // Nobody changes it any more when its sender is gone.
+            if policy.digest() != known || changed.changed().await.is_err() {
+                return policy;
+            }
+        }
     }
 
     /// The key behind [`Self::text_key`], for the other end.
@@ -249,6 +272,7 @@ impl LiveSessions {
             client_key: opening.client_key,
             requester: opening.requester,
             barred: opening.barred,
+            warrant: opening.warrant,
             approvals: opening.approvals,
             host: opening.host,
             process: opening.process,
@@ -257,6 +281,7 @@ impl LiveSessions {
             tab: opening.tab,
             over_budget,
             streams: Mutex::default(),
+            policy_changed: watch::Sender::new(()),
             ended: watch::Sender::new(false),
         });
         let id = live.grant.session;

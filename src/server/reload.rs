@@ -98,7 +98,7 @@ pub(super) async fn bring(server: &Server, config: &Config, live: &Live) -> Resu
     if digest == live.engine.policy().digest() {
         return Ok(false);
     }
-    live.engine.replace_policy(Arc::new(policy));
+    live.decide_by(policy);
     live.happened(Happening::PolicyChanged { policy: digest });
     Ok(true)
 }
@@ -114,6 +114,9 @@ fn still_allowed(config: &Config, live: &Live) -> Result<(), Failure> {
     };
     let allowed = access::decide(config, &grant.identity, request)
         .map_err(|failure| withdrawn(format!("Asked now, the answer is: {}.", failure.message)))?;
+    if allowed.approval && live.warrant.is_none() {
+        return Err(withdrawn("Such access has to be asked for now.".to_owned()));
+    }
     if grant.opened_at.after(allowed.ttl) <= clock::now() {
         return Err(withdrawn("Such sessions may not last that long any more.".to_owned()));
     }

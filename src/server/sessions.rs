@@ -9,6 +9,7 @@ use tracing::info;
 use super::Server;
 use super::access::{self, Allowed};
 use super::api::Caller;
+use super::approval::{AccessAsk, Approval};
 use super::budgets::{self, Tab};
 use super::credential;
 use super::directory;
@@ -16,12 +17,12 @@ use super::leases;
 use super::live::Opening;
 use super::reload;
 use crate::domain::{
-    Access, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits, Peer, PublicKey, Purpose,
-    ResourceName,
+    Access, ApprovalId, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits, Peer, PublicKey,
+    Purpose, ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
-use crate::wire::api::{SessionOpened, SessionRequest};
+use crate::wire::api::{AccessRequest, SessionOpened, SessionRequest};
 
 /// Database connections of one session at the same time. A GUI opens one per editor tab, a pool some ten; a benchmark
 /// with a thousand idle ones should work too.
@@ -40,15 +41,19 @@ pub(super) async fn open(
     address: String,
     request: SessionRequest,
 ) -> Result<SessionOpened, Failure> {
-    let wish = Wish::read(&request)?;
+    let wish = Wish::of(&request.resource, &request.access, request.purpose.as_deref(), request.reference.as_deref())?;
+    let key = BASE64URL.decode(&request.session_key).ok().and_then(|bytes| bytes.try_into().ok()).map(PublicKey);
+    let key = key.ok_or_else(|| Failure::new(Kind::Usage, "the session key is not an Ed25519 public key"))?;
     let config = server.config();
-    let allowed = access::decide(&config, &caller.identity, wish.as_request()).inspect_err(|failure| {
+    let refused = |failure: &Failure| {
         server.happened(Happening::SessionRefused {
             subject: caller.pseudonym.clone(),
             resource: wish.resource.to_string(),
             why: refusal_word(failure.kind),
         });
-    })?;
+    };
+    let mut allowed = access::decide(&config, &caller.identity, wish.as_request()).inspect_err(refused)?;
+    let warrant = warrant(&server, &caller, &wish, &mut allowed).await.inspect_err(refused)?;
     let who = budgets::whose(&caller.pseudonym, &caller.identity);
     server.live.days.check(&who, &allowed.bounds.day, clock::now())?;
     let tab = Tab::new(allowed.bounds, who, Arc::clone(&server.live.days));
@@ -84,7 +89,7 @@ pub(super) async fn open(
     let engine = Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant)));
     let begun = async {
         remembered?;
-        let books = server.log.open_session(&grant, &caller.pseudonym, wish.key, peer)?;
+        let books = server.log.open_session(&grant, &caller.pseudonym, key, peer)?;
         // Nobody has the session before its opening is on record for good.
         server.log.durable(books.opened).await?;
         let opening = Opening {
@@ -93,9 +98,10 @@ pub(super) async fn open(
             engine: Arc::new(engine),
             lease: lease.clone(),
             text_key: random::bytes()?,
-            client_key: wish.key,
+            client_key: key,
             requester: caller.pseudonym.clone(),
             barred: barred(&server, &caller),
+            warrant,
             approvals: Arc::clone(&server.approvals),
             host: stated(&request.host),
             process: request.process,
@@ -140,6 +146,79 @@ pub(super) async fn open(
     })
 }
 
+/// The approval by which somebody gets what they must ask for; the session ends with it. Nothing where nobody need be asked.
+async fn warrant(
+    server: &Server,
+    caller: &Caller,
+    wish: &Wish,
+    allowed: &mut Allowed,
+) -> Result<Option<ApprovalId>, Failure> {
+    if !allowed.approval {
+        return Ok(None);
+    }
+    let ask = AccessAsk {
+        requester: caller.pseudonym.clone(),
+        barred: Vec::new(),
+        identity: caller.identity.clone(),
+        resource: wish.resource.clone(),
+        access: wish.access,
+        purpose: wish.purpose.clone(),
+        lasts: allowed.ttl,
+        reason: String::new(),
+        taken: false,
+    };
+    let Some(found) = server.approvals.standing(&ask).await? else {
+        let write = if wish.access == Access::Write { " --write" } else { "" };
+        let purpose = wish.purpose.as_ref().map_or_else(String::new, |purpose| {
+            let reference = purpose.reference.as_ref().map_or_else(String::new, |text| format!(" --ref {text}"));
+            format!(" --purpose {}{reference}", purpose.id)
+        });
+        return Err(Failure::new(Kind::Pending, format!("access to `{}` needs approval", wish.resource))
+            .detail("You may ask for it; once somebody has agreed, it is yours for a time.")
+            .hint(format!("ask with: gov request {}{write}{purpose} --reason \"...\"", wish.resource)));
+    };
+    let now = clock::now();
+    allowed.ttl = allowed.ttl.min(found.ballot.execute_by.since(now));
+    Ok(Some(found.id))
+}
+
+/// Asks for access, or takes it where that is allowed.
+pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequest) -> Result<Approval, Failure> {
+    let wish = Wish::of(&asked.resource, &asked.access, asked.purpose.as_deref(), asked.reference.as_deref())?;
+    let reason = stated(&asked.reason);
+    if reason.trim().is_empty() {
+        return Err(Failure::new(Kind::Usage, "a request needs a reason").hint("add --reason \"...\""));
+    }
+    let config = server.config();
+    let allowed = access::decide(&config, &caller.identity, wish.as_request())?;
+    if !allowed.approval {
+        return Err(Failure::new(Kind::Usage, format!("nobody need be asked for this access to `{}`", wish.resource))
+            .hint(format!("connect with: gov connect {}", wish.resource)));
+    }
+    let longest = match (asked.break_glass, allowed.break_glass) {
+        (false, _) => allowed.ttl,
+        (true, Some(longest)) => longest.min(allowed.ttl),
+        (true, None) => {
+            return Err(Failure::new(Kind::Denied, format!("access to `{}` cannot be taken by you", wish.resource))
+                .detail("No access rule lets you go without approval, not even in an emergency.")
+                .hint("ask for it: leave --break-glass out"));
+        }
+    };
+    let lasts = asked.ttl_seconds.map_or(longest, Duration::from_secs).clamp(TTL_MIN, longest.max(TTL_MIN));
+    let ask = AccessAsk {
+        requester: caller.pseudonym.clone(),
+        barred: barred(server, caller),
+        identity: caller.identity.clone(),
+        resource: wish.resource,
+        access: wish.access,
+        purpose: wish.purpose,
+        lasts,
+        reason,
+        taken: asked.break_glass,
+    };
+    server.approvals.ask_access(ask).await
+}
+
 /// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
 /// acts for the caller.
 fn barred(server: &Server, caller: &Caller) -> Vec<String> {
@@ -179,36 +258,28 @@ fn stated(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(STATED_MAX).collect()
 }
 
-/// A request, checked.
+/// What is wished for, checked.
 struct Wish {
     resource: ResourceName,
     access: Access,
     purpose: Option<Purpose>,
-    key: PublicKey,
 }
 
 impl Wish {
-    fn read(request: &SessionRequest) -> Result<Self, Failure> {
+    fn of(resource: &str, access: &str, purpose: Option<&str>, reference: Option<&str>) -> Result<Self, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::new(Kind::Usage, error.to_string());
-        let access = match request.access.as_str() {
+        let access = match access {
             "read" => Access::Read,
             "write" => Access::Write,
             other => return Err(bad(&format!("`{other}` is not an access; there are `read` and `write`"))),
         };
-        let purpose = match &request.purpose {
-            Some(id) => Some(Purpose {
-                id: id.parse().map_err(|error| bad(&error))?,
-                reference: request.reference.as_deref().map(stated),
-            }),
+        let purpose = match purpose {
+            Some(id) => {
+                Some(Purpose { id: id.parse().map_err(|error| bad(&error))?, reference: reference.map(stated) })
+            }
             None => None,
         };
-        let key = BASE64URL.decode(&request.session_key).ok().and_then(|bytes| bytes.try_into().ok());
-        Ok(Self {
-            resource: request.resource.parse().map_err(|error| bad(&error))?,
-            access,
-            purpose,
-            key: PublicKey(key.ok_or_else(|| bad(&"the session key is not an Ed25519 public key"))?),
-        })
+        Ok(Self { resource: resource.parse().map_err(|error| bad(&error))?, access, purpose })
     }
 
     fn as_request(&self) -> access::Request<'_> {

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::domain::{ApprovalId, Duration, Failure, Happening, Kind};
 use crate::engine::Scope;
 use crate::runtime::net::Socket;
-use crate::runtime::pump::Pump;
+use crate::runtime::pump::{Cancel, Pump};
 use crate::runtime::{database, random};
 use crate::server::live::{CancelKeys, Live};
 use crate::server::{approval, upstream};
@@ -74,14 +74,12 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
             return refuse(&mut socket, &failure).await;
         }
     };
-    live.cancellable(
-        stream,
-        CancelKeys {
-            ours: ours.to_vec(),
-            process: opened.logged_in.process,
-            theirs: opened.logged_in.key.expose().clone(),
-        },
-    );
+    let keys = CancelKeys {
+        ours: ours.to_vec(),
+        process: opened.logged_in.process,
+        theirs: opened.logged_in.key.expose().clone(),
+    };
+    live.cancellable(stream, keys.clone());
     let application = startup.parameter("application_name").unwrap_or_default().chars().take(64).collect();
     info!(session = %live.grant.session, stream, "stream opened");
     live.happened(Happening::StreamOpened { stream, application });
@@ -99,6 +97,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
     let session = Session::new(setup, scope);
     let mut pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting)
         .refreshing(live.refresher())
+        .cancelling(canceller(live, stream, keys))
         .metered(live.meter());
     if let Some(arbiter) = live.arbiter(stream, wish.wait, wish.approval) {
         pump = pump.arbitrated(arbiter);
@@ -170,6 +169,20 @@ async fn cancel(live: &Arc<Live>, process: u32, key: &[u8]) {
     if let Err(error) = database::cancel(live.schema.resource().broker().address(), keys.process, &keys.theirs).await {
         warn!(session = %live.grant.session, stream = process, error = %error, "a cancel request was not delivered");
     }
+}
+
+/// Cancels what runs on a stream when nobody wants the rest of it.
+fn canceller(live: &Arc<Live>, stream: u32, keys: CancelKeys) -> Cancel {
+    let live = Arc::clone(live);
+    Arc::new(move || {
+        let (live, keys) = (Arc::clone(&live), keys.clone());
+        Box::pin(async move {
+            let address = live.schema.resource().broker().address();
+            if let Err(error) = database::cancel(address, keys.process, &keys.theirs).await {
+                warn!(session = %live.grant.session, stream, error = %error, "a cut result is read to its end");
+            }
+        })
+    })
 }
 
 /// Says why there is no connection, in PostgreSQL's words.

@@ -100,6 +100,7 @@ fn body(form: WebhookForm, news: &News) -> String {
     match form {
         WebhookForm::Json => json!({
             "event": "approval",
+            "about": body.about.word(),
             "approval": approval.id.to_string(),
             "from": news.from.map(ApprovalState::word),
             "state": state.word(),
@@ -118,10 +119,16 @@ fn body(form: WebhookForm, news: &News) -> String {
         .to_string(),
         WebhookForm::Slack => {
             let reference = body.reference.as_deref().or(body.purpose.as_deref()).unwrap_or("no purpose");
-            let next = if state == ApprovalState::Pending {
-                format!("\nLook: `gov approval show {0}`, then `gov approval approve {0}` or `deny`", approval.id)
-            } else {
-                String::new()
+            let next = match state {
+                ApprovalState::Pending => {
+                    format!("\nLook: `gov approval show {0}`, then `gov approval approve {0}` or `deny`", approval.id)
+                }
+                _ if approval.ballot.review && !approval.ballot.is_over() => format!(
+                    "\nNobody was asked. End it with `gov approval deny {0}`; when it is over, look at what was done, and close \
+                     it with `gov approval review {0}`",
+                    approval.id
+                ),
+                _ => String::new(),
             };
             let text = format!(
                 "*{}* on `{}` for {} ({}): {} is *{state}*{next}",

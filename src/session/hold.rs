@@ -155,13 +155,22 @@ impl Session {
         self.request_again(now, &held.raw, turn);
     }
 
-    /// Nobody agreed.
-    pub(crate) fn not_approved(&mut self, now: Timestamp, sqlstate: &str, failure: &Failure, turn: &mut Turn) {
+    /// Nobody agreed, or nobody is waited for: then with the request that was made, to come back with.
+    pub(crate) fn not_approved(
+        &mut self,
+        now: Timestamp,
+        sqlstate: &str,
+        failure: &Failure,
+        asked: Option<ApprovalId>,
+        turn: &mut Turn,
+    ) {
         let Some(held) = self.take_held() else { return };
+        let mut complaint = self.complaint(sqlstate, failure, None);
+        complaint.fields.extend(asked.map(|id| (postgres::APPROVAL, id.to_string())));
         if held.raw.first() == Some(&b'Q') {
-            self.refuse_query(sqlstate, failure, None, turn);
+            self.answer_query(complaint, turn);
         } else {
-            self.refuse_batch(sqlstate, failure, None, turn);
+            self.answer_batch(complaint, turn);
         }
         self.from_client(now, &[], turn);
     }
@@ -170,9 +179,9 @@ impl Session {
     pub(crate) fn cancelled(&mut self, now: Timestamp, turn: &mut Turn) {
         if matches!(self.waiting, Some(Waiting::Approval(_))) {
             turn.pleas.push(Plea::Withdraw);
-            let failure = Failure::new(Kind::Pending, "canceling statement due to user request")
+            let failure = Failure::new(Kind::Usage, "canceling statement due to user request")
                 .detail("It waited for approval and has not run. The request was withdrawn.");
-            self.not_approved(now, "57014", &failure, turn);
+            self.not_approved(now, "57014", &failure, None, turn);
         }
     }
 

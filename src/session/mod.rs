@@ -77,6 +77,9 @@ pub(crate) struct Turn {
     pub(crate) refresh: bool,
     /// What is said to those who approve.
     pub(crate) pleas: Vec<Plea>,
+    /// Nobody wants the rest of what the database sends for the statement at hand: it should be cancelled there, before
+    /// anything more is read or sent.
+    pub(crate) cancel: bool,
     /// The connection ends once `to_client` has been delivered.
     pub(crate) close: Option<Closing>,
 }
@@ -264,8 +267,8 @@ struct Run {
     approval: Option<ApprovalId>,
     /// Rows it may return; `None` is without limit, and at the end that does not enforce.
     rows_max: Option<u64>,
-    /// It returned more.
-    cut: bool,
+    /// Bytes of rows beyond those, which went nowhere; `None` while there are none.
+    cut: Option<u64>,
 }
 
 /// COPY data on its way to the client.
@@ -274,6 +277,8 @@ struct CopyOut {
     format: CopyFormat,
     /// Nothing of it has come yet.
     first: bool,
+    /// The next message has the columns' names and is no row.
+    names: bool,
     /// The next line has the columns' names.
     header: bool,
     /// A row written anew; kept for its memory.
@@ -281,6 +286,11 @@ struct CopyOut {
 }
 
 impl Run {
+    /// It has returned all rows that it may.
+    fn is_full(&self) -> bool {
+        self.rows_max.is_some_and(|rows_max| self.rows >= rows_max)
+    }
+
     /// Takes the masker's counts before it is dropped or replaced.
     fn settle(&mut self) {
         self.copy = None;

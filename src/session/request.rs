@@ -424,7 +424,7 @@ impl Session {
             opaque: permit.obligations().opaque,
             approval,
             rows_max: permit.obligations().rows_max.filter(|_| self.setup.duty == Duty::Enforce),
-            cut: false,
+            cut: None,
         }
     }
 
@@ -444,7 +444,7 @@ impl Session {
         );
     }
 
-    fn complaint(&self, sqlstate: &str, failure: &Failure, position: Option<usize>) -> Complaint {
+    pub(super) fn complaint(&self, sqlstate: &str, failure: &Failure, position: Option<usize>) -> Complaint {
         let mut complaint = postgres::complaint(Severity::Error, sqlstate, failure, position);
         self.setup.engine.tidy(&mut complaint.fields);
         complaint
@@ -452,8 +452,12 @@ impl Session {
 
     /// Answers a simple query or function call ourselves: an error, then readiness, when it is its turn.
     pub(super) fn refuse_query(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+        self.answer_query(self.complaint(sqlstate, failure, position), turn);
+    }
+
+    pub(super) fn answer_query(&mut self, complaint: Complaint, turn: &mut Turn) {
         let mut bytes = Vec::new();
-        postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
+        postgres::error(complaint, &mut bytes);
         self.pending.push_back(Pending::Local { bytes, ready: true });
         self.settle_local(turn);
     }
@@ -464,8 +468,12 @@ impl Session {
     /// would be undone; so it is made to fail there too. Inside a block the block goes on: that is the point of refusing
     /// one statement instead of the connection.
     pub(super) fn refuse_batch(&mut self, sqlstate: &str, failure: &Failure, position: Option<usize>, turn: &mut Turn) {
+        self.answer_batch(self.complaint(sqlstate, failure, position), turn);
+    }
+
+    pub(super) fn answer_batch(&mut self, complaint: Complaint, turn: &mut Turn) {
         let mut bytes = Vec::new();
-        postgres::error(self.complaint(sqlstate, failure, position), &mut bytes);
+        postgres::error(complaint, &mut bytes);
         if self.batch_executed {
             return self.poison(bytes, turn);
         }
@@ -574,7 +582,7 @@ fn sqlstate(refusal: &Refusal) -> &'static str {
 fn failure(refusal: &Refusal) -> Failure {
     let reason = &refusal.reason;
     let (kind, message) = match refusal.verdict {
-        Verdict::Hold => (Kind::Pending, format!("{}: {}", postgres::NEEDS_APPROVAL, reason.message)),
+        Verdict::Hold => (Kind::Pending, format!("this needs approval: {}", reason.message)),
         Verdict::Allow | Verdict::Deny => (Kind::Denied, reason.message.clone()),
     };
     let detail = reason.detail.as_ref().map_or_else(String::new, |detail| format!("{detail} "));

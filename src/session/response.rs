@@ -138,7 +138,7 @@ impl Session {
                 completed(run, frame.body);
                 let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
-                let rows_max = run.rows_max.filter(|_| run.cut && run.error.is_none());
+                let rows_max = run.rows_max.filter(|_| run.cut.is_some() && run.error.is_none());
                 if rows_max.is_some() {
                     run.error = Some(*CUT);
                 }
@@ -174,13 +174,24 @@ impl Session {
                 done = false;
             }
             (tag::COPY_DATA, Pending::Query(run) | Pending::Execute { run, .. }) => {
-                let before = turn.to_client.len();
-                copy_data(frame, run, turn)?;
-                run.bytes = run.bytes.saturating_add(u64::try_from(turn.to_client.len() - before).unwrap_or(0));
+                let is_row = is_copied_row(run, frame.body);
+                if is_row && run.is_full() {
+                    self.drain(frame.raw.len(), turn);
+                    return Ok(());
+                }
+                run.rows += u64::from(is_row);
+                if run.cut.is_none() {
+                    let before = turn.to_client.len();
+                    copy_data(frame, run, turn)?;
+                    run.bytes = run.bytes.saturating_add(u64::try_from(turn.to_client.len() - before).unwrap_or(0));
+                }
                 done = false;
             }
-            (tag::COPY_DONE, Pending::Query(_) | Pending::Execute { .. }) => {
-                turn.to_client.extend_from_slice(frame.raw);
+            (tag::COPY_DONE, Pending::Query(run) | Pending::Execute { run, .. }) => {
+                // An error takes its place when there was too much.
+                if run.cut.is_none() {
+                    turn.to_client.extend_from_slice(frame.raw);
+                }
                 done = false;
             }
             (other, _) => return Err(WireError::Unexpected(other)),
@@ -226,9 +237,8 @@ impl Session {
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else {
             return Err(WireError::Unexpected(frame.tag));
         };
-        if run.rows_max.is_some_and(|rows_max| run.rows >= rows_max) {
-            // What comes is read to its end, so that the connection goes on; the client gets no more of it.
-            run.cut = true;
+        if run.is_full() {
+            self.drain(frame.raw.len(), turn);
             return Ok(());
         }
         run.rows += 1;
@@ -252,6 +262,19 @@ impl Session {
         }
         run.bytes = run.bytes.saturating_add(u64::try_from(turn.to_client.len() - before).unwrap_or(0));
         Ok(())
+    }
+
+    /// A row more than the statement may return. A few are read to their end, so that the connection and the client's
+    /// transaction go on; many are cancelled. What was sent behind the statement must not be hit by that: where
+    /// there is something, everything is read.
+    fn drain(&mut self, length: usize, turn: &mut Turn) {
+        let mut behind = self.pending.iter().skip(1);
+        let alone = behind.next().is_none_or(|next| matches!(next, Pending::Sync)) && behind.next().is_none();
+        let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front_mut() else { return };
+        let before = run.cut.unwrap_or(0);
+        let drained = before.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        run.cut = Some(drained);
+        turn.cancel |= alone && before < DRAIN_MAX && drained >= DRAIN_MAX;
     }
 
     /// Before the first row of a portal: plan its masks from its description.
@@ -300,7 +323,7 @@ impl Session {
     fn execution_done(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) {
         self.copying_in = false;
         if let Some(Pending::Execute { run, .. }) = self.pending.front()
-            && let Some(rows_max) = run.rows_max.filter(|_| run.cut)
+            && let Some(rows_max) = run.rows_max.filter(|_| run.cut.is_some())
         {
             self.cut_off(rows_max, turn);
             // What was sent behind it in the batch is answered by nobody, as after an error of the database's own.
@@ -323,6 +346,12 @@ impl Session {
             self.ended(now, *run, Outcome::Ok, turn);
         }
         self.settle_local(turn);
+    }
+
+    /// The statement at the head returned more rows than so many, which is what it may.
+    fn is_cut(&self) -> Option<u64> {
+        let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return None };
+        run.rows_max.filter(|_| run.cut.is_some() && run.error.is_none())
     }
 
     /// A statement returned more rows than it may: that is an error, and a transaction of ours goes with it.
@@ -387,6 +416,15 @@ impl Session {
         self.copying_in = false;
         if !matches!(self.pending.front(), Some(Pending::Own(_))) {
             self.deliver_held(turn);
+        }
+        if let Some(rows_max) = self.is_cut() {
+            // Whatever ended it, most likely we: the client learns that it asked for too much.
+            self.cut_off(rows_max, turn);
+            match self.pending.front_mut() {
+                Some(Pending::Query(run)) => run.error = Some(*CUT),
+                _ => self.drop_batch(now, Some(*CUT), turn),
+            }
+            return Ok(());
         }
         match self.pending.front_mut() {
             Some(Pending::Query(run)) => {
@@ -614,6 +652,9 @@ fn deliver_run(raw: &[u8], _proof: &Masked<'static>, turn: &mut Turn) {
     turn.to_client.extend_from_slice(raw);
 }
 
+/// Bytes of rows beyond the limit that are read before the rest is cancelled: about what is on its way already.
+const DRAIN_MAX: u64 = 256 * 1024;
+
 /// `configuration_limit_exceeded`: a statement returned more rows than it may.
 const CUT: &[u8; 5] = b"53400";
 
@@ -648,12 +689,9 @@ fn plan_copy(
     run: &mut Run,
     columns: usize,
 ) -> Result<(), WireError> {
-    if setup.duty == Duty::Watch {
-        run.masker = Some(setup.engine.watcher());
-        return Ok(());
-    }
     let planned = setup.engine.copier(&setup.grant, &run.what, run.command, scope, columns);
     let (masker, form) = planned.ok_or(WireError::Violation("COPY data that nobody asked for"))?;
+    let masker = if setup.duty == Duty::Watch { setup.engine.watcher() } else { masker };
     let bytes = |text: Box<str>| text.as_bytes().to_vec();
     let (format, header) = match form {
         CopyForm::Text { delimiter, null, header } => (CopyFormat::Text { delimiter, null: bytes(null) }, header),
@@ -665,9 +703,19 @@ fn plan_copy(
         CopyForm::Unknown => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
     };
     run.masker = Some(masker);
-    run.copy = Some(CopyOut { format, first: true, header, row: Vec::new() });
+    run.copy = Some(CopyOut { format, first: true, names: header, header, row: Vec::new() });
     Ok(())
 }
+
+/// Whether a message of COPY data is a row. The server sends one with each message (manual, "Message Formats"), besides
+/// the columns' names before them and the end of the binary form behind.
+fn is_copied_row(run: &mut Run, body: &[u8]) -> bool {
+    let names = run.copy.as_mut().is_some_and(|copy| std::mem::take(&mut copy.names));
+    !names && body != BINARY_END
+}
+
+/// What ends COPY data in binary form: -1 in place of a row's number of cells.
+const BINARY_END: &[u8] = &[0xff, 0xff];
 
 /// Sends COPY data on, its rows masked.
 fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), WireError> {

@@ -47,6 +47,8 @@ struct Bench {
     database: Vec<String>,
     /// What has reached the client.
     client: Vec<String>,
+    /// How often what ran was to be cancelled.
+    cancels: usize,
     events: Vec<Happening>,
     pleas: Vec<Plea>,
     barriers: usize,
@@ -145,6 +147,7 @@ impl Bench {
             now: 1_000_000,
             database: vec![],
             client: vec![],
+            cancels: 0,
             events: vec![],
             pleas: vec![],
             barriers: 0,
@@ -157,6 +160,7 @@ impl Bench {
         self.client.extend(shown(&turn.to_client, false));
         self.barriers += usize::from(turn.durable_first > 0);
         self.pleas.extend(turn.pleas);
+        self.cancels += usize::from(turn.cancel);
         self.events.extend(turn.events.into_iter().map(|event| event.happening));
         self.closed = self.closed.or(turn.close);
     }
@@ -867,12 +871,15 @@ fn hold_no_is_one_error() {
     let mut bench = Bench::new();
     bench.query(HELD).query("select 1").heard(&[]).told(&[]);
     bench.asked();
-    bench.tell(|session, now, turn| session.not_approved(now, "42501", &refusal("approval was denied"), turn));
+    bench.tell(|session, now, turn| session.not_approved(now, "42501", &refusal("approval was denied"), None, turn));
     bench.told(&["E 42501 approval was denied", "Z I"]).heard(&["Q select 1."]);
     // What comes too late changes nothing, and is said.
     bench.tell(|session, now, turn| session.approved(now, approval_id(), turn));
     assert!(matches!(bench.pleaded().as_slice(), [Plea::Ended { executed: Executed::Stale, .. }]));
-    bench.heard(&[]).tell(|session, now, turn| session.not_approved(now, "42501", &refusal("no"), turn)).told(&[]);
+    bench
+        .heard(&[])
+        .tell(|session, now, turn| session.not_approved(now, "42501", &refusal("no"), None, turn))
+        .told(&[]);
 }
 
 #[test]
@@ -927,7 +934,7 @@ fn hold_a_batch_waits_at_its_execute_with_its_values() {
     bench.asked();
     bench.client.clear();
     bench.database.clear();
-    bench.tell(|session, now, turn| session.not_approved(now, "57014", &refusal("nobody approved"), turn));
+    bench.tell(|session, now, turn| session.not_approved(now, "57014", &refusal("nobody approved"), None, turn));
     bench.told(&["E 57014 nobody approved"]).heard(&["S"]).answers(&[ready("I")]).told(&["Z I"]);
 }
 
@@ -983,15 +990,17 @@ fn hold_the_end_that_watches_leaves_the_question_to_the_other() {
     assert!(bench.pleaded().is_empty());
 }
 
+/// A session that may read two rows with one statement.
+fn limited() -> Bench {
+    let mut bench = Bench::new();
+    let mut grant = (*grant()).clone();
+    grant.limits.rows_max = Some(2);
+    bench.session.setup.grant = Arc::new(grant);
+    bench
+}
+
 #[test]
 fn limit_rows_beyond_it_are_not_sent_and_the_session_goes_on() {
-    let limited = || {
-        let mut bench = Bench::new();
-        let mut grant = (*grant()).clone();
-        grant.limits.rows_max = Some(2);
-        bench.session.setup.grant = Arc::new(grant);
-        bench
-    };
     let rows = |count: usize| vec![row(&["x"]); count].concat();
     let mut bench = limited();
     bench.query("select a from t").answers(&[described(&["a"]), rows(2), complete("SELECT 2"), ready("I")]);
@@ -1017,4 +1026,72 @@ fn limit_rows_beyond_it_are_not_sent_and_the_session_goes_on() {
     bench.client.clear();
     bench.heard(&["Q BEGIN; counts", "Q delete from t where id = 7 returning id.", "Q ROLLBACK."]);
     bench.answers(&[complete("ROLLBACK"), ready("I")]).told(&["Z I"]);
+}
+
+#[test]
+fn limit_copy_is_counted_like_a_result() {
+    let began = || [message(b'H', &[0, 0, 1, 0, 0])].concat();
+    let line = |text: &str| message(b'd', text.as_bytes());
+    let mut bench = limited();
+    bench.query("copy (select a from t limit 9) to stdout").answers(&[
+        began(),
+        line("a\n"),
+        line("b\n"),
+        message(b'c', b""),
+        complete("COPY 2"),
+    ]);
+    bench.answers(&[ready("I")]).told(&["H", "d a\n", "d b\n", "c", "C", "Z I"]);
+    bench.query("copy (select a from t limit 9) to stdout").answers(&[began(), line("a\n"), line("b\n"), line("c\n")]);
+    bench.answers(&[message(b'c', b""), complete("COPY 3"), ready("I")]);
+    bench.told(&["H", "d a\n", "d b\n", "E 53400 this returns more than 2 rows", "Z I"]);
+    // The names of the columns are no row, and neither is the end of the binary form.
+    bench.query("copy (select a from t limit 9) to stdout (format csv, header)").answers(&[
+        began(),
+        line("id\n"),
+        line("a\n"),
+        line("b\n"),
+    ]);
+    bench.answers(&[message(b'c', b""), complete("COPY 2"), ready("I")]);
+    bench.told(&["H", "d id\n", "d a\n", "d b\n", "c", "C", "Z I"]);
+    assert_eq!(bench.ends().iter().map(|(_, _, rows)| *rows).collect::<Vec<_>>(), [2, 2, 2]);
+    assert_eq!(bench.cancels, 0);
+}
+
+#[test]
+fn limit_what_is_far_beyond_it_is_cancelled_once() {
+    let large = "x".repeat(100_000);
+    let mut bench = limited();
+    bench.query("select a from t").answers(&[described(&["a"]), row(&["x"]), row(&["x"]), row(&[&large])]);
+    assert_eq!(bench.cancels, 0, "it may end by itself");
+    bench.answers(&[row(&[&large]), row(&[&large])]).answers(&[row(&[&large])]);
+    assert_eq!(bench.cancels, 1);
+    bench.answers(&[failed("57014", "canceling statement due to user request"), ready("I")]);
+    bench.client.drain(..3);
+    bench.told(&["E 53400 this returns more than 2 rows", "Z I"]);
+    assert_eq!(bench.ends(), [(1, Outcome::Error { sqlstate: *b"53400" }, 2)]);
+
+    // It ended before the word came.
+    bench.query("select a from t").answers(&[
+        described(&["a"]),
+        [0; 5].map(|_| row(&[&large])).concat(),
+        complete("SELECT 5"),
+    ]);
+    bench.answers(&[ready("I")]);
+    assert_eq!((bench.cancels, bench.client.pop().as_deref()), (2, Some("Z I")));
+
+    // In a batch, and in front of another one: the word might reach that.
+    let mut bench = limited();
+    let head = || [message(b'1', b""), message(b'2', b"")].concat();
+    let one = || batch(&[parse("", "select a from t")], &[run(""), sync()]);
+    bench.says_raw(&one()).answers(&[head(), described(&["a"]), [0; 5].map(|_| row(&[&large])).concat()]);
+    assert_eq!(bench.cancels, 1);
+    bench.answers(&[failed("57014", "canceling statement due to user request"), ready("I")]);
+    assert_eq!(bench.client.split_off(4), ["E 53400 this returns more than 2 rows", "Z I"]);
+    let mut bench = limited();
+    bench.says_raw(&[one(), one()].concat()).answers(&[
+        head(),
+        described(&["a"]),
+        [0; 5].map(|_| row(&[&large])).concat(),
+    ]);
+    assert_eq!(bench.cancels, 0);
 }

@@ -383,6 +383,9 @@ pub(crate) struct Way {
     pub(crate) purposes: Vec<String>,
     /// Longest session, in seconds.
     pub(crate) ttl_seconds: u64,
+    /// Somebody else must agree first: `POST /v1/requests`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) approval: bool,
 }
 
 /// `GET /healthz` and `GET /readyz`.
@@ -467,6 +470,16 @@ pub(crate) struct SessionOpened {
     pub(crate) text_key: String,
     /// The server's certificate for the session's key: the envelope that begins the client's records.
     pub(crate) certificate: String,
+}
+
+/// `GET /v1/sessions/{session}/policy`: the policy a session is decided by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PolicyInForce {
+    /// In its canonical form; absent when it is the one that the caller knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    /// SHA-256 of the same, hexadecimal.
+    pub(crate) policy_digest: String,
 }
 
 /// `GET /v1/sessions`: sessions that are open.
@@ -786,8 +799,14 @@ pub(crate) struct ApprovalList {
 pub(crate) struct ApprovalEntry {
     pub(crate) approval: String,
     /// `pending`, `approved`, `executing`, `executed`, `failed`, `unknown`, `denied`, `expired`, `withdrawn`, `revoked`,
-    /// `lapsed` or `stale`.
+    /// `lapsed`, `stale` or `reviewed`.
     pub(crate) state: String,
+    /// `statement`, `access`, or `break_glass` for access that was taken.
+    #[serde(default)]
+    pub(crate) about: String,
+    /// Until when somebody has to review it; absent when nobody has to, or somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) review_by: Option<String>,
     /// What to call whoever asks.
     pub(crate) who: String,
     /// `person`, `workload` or `agent`.
@@ -867,6 +886,27 @@ pub(crate) struct ApprovalDecision {
     /// Why, for the requester and the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+}
+
+/// `POST /v1/requests`: access that is asked for, or taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessRequest {
+    pub(crate) resource: String,
+    /// `read` or `write`.
+    pub(crate) access: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
+    /// Why, for those who decide and for the record.
+    pub(crate) reason: String,
+    /// How long it is needed; longer than the policy allows is cut to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_seconds: Option<u64>,
+    /// It cannot wait: take it now, where the policy allows that, and have it reviewed.
+    #[serde(default)]
+    pub(crate) break_glass: bool,
 }
 
 /// `POST /v1/approvals/{approval}/rehearse`: what the statement would have changed.

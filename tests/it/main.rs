@@ -29,6 +29,7 @@ mod oidc;
 mod pages;
 mod protocol;
 mod reload;
+mod requests;
 mod support;
 mod transcripts;
 mod tunnel;

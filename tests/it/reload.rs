@@ -53,6 +53,10 @@ fn changes_reach_live_sessions() {
     until(&mut wire, update, Some("case"));
     let refused = wire.simple(b"EXECUTE p");
     assert_eq!(refused.errors[0].message, "nothing changes today");
+    // A session whose client has known no other policy.
+    let frozen = sandbox.connect(&["prod-db", "--write"]).unwrap();
+    let mut late = frozen.wire(&[]).unwrap();
+    until(&mut late, update, Some("case"));
 
     // Broken: everything stays as it is, and the server says so.
     sandbox.write("gov.yaml", &config("rules: {destructiv_ddl: allow}", "write"));
@@ -65,6 +69,8 @@ fn changes_reach_live_sessions() {
 
     sandbox.write("gov.yaml", &config("{}", "write"));
     until(&mut wire, update, None);
+    // Its own client would still refuse, did it not follow.
+    until(&mut late, update, None);
 
     // Less access than the session has: it ends, with a reason.
     sandbox.write("gov.yaml", &config("{}", "read"));

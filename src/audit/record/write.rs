@@ -243,7 +243,7 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
                 ],
             );
         }
-        Happening::Approval { id, from, to, by, resource, digest } => {
+        Happening::Approval { id, from, to, by, resource, digest, about } => {
             if let Some(by) = by {
                 word("sub", by);
             }
@@ -252,6 +252,7 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
                 word("was", from.word());
             }
             json.raw(b",\"appr\":{\"id\":").text(&id.to_string()).raw(b",\"digest\":").hex(&digest.0);
+            json.raw(b",\"about\":").text(about);
             json.raw(b"},\"db\":{\"resource\":").text_within(resource, WORD_MAX);
             json.raw(b"}");
         }

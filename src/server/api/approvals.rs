@@ -1,10 +1,12 @@
 //! Approvals: what waits for one, and what those who may decide say.
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
-use crate::domain::{ApprovalId, Failure, Kind, Move};
-use crate::server::approval::{self, Approval};
-use crate::server::rehearsal;
-use crate::wire::api::{ApprovalDecision, ApprovalEntry, ApprovalList, ApprovalObject, ApprovalShown, Rehearsal};
+use crate::domain::{ApprovalId, ApprovalState, Failure, Kind, Move, Timestamp};
+use crate::server::approval::{self, About, Approval};
+use crate::server::{rehearsal, sessions};
+use crate::wire::api::{
+    AccessRequest, ApprovalDecision, ApprovalEntry, ApprovalList, ApprovalObject, ApprovalShown, Rehearsal,
+};
 
 /// Longest reason that is kept, in characters.
 const REASON_MAX: usize = 500;
@@ -67,6 +69,30 @@ pub(super) const WITHDRAW: Route = Route {
     handler: Handler::User(|call, caller| Box::pin(decide(call, caller, Decision::Withdraw))),
 };
 
+pub(super) const REVIEW: Route = Route {
+    method: Method::Post,
+    path: "/v1/approvals/{approval}/review",
+    summary: "Close what was taken in an emergency, after having looked at what was done with it",
+    request: Contents::Json(|schemas| schemas.subschema_for::<ApprovalDecision>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<ApprovalEntry>()),
+    handler: Handler::User(|call, caller| Box::pin(decide(call, caller, Decision::Review))),
+};
+
+pub(super) const REQUEST: Route = Route {
+    method: Method::Post,
+    path: "/v1/requests",
+    summary: "Ask for access to a database, or take it in an emergency where the policy allows that",
+    request: Contents::Json(|schemas| schemas.subschema_for::<AccessRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<ApprovalEntry>()),
+    handler: Handler::User(|mut call, caller| {
+        Box::pin(async move {
+            let asked: AccessRequest = call.json().await?;
+            let approval = sessions::request(&call.server, &caller, &asked).await?;
+            json(&entry(&call, &caller, &approval))
+        })
+    }),
+};
+
 pub(super) const REHEARSE: Route = Route {
     method: Method::Post,
     path: "/v1/approvals/{approval}/rehearse",
@@ -95,6 +121,7 @@ enum Decision {
     Approve,
     Deny,
     Withdraw,
+    Review,
 }
 
 async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<axum::response::Response, Failure> {
@@ -105,7 +132,7 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
         Decision::Withdraw if approval.requester == who => Move::Withdraw,
         Decision::Withdraw => return Err(Failure::new(Kind::Denied, "only whoever asked can withdraw this")),
         // Whoever is barred is told why, whether or not they belong to those who approve.
-        Decision::Approve | Decision::Deny
+        Decision::Approve | Decision::Deny | Decision::Review
             if !call.server.config().is_approver(&caller.identity)
                 && !approval.ballot.barred.iter().any(|b| b == who) =>
         {
@@ -113,11 +140,13 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
         }
         Decision::Approve => Move::Approve(who),
         Decision::Deny => Move::Deny(who),
+        Decision::Review => Move::Review(who),
     };
     let said = match decision {
         Decision::Approve => "agreed",
         Decision::Deny => "said no",
         Decision::Withdraw => "withdrew it",
+        Decision::Review => "reviewed it",
     };
     let reason: String =
         asked.reason.unwrap_or_default().chars().filter(|c| !c.is_control()).take(REASON_MAX).collect();
@@ -125,7 +154,25 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
     let remark = if reason.is_empty() { format!("{name} {said}") } else { format!("{name} {said}: {reason}") };
     let by = Some(caller.pseudonym.clone());
     let approval = call.server.approvals.play(approval.id, call.now, by, wanted, Some(remark)).await?;
+    if approval.body.about != About::Statement
+        && matches!(approval.ballot.state, ApprovalState::Revoked | ApprovalState::Withdrawn)
+    {
+        end_sessions(&call, &approval).await;
+    }
     json(&entry(&call, &caller, &approval))
+}
+
+/// Ends what was opened by an approval that is good no longer.
+async fn end_sessions(call: &Call, approval: &Approval) {
+    let opened = call.server.live.all().into_iter().filter(|live| live.warrant == Some(approval.id));
+    let mut endings = tokio::task::JoinSet::new();
+    for live in opened {
+        let (sessions, state) = (std::sync::Arc::clone(&call.server.live), approval.ballot.state);
+        let failure = Failure::new(Kind::Denied, format!("this session was withdrawn: its approval is {state}"))
+            .hint("ask again with: gov request");
+        endings.spawn(async move { sessions.end(live.grant.session, &failure, "withdrawn").await });
+    }
+    while endings.join_next().await.is_some() {}
 }
 
 /// The request of the path, if it is the caller's to see. Otherwise it is as if there were none.
@@ -150,6 +197,8 @@ fn entry(call: &Call, caller: &Caller, approval: &Approval) -> ApprovalEntry {
     ApprovalEntry {
         approval: approval.id.to_string(),
         state: ballot.state.word().to_owned(),
+        about: body.about.word().to_owned(),
+        review_by: body.review_by_ms.filter(|_| !ballot.is_over()).map(|due| Timestamp::from_millis(due).to_string()),
         who: body.who.clone(),
         kind: body.kind.clone(),
         actors: body.actors.clone(),

@@ -45,6 +45,7 @@ fn way(offer: Offer<'_>) -> Way {
         access: offer.access.word().to_owned(),
         purposes: purposes.into_iter().map(ToString::to_string).collect(),
         ttl_seconds: offer.ttl.as_secs(),
+        approval: offer.approval,
     }
 }
 

@@ -13,14 +13,14 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use tracing::warn;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
-use crate::domain::{Duration, Failure, Identity, Kind, SessionId};
+use crate::domain::{Digest, Duration, Failure, Identity, Kind, SessionId};
 use crate::engine::snapshot;
 use crate::runtime::clock;
 use crate::runtime::net::{AcceptedTls, Socket};
 use crate::server::live::Live;
 use crate::server::{sessions, tunnel};
 use crate::wire::api::{
-    BudgetEntry, Empty, MaskList, MaskedColumn, SessionEntry, SessionList, SessionOpened, SessionRequest,
+    BudgetEntry, Empty, MaskList, MaskedColumn, PolicyInForce, SessionEntry, SessionList, SessionOpened, SessionRequest,
 };
 use crate::wire::tunnel as wire;
 
@@ -121,6 +121,40 @@ pub(super) const MASKS: Route = Route {
         })
     }),
 };
+
+/// How long a client that asks for the next policy is kept waiting: less than it waits for any answer.
+const POLICY_WAIT: Duration = Duration::from_secs(15);
+
+pub(super) const POLICY: Route = Route {
+    method: Method::Get,
+    path: "/v1/sessions/{session}/policy",
+    summary: "The policy a session is decided by; with `?known=DIGEST` the answer waits a while for another one",
+    request: Contents::Nothing,
+    response: Contents::Json(|schemas| schemas.subschema_for::<PolicyInForce>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let Known { known } = call.query()?;
+            let live = own(&call, &caller)?;
+            let known = known.as_deref().and_then(Digest::parse);
+            if let Some(known) = known {
+                // Over in vain: the answer is that nothing has changed.
+                drop(tokio::time::timeout(POLICY_WAIT, live.policy_other_than(known)).await);
+            }
+            let policy = live.engine.policy();
+            let text = || String::from_utf8(policy.canonical());
+            let unreadable = |_| Failure::new(Kind::Internal, "the policy is not text");
+            json(&PolicyInForce {
+                policy: (known != Some(policy.digest())).then(text).transpose().map_err(unreadable)?,
+                policy_digest: policy.digest().to_string(),
+            })
+        })
+    }),
+};
+
+#[derive(serde::Deserialize)]
+struct Known {
+    known: Option<String>,
+}
 
 /// The session that a path names, for whoever it is of.
 fn own(call: &Call, caller: &Caller) -> Result<Arc<Live>, Failure> {

@@ -20,17 +20,17 @@ use super::store::{Migrations, Store};
 use super::webhook::Webhooks;
 use crate::audit;
 use crate::domain::{
-    ApprovalId, ApprovalState, Ballot, Digest, Duration, Executed, Failure, Happening, Kind, Move, SessionId,
-    Timestamp, Touch,
+    Access, ApprovalId, ApprovalState, Ballot, Digest, Duration, Executed, Failure, Happening, Identity, Kind, Move,
+    Purpose, ResourceName, SessionId, Timestamp, Touch, print_duration,
 };
 use crate::runtime::pump::{Arbiter, Command};
 use crate::runtime::{clock, random};
 use crate::session::{Ask, Plea};
-use crate::wire::postgres;
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "approvals",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE approvals (
             id TEXT PRIMARY KEY,
             -- Grows by one with each change: whoever saves says which one they read.
@@ -40,7 +40,12 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             body TEXT NOT NULL
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX approvals_by_state ON approvals (state);
-    "],
+    ",
+        "
+        -- Somebody has to look at it yet, whatever its state.
+        ALTER TABLE approvals ADD COLUMN review INTEGER NOT NULL DEFAULT 0;
+    ",
+    ],
 };
 
 /// How long a request is kept after its end, for those who want to see what became of it.
@@ -48,6 +53,13 @@ const KEPT_MAX: usize = 1000;
 
 /// Clocks that tell the time and clocks that wait are not the same.
 const DEADLINE_SLACK: Duration = Duration::from_millis(50);
+
+/// Access that was taken in an emergency is to be reviewed within this time after its end. Whoever took it takes no more
+/// while that is overdue.
+const REVIEW_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// What stands in place of a rule where access itself is asked for.
+const ACCESS_RULE: &str = "access";
 
 /// A request for approval, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +112,67 @@ pub(crate) struct Body {
     pub(crate) rows_max: Option<u64>,
     /// What those who decided said, in order.
     pub(crate) remarks: Vec<String>,
+    #[serde(default)]
+    pub(crate) about: About,
+    /// How long access is given.
+    #[serde(default)]
+    pub(crate) lasts_ms: Option<u64>,
+    /// Until when it must have been reviewed.
+    #[serde(default)]
+    pub(crate) review_by_ms: Option<u64>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum About {
+    #[default]
+    Statement,
+    /// Access to a resource, for a time.
+    Access,
+    /// Access that was taken in an emergency.
+    BreakGlass,
+}
+
+impl About {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Access => "access",
+            Self::BreakGlass => "break_glass",
+        }
+    }
+}
+
+/// Access that somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessAsk {
+    pub(crate) requester: String,
+    pub(crate) barred: Vec<String>,
+    pub(crate) identity: Identity,
+    pub(crate) resource: ResourceName,
+    pub(crate) access: Access,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) lasts: Duration,
+    pub(crate) reason: String,
+    /// Nobody is asked; somebody looks at it later.
+    pub(crate) taken: bool,
+}
+
+impl AccessAsk {
+    /// Whether an approval is of this very access: for the same person through the same agent, no more than was agreed
+    /// to, and for the purpose that those who agreed were told.
+    fn is_covered(&self, approval: &Approval) -> bool {
+        let body = &approval.body;
+        let purpose = self.purpose.as_ref();
+        body.about != About::Statement
+            && approval.requester == self.requester
+            && body.actors.iter().eq(self.identity.actors.iter().map(|actor| &actor.id))
+            && body.resource == self.resource.as_str()
+            && (body.access == self.access.word() || body.access == Access::Write.word())
+            && body.purpose.as_deref() == purpose.map(|purpose| purpose.id.as_str())
+            && body.reference.as_deref() == purpose.and_then(|purpose| purpose.reference.as_deref())
+    }
 }
 
 /// A relation that a statement touches.
@@ -117,6 +190,21 @@ struct Moved {
     approval: Approval,
     /// Why it was not made. Time may have changed the state all the same.
     refused: Option<Failure>,
+}
+
+/// Why a statement that asked may not run.
+#[derive(Debug)]
+struct No {
+    sqlstate: &'static str,
+    failure: Failure,
+    /// The request that was made, where nobody waits for its answer.
+    asked: Option<ApprovalId>,
+}
+
+impl No {
+    fn because(failure: Failure) -> Self {
+        Self { sqlstate: "42501", failure, asked: None }
+    }
 }
 
 /// Where a statement waits: what its connection asked for when it began.
@@ -193,8 +281,121 @@ impl Approvals {
             // Time alone needs nobody to notice it.
             drop(approval.ballot.play(now, Move::Tick));
         }
-        found.retain(|approval| !open || !approval.ballot.state.is_end());
+        found.retain(|approval| !open || !approval.ballot.is_over());
         Ok(found)
+    }
+
+    /// Asks for access, or takes it. Asking twice is asking once.
+    pub(crate) async fn ask_access(&self, ask: AccessAsk) -> Result<Approval, Failure> {
+        let now = clock::now();
+        let open = self.list(true).await?;
+        let same = |approval: &&Approval| {
+            ask.is_covered(approval)
+                && approval.body.access == ask.access.word()
+                && matches!(approval.ballot.state, ApprovalState::Pending | ApprovalState::Approved)
+        };
+        // Whoever is waited for may have to be gone without after all.
+        let found = open.iter().filter(same).find(|found| !ask.taken || found.ballot.state == ApprovalState::Approved);
+        if let Some(found) = found {
+            return Ok(found.clone());
+        }
+        let overdue = |approval: &&Approval| {
+            let due = approval.body.review_by_ms.map(Timestamp::from_millis);
+            approval.requester == ask.requester && due.is_some_and(|due| now >= due)
+        };
+        if let Some(overdue) = open.iter().find(overdue).filter(|_| ask.taken) {
+            let message = format!("what was done with {} has not been reviewed", overdue.id);
+            return Err(Failure::new(Kind::Denied, message)
+                .detail("No further access is taken before somebody else has looked at that.")
+                .hint(format!("let somebody run: gov approval review {}", overdue.id)));
+        }
+        let approval = self.access_drafted(&ask, random::approval_id()?, now);
+        let saved = approval.clone();
+        self.store.run(move |db| insert(db, &saved)).await?;
+        if ask.taken {
+            warn!(approval = %approval.id, resource = %ask.resource, "access was taken without asking");
+        } else {
+            info!(approval = %approval.id, resource = %ask.resource, "access asked for");
+        }
+        self.note(&approval, None, Some(ask.requester));
+        Ok(approval)
+    }
+
+    /// The approval by which somebody has access now.
+    pub(crate) async fn standing(&self, ask: &AccessAsk) -> Result<Option<Approval>, Failure> {
+        let open = self.list(true).await?;
+        let stands = |approval: &Approval| ask.is_covered(approval) && approval.ballot.state == ApprovalState::Approved;
+        Ok(open.into_iter().filter(stands).max_by_key(|approval| approval.ballot.execute_by))
+    }
+
+    /// Notices what time alone has changed, so that it is on record and told.
+    pub(crate) async fn tick(&self) {
+        let now = clock::now();
+        let open = match self.store.run(|db| load_all(db, true)).await {
+            Ok(open) => open,
+            Err(failure) => return warn!(error = %failure, "approvals could not be looked through"),
+        };
+        for approval in open {
+            let mut later = approval.ballot.clone();
+            drop(later.play(now, Move::Tick));
+            if later.state != approval.ballot.state
+                && let Err(failure) = self.play(approval.id, now, None, Move::Tick, None).await
+            {
+                warn!(approval = %approval.id, error = %failure, "an approval whose time is over stays as it is");
+            }
+        }
+    }
+
+    fn access_drafted(&self, ask: &AccessAsk, id: ApprovalId, now: Timestamp) -> Approval {
+        let (about, state) = match ask.taken {
+            true => (About::BreakGlass, ApprovalState::Approved),
+            false => (About::Access, ApprovalState::Pending),
+        };
+        let approve_by = now.after(self.rules.keep);
+        let execute_by = if ask.taken { now.after(ask.lasts) } else { approve_by.after(ask.lasts) };
+        let (access, lasts) = (ask.access.word(), print_duration(ask.lasts));
+        let verb = if ask.taken { "took" } else { "asks for" };
+        let case = audit::digest(
+            format!("gov access\n{}\n{}\n{access}\n{lasts}\n{:?}\n", ask.requester, ask.resource, ask.purpose)
+                .as_bytes(),
+        );
+        let body = Body {
+            yes: Vec::new(),
+            no: None,
+            needed: self.rules.quorum,
+            barred: ask.barred.clone(),
+            approve_by_ms: approve_by.millis(),
+            execute_by_ms: execute_by.millis(),
+            session: None,
+            // No statement has this one.
+            binding: String::new(),
+            digest: bound(case, id, None, (approve_by, execute_by)).to_string(),
+            asked_at: now.to_string(),
+            who: ask.identity.name.clone(),
+            kind: ask.identity.acting().word().to_owned(),
+            actors: ask.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
+            resource: ask.resource.to_string(),
+            access: access.to_owned(),
+            purpose: ask.purpose.as_ref().map(|purpose| purpose.id.to_string()),
+            reference: ask.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+            text: None,
+            values: Vec::new(),
+            normalized: String::new(),
+            operations: Vec::new(),
+            objects: Vec::new(),
+            search_path: Vec::new(),
+            opaque: false,
+            in_transaction: false,
+            rule: ACCESS_RULE.to_owned(),
+            message: format!("{verb} {access} access for {lasts}: {}", ask.reason),
+            detail: None,
+            rows_max: None,
+            remarks: Vec::new(),
+            about,
+            lasts_ms: u64::try_from(ask.lasts.as_millis()).ok(),
+            review_by_ms: ask.taken.then(|| execute_by.after(REVIEW_WITHIN).millis()),
+        };
+        Approval { id, ballot: body.ballot(state), requester: ask.requester.clone(), body }
     }
 
     /// Moves a request, puts that on record, and wakes whoever waits for it.
@@ -238,6 +439,7 @@ impl Approvals {
             by,
             resource: approval.body.resource.clone(),
             digest: Digest::parse(&approval.body.digest).unwrap_or(Digest([0; 32])),
+            about: approval.body.about.word(),
         };
         let session = approval.body.session.as_deref().and_then(|id| id.parse::<SessionId>().ok());
         if let Err(failure) = self.log.record(session, happening) {
@@ -279,7 +481,7 @@ impl Approvals {
     async fn asked(self: Arc<Self>, stand: Arc<Stand>, ask: Ask) {
         let answer = match self.answer(&stand, ask).await {
             Ok(id) => Command::Approved(id),
-            Err((sqlstate, failure)) => Command::NotApproved(sqlstate, failure),
+            Err(No { sqlstate, failure, asked }) => Command::NotApproved(sqlstate, Box::new(failure), asked),
         };
         *stand.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // The connection may have ended meanwhile.
@@ -287,17 +489,17 @@ impl Approvals {
     }
 
     /// Waits for the answer, as long as there may be one. When it is yes, the approval has been used.
-    async fn answer(&self, stand: &Stand, ask: Ask) -> Result<ApprovalId, (&'static str, Failure)> {
+    async fn answer(&self, stand: &Stand, ask: Ask) -> Result<ApprovalId, No> {
         let resume = stand.resume.lock().unwrap_or_else(PoisonError::into_inner).take();
         let approval = match resume {
             Some(id) => self.earlier(id, stand, &ask).await,
             None => self.request(stand, ask).await,
         };
-        let approval = approval.map_err(|failure| ("42501", failure))?;
+        let approval = approval.map_err(No::because)?;
         let (id, now) = (approval.id, clock::now());
         if approval.ballot.state == ApprovalState::Pending {
             if !stand.wait {
-                return Err(("42501", self.pending(&approval)));
+                return Err(No { asked: Some(id), ..No::because(self.pending(&approval)) });
             }
             let (wake, woken) = oneshot::channel();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, wake);
@@ -316,12 +518,13 @@ impl Approvals {
                 known => known,
             };
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let decided = decided.map_err(|failure| ("42501", failure))?;
+            let decided = decided.map_err(No::because)?;
             if decided.ballot.state != ApprovalState::Approved {
-                return Err(refusal(&decided));
+                let (sqlstate, failure) = refusal(&decided);
+                return Err(No { sqlstate, ..No::because(failure) });
             }
         }
-        self.play(id, clock::now(), None, Move::Use, None).await.map_err(|failure| ("42501", failure))?;
+        self.play(id, clock::now(), None, Move::Use, None).await.map_err(No::because)?;
         Ok(id)
     }
 
@@ -419,6 +622,9 @@ impl Approvals {
             detail: ask.reason.detail.clone(),
             rows_max: ask.audit.map(|audit| audit.rows_max),
             remarks: Vec::new(),
+            about: About::Statement,
+            lasts_ms: None,
+            review_by_ms: None,
         };
         let ballot = body.ballot(ApprovalState::Pending);
         Approval { id, ballot, requester: stand.requester.clone(), body }
@@ -440,7 +646,7 @@ impl Approvals {
 
     /// What a client that does not wait is told.
     fn pending(&self, approval: &Approval) -> Failure {
-        Failure::new(Kind::Pending, format!("{}: {}", postgres::NEEDS_APPROVAL, approval.body.message))
+        Failure::new(Kind::Pending, format!("this needs approval: {}", approval.body.message))
             .detail(format!("{}Approval: {}. Rule: {}.", sentence(approval), approval.id, approval.body.rule))
             .hint(format!(
                 "once somebody of {} has approved it, run it again with --approval {}",
@@ -496,6 +702,8 @@ impl Body {
             barred: self.barred.clone(),
             approve_by: Timestamp::from_millis(self.approve_by_ms),
             execute_by: Timestamp::from_millis(self.execute_by_ms),
+            lasts: self.lasts_ms.map(Duration::from_millis),
+            review: self.review_by_ms.is_some(),
         }
     }
 }
@@ -505,6 +713,7 @@ impl Body {
 enum Owned {
     Approve(String),
     Deny(String),
+    Review(String),
     Other(Move<'static>),
 }
 
@@ -513,6 +722,7 @@ impl Owned {
         match wanted {
             Move::Approve(who) => Self::Approve(who.to_owned()),
             Move::Deny(who) => Self::Deny(who.to_owned()),
+            Move::Review(who) => Self::Review(who.to_owned()),
             Move::Withdraw => Self::Other(Move::Withdraw),
             Move::Use => Self::Other(Move::Use),
             Move::Finish(executed) => Self::Other(Move::Finish(executed)),
@@ -524,6 +734,7 @@ impl Owned {
         match self {
             Self::Approve(who) => Move::Approve(who),
             Self::Deny(who) => Move::Deny(who),
+            Self::Review(who) => Move::Review(who),
             Self::Other(wanted) => *wanted,
         }
     }
@@ -533,13 +744,13 @@ fn insert(db: &Transaction<'_>, approval: &Approval) -> rusqlite::Result<()> {
     let body = serde_json::to_string(&approval.body).unwrap_or_default();
     let state = approval.ballot.state.word();
     db.execute(
-        "INSERT INTO approvals VALUES (?1, 0, ?2, ?3, ?4)",
-        (approval.id.to_string(), state, &approval.requester, body),
+        "INSERT INTO approvals (id, version, state, requester, body, review) VALUES (?1, 0, ?2, ?3, ?4, ?5)",
+        (approval.id.to_string(), state, &approval.requester, body, approval.ballot.review),
     )?;
     // The oldest that have ended make room.
     db.execute(
         "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE state NOT IN ('pending', 'approved', 'executing') \
-         ORDER BY id DESC LIMIT -1 OFFSET ?1)",
+         AND review = 0 ORDER BY id DESC LIMIT -1 OFFSET ?1)",
         [i64::try_from(KEPT_MAX).unwrap_or(i64::MAX)],
     )?;
     Ok(())
@@ -554,7 +765,7 @@ fn load(db: &Transaction<'_>, id: ApprovalId) -> rusqlite::Result<Option<(i64, A
 fn load_all(db: &Transaction<'_>, open: bool) -> rusqlite::Result<Vec<Approval>> {
     let mut select = db.prepare(
         "SELECT id, version, state, requester, body FROM approvals \
-         WHERE NOT ?1 OR state IN ('pending', 'approved', 'executing') ORDER BY id DESC",
+         WHERE NOT ?1 OR review = 1 OR state IN ('pending', 'approved', 'executing') ORDER BY id DESC",
     )?;
     let rows = select.query_map([open], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(rows.into_iter().flatten().map(|(_, approval)| approval).collect())
@@ -576,6 +787,8 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<(i64, Approval)>> {
 fn save(db: &Transaction<'_>, version: i64, approval: &mut Approval) -> rusqlite::Result<bool> {
     let Ballot { yes, no, .. } = &approval.ballot;
     (approval.body.yes, approval.body.no) = (yes.clone(), no.clone());
+    // Access lasts from the yes on.
+    approval.body.execute_by_ms = approval.ballot.execute_by.millis();
     if approval.ballot.state.is_end() {
         approval.body.text = None;
         approval.body.values.clear();
@@ -583,8 +796,8 @@ fn save(db: &Transaction<'_>, version: i64, approval: &mut Approval) -> rusqlite
     let body = serde_json::to_string(&approval.body).unwrap_or_default();
     let state = approval.ballot.state.word();
     let changed = db.execute(
-        "UPDATE approvals SET version = version + 1, state = ?3, body = ?4 WHERE id = ?1 AND version = ?2",
-        (approval.id.to_string(), version, state, body),
+        "UPDATE approvals SET version = version + 1, state = ?3, body = ?4, review = ?5 WHERE id = ?1 AND version = ?2",
+        (approval.id.to_string(), version, state, body, !approval.ballot.is_over() && approval.ballot.review),
     )?;
     Ok(changed == 1)
 }

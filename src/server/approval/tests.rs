@@ -37,6 +37,9 @@ fn approval(id: u8) -> Approval {
         detail: None,
         rows_max: None,
         remarks: vec![],
+        about: About::Statement,
+        lasts_ms: None,
+        review_by_ms: None,
     };
     let id = ApprovalId::new(Timestamp::from_seconds(1), [id; 10]);
     Approval { id, ballot: body.ballot(ApprovalState::Pending), requester: "alice".into(), body }

@@ -526,7 +526,17 @@ impl<'a> Check<'a> {
             }
             let wanted = self.wanted(&path, section.purposes, purposes);
             let ttl = section.ttl.map_or(TTL_DEFAULT, |ttl| self.ttl(&["access", &index, "ttl"], ttl));
-            out.push(AccessRule { who, reach, access: access(section.access), purposes: wanted, ttl });
+            let break_glass = section.break_glass.map(|length| self.ttl(&["access", &index, "break_glass"], length));
+            if break_glass.is_some() && !section.approval {
+                let path = ["access", &index, "break_glass"];
+                self.mistake_with_hint(
+                    &path,
+                    "this rule asks for no approval that could be gone without",
+                    "add `approval: true`",
+                );
+            }
+            let (approval, access) = (section.approval, access(section.access));
+            out.push(AccessRule { who, reach, access, purposes: wanted, ttl, approval, break_glass });
         }
         out
     }

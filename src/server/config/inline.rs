@@ -51,6 +51,8 @@ const OPTIONS: [&str; 8] =
 /// `engineering` may read everything, `dba` may also write, `security` may end sessions of others.
 pub(crate) fn development(data: PathBuf) -> Config {
     let rule = |group: &str, access| AccessRule {
+        approval: false,
+        break_glass: None,
         who: Who { groups: vec![group.to_owned()], ..Who::default() },
         reach: Reach::default(),
         access,

@@ -297,8 +297,12 @@ pub(crate) struct AccessRule {
     pub(crate) access: Access,
     /// Purposes it is open for; empty when none need be stated.
     pub(crate) purposes: Vec<PurposeId>,
-    /// Longest session.
+    /// Longest session; where access is asked for, also how long it is given.
     pub(crate) ttl: Duration,
+    /// It gives nothing by itself: access is asked for, and somebody else agrees.
+    pub(crate) approval: bool,
+    /// In an emergency access may be taken for this long, and is reviewed later.
+    pub(crate) break_glass: Option<Duration>,
 }
 
 /// Whom an access rule is for. Every list that is not empty must hold.

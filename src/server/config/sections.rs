@@ -261,6 +261,9 @@ pub(super) struct AccessSection {
     #[serde(default)]
     pub(super) purposes: OneOrMany<Parsed<PurposeId>>,
     pub(super) ttl: Option<Length>,
+    #[serde(default)]
+    pub(super) approval: bool,
+    pub(super) break_glass: Option<Length>,
 }
 
 #[derive(Default, Deserialize)]

@@ -39,8 +39,10 @@ fn the_example_is_a_configuration() {
     let database = &config.resources[&"prod-db".parse().unwrap()];
     assert_eq!(database.password.as_ref().unwrap().expose(), "hunter2");
     assert!(matches!(&database.tls, DatabaseTls::Verified(Trust::Only(_))));
-    assert_eq!(config.access.len(), 4);
+    assert_eq!(config.access.len(), 5);
     assert_eq!(config.access[3].who.groups, ["dba", "oncall"]);
+    assert_eq!((config.access[3].approval, config.access[4].approval), (false, true));
+    assert_eq!(config.access[4].break_glass, Some(Duration::from_secs(900)));
     let purpose = &config.purposes[&"support.ticket".parse().unwrap()];
     let reference = purpose.reference.as_ref().unwrap();
     for (text, fits) in [("ZD-1", true), ("ZD-1 or so", false), ("xZD-1", false), ("ZD-1\n", false)] {

@@ -13,8 +13,8 @@ mod startup;
 pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
 pub(crate) use query::{Bind, Request, Target};
 pub(crate) use reply::{
-    Complaint, MASKED_COLUMNS, NEEDS_APPROVAL, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate,
-    notice, parameter_status, ready_for_query, rows_of_tag,
+    APPROVAL, Complaint, MASKED_COLUMNS, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice,
+    parameter_status, ready_for_query, rows_of_tag,
 };
 #[cfg(test)]
 pub(crate) use row::write_columns;

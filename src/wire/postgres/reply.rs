@@ -44,9 +44,9 @@ impl Complaint {
         self.field(b'C').and_then(|text| text.as_bytes().try_into().ok()).unwrap_or(*b"XX000")
     }
 
-    /// Whether it asks for somebody's approval.
+    /// Whether the gateway wants somebody's approval first.
     pub(crate) fn needs_approval(&self) -> bool {
-        self.message().starts_with(NEEDS_APPROVAL)
+        self.field(b'R') == Some(HOLDS)
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -85,7 +85,24 @@ pub(crate) fn complaint(severity: Severity, sqlstate: &str, failure: &Failure, p
     fields.extend(failure.detail.as_ref().map(|text| (b'D', text.clone())));
     fields.extend(failure.hint.as_ref().map(|text| (b'H', text.clone())));
     fields.extend(position.map(|at| (b'P', at.to_string())));
+    fields.extend(routine(failure.kind).map(|name| (b'R', name.to_owned())));
     Complaint { fields }
+}
+
+/// Which part of the gateway says no. A hold and a denial have the same SQLSTATE, one that drivers know; this field tells
+/// them apart, in every driver that gives its fields. No SQL can set it, as it can messages.
+fn routine(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Pending => Some(HOLDS),
+        Kind::Denied => Some(DENIES),
+        Kind::Usage
+        | Kind::NotLoggedIn
+        | Kind::Limit
+        | Kind::NotFound
+        | Kind::Gateway
+        | Kind::Database
+        | Kind::Internal => None,
+    }
 }
 
 /// The SQLSTATE for a kind of failure (manual, appendix "PostgreSQL Error Codes").
@@ -112,9 +129,12 @@ pub(crate) fn notice(complaint: Complaint, out: &mut Vec<u8>) {
     put(&NoticeResponse::new(complaint.fields), out);
 }
 
-/// How the message begins when the gateway wants somebody's approval first. Denials have the same SQLSTATE; clients of
-/// ours tell them apart by this.
-pub(crate) const NEEDS_APPROVAL: &str = "this needs approval";
+/// What stands in the field for the server's routine (`R`) when somebody must approve first, and when the policy says no.
+const HOLDS: &str = "gov_hold";
+const DENIES: &str = "gov_deny";
+
+/// A field of ours with the id of the approval that a hold asked for. Drivers pass over fields they do not know.
+pub(crate) const APPROVAL: u8 = b'A';
 
 /// The parameter in which the gateway tells which columns of the last result were masked: their numbers, from 1.
 pub(crate) const MASKED_COLUMNS: &str = "gov.masked_columns";
@@ -170,9 +190,19 @@ mod tests {
         let read = diagnosis(&bytes[5..]).unwrap();
         assert_eq!(read.sqlstate(), *b"42501");
         assert_eq!((read.message(), read.field(b'D'), read.field(b'P')), ("no", Some("Because."), Some("7")));
+        assert_eq!(read.field(b'R'), Some("gov_deny"));
         assert!(diagnosis(&bytes[5..bytes.len() - 1]).is_err(), "no end");
         bytes.push(0);
         assert!(diagnosis(&bytes[5..]).is_err(), "bytes after the end");
+    }
+
+    /// What a database says may read like a hold; it is none.
+    #[test]
+    fn a_hold_is_told_by_its_field() {
+        let of = |kind, message| complaint(Severity::Error, failure_sqlstate(kind), &Failure::new(kind, message), None);
+        assert!(of(Kind::Pending, "anything").needs_approval());
+        assert!(!of(Kind::Denied, "this needs approval").needs_approval());
+        assert!(!of(Kind::Usage, "this needs approval").needs_approval());
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Complaint {
     pub(crate) message: String,
     pub(crate) detail: String,
     pub(crate) hint: String,
+    /// The part of the server that spoke: `gov_hold` and `gov_deny` are the gateway's.
+    pub(crate) routine: String,
 }
 
 impl Complaint {
@@ -64,6 +66,7 @@ impl Complaint {
                 b'M' => complaint.message = text,
                 b'D' => complaint.detail = text,
                 b'H' => complaint.hint = text,
+                b'R' => complaint.routine = text,
                 _ => {}
             }
         }
