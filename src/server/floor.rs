@@ -177,14 +177,22 @@ fn what_the_floor_alone_stops() {
         }
     }
     print(&cases, &table);
-    let text: String =
-        table.iter().map(|(id, outcomes)| format!("{id} {}\n", outcomes.map(Outcome::word).join(" "))).collect();
+    let lines: Vec<String> =
+        table.iter().map(|(id, outcomes)| format!("{id} {}", outcomes.map(Outcome::word).join(" "))).collect();
     let kept = vectors.join("floor.txt");
     if std::env::var_os("GOV_UPDATE").is_some() {
-        std::fs::write(&kept, text).unwrap();
-    } else {
-        assert_eq!(text, std::fs::read_to_string(&kept).unwrap(), "the floor holds more or less than it did");
+        std::fs::write(&kept, lines.join("\n") + "\n").unwrap();
+        return;
     }
+    let expected = std::fs::read_to_string(&kept).unwrap();
+    // What the test ended on a busy machine could have come to anything.
+    let same = |(one, other): (&str, &str)| one == other || [one, other].contains(&Outcome::Endless.word());
+    let fits = |(found, expected): &(&String, &str)| {
+        found.split(' ').count() == expected.split(' ').count() && found.split(' ').zip(expected.split(' ')).all(same)
+    };
+    let other: Vec<_> = lines.iter().zip(expected.lines()).filter(|pair| !fits(pair)).collect();
+    assert!(other.is_empty(), "the floor holds more or less than it did (found, expected): {other:?}");
+    assert_eq!(lines.len(), expected.lines().count());
 }
 
 /// A digest of the rows, and one of everything else.
