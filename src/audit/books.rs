@@ -283,8 +283,19 @@ fn compare(client: &Account, gateway: &Account) -> Balance {
             differ.push(what);
         }
     };
-    check(ours.text == theirs.text, "text");
+    let unread = theirs.text == Digest::UNREAD && theirs.action == "deny";
+    check(ours.text == theirs.text || unread, "text");
     check(ours.policy == theirs.policy, "policy");
+    if ours.action == "allow" && matches!(theirs.action.as_str(), "deny" | "hold") {
+        // The client handed it on and the gateway turned it away: all the client may have had of it is an error.
+        let outcome = client.end.as_ref().map(|end| (end.outcome.as_str(), end.rows));
+        check(matches!(outcome, None | Some(("unknown" | "error", 0))) && gateway.end.is_none(), "action");
+        return match outcome {
+            _ if !differ.is_empty() => Balance::Mismatch(differ),
+            None => Balance::Open,
+            Some(_) => Balance::Matched,
+        };
+    }
     check(ours.action == theirs.action, "action");
     match (&client.end, &gateway.end) {
         (Some(ours), Some(theirs)) if ours.outcome == "unknown" || theirs.outcome == "unknown" => {
@@ -401,6 +412,16 @@ mod tests {
         check(&[allow(), ok()], &[start("c", "b", "allow"), ok()], &mismatch(&["text"]));
         check(&[allow(), ok()], &[start("a", "c", "allow"), ok()], &mismatch(&["policy"]));
         check(&[allow(), ok()], &[start("a", "b", "deny")], &mismatch(&["action"]));
+        // What the gateway turned away has an error for the client, and no rows; what it did not read has no text.
+        for action in ["deny", "hold"] {
+            check(&[allow(), end("error", 0)], &[start("a", "b", action)], &Balance::Matched);
+            check(&[allow(), end("unknown", 0)], &[start("a", "b", action)], &Balance::Matched);
+            check(&[allow()], &[start("a", "b", action)], &Balance::Open);
+            check(&[allow(), end("error", 3)], &[start("a", "b", action)], &mismatch(&["action"]));
+            check(&[allow(), end("error", 0)], &[start("c", "b", action)], &mismatch(&["text"]));
+        }
+        check(&[allow(), end("error", 0)], &[start("0", "b", "deny")], &Balance::Matched);
+        check(&[allow(), ok()], &[start("0", "b", "allow"), ok()], &mismatch(&["text"]));
         check(&[allow(), ok()], &[allow(), end("error", 3)], &mismatch(&["outcome"]));
         check(&[allow(), ok()], &[allow(), end("ok", 4)], &mismatch(&["rows"]));
         check(&[allow(), end("unknown", 0)], &[allow(), ok()], &Balance::Unknown);

@@ -7,6 +7,9 @@ use std::fmt;
 pub(crate) struct Digest(pub(crate) [u8; 32]);
 
 impl Digest {
+    /// In place of the digest of what was not read. Nobody finds bytes that have it.
+    pub(crate) const UNREAD: Self = Self([0; 32]);
+
     /// What a hash function gave: all of it, where it gave 32 bytes.
     pub(crate) fn of_hash(bytes: &[u8]) -> Self {
         let mut out = [0u8; 32];

@@ -83,3 +83,11 @@ pub(crate) struct Statement {
     /// Length of the raw text in bytes.
     pub(crate) length: usize,
 }
+
+impl Statement {
+    /// What is said of one that came and was not read.
+    pub(crate) fn unread() -> Self {
+        let (operations, relations, tags) = (Arc::from([]), Arc::from([]), Arc::from([]));
+        Self { parse: Parse::Opaque, normalized: "".into(), operations, relations, tags, length: 0 }
+    }
+}

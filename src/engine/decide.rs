@@ -115,7 +115,7 @@ impl Obligations {
 }
 
 /// Why a statement may not run, or not yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
     pub(crate) reason: Reason,

@@ -134,7 +134,8 @@ impl Session {
             in_block: self.in_block,
         })));
         let rules = refusal.rules.iter().map(|(rule, _)| *rule).collect();
-        self.waiting = Some(Waiting::Approval(Box::new(Held { raw: raw(request), binding, rules })));
+        let (raw, raw_hmac, refusal) = (raw(request), case.raw_hmac, refusal.clone());
+        self.waiting = Some(Waiting::Approval(Box::new(Held { raw, binding, rules, raw_hmac, refusal })));
     }
 
     /// Tells the client that its statement waits, and for whom.
@@ -165,6 +166,7 @@ impl Session {
         turn: &mut Turn,
     ) {
         let Some(held) = self.take_held() else { return };
+        self.turned_away(now, held.raw_hmac, &held.refusal, turn);
         let mut complaint = self.complaint(sqlstate, failure, None);
         complaint.fields.extend(asked.map(|id| (postgres::APPROVAL, id.to_string())));
         if held.raw.first() == Some(&b'Q') {
@@ -185,7 +187,7 @@ impl Session {
         }
     }
 
-    fn take_held(&mut self) -> Option<Box<Held>> {
+    pub(super) fn take_held(&mut self) -> Option<Box<Held>> {
         match self.waiting.take() {
             Some(Waiting::Approval(held)) => Some(held),
             waiting => {

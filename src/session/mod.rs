@@ -30,7 +30,7 @@ use crate::domain::{
     ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, Shown, StatementEnd, StatementId,
     Timestamp,
 };
-use crate::engine::{Engine, Masker, ResultColumn, Scope, Understood};
+use crate::engine::{Engine, Masker, Refusal, ResultColumn, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
 use ledger::Ledger;
@@ -153,6 +153,8 @@ pub(crate) struct Session {
     told_masked: String,
     /// Statements numbered so far.
     statements: u64,
+    /// Numbers of statements that were not read and are not on record yet.
+    unread: Vec<StatementId>,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
     unrecordable: Option<Failure>,
     /// A request that waits for something. Nothing behind it is read meanwhile.
@@ -187,6 +189,9 @@ struct Held {
     binding: Digest,
     /// The rules that asked for it.
     rules: Vec<&'static str>,
+    /// What is on record of it when nobody agrees.
+    raw_hmac: Digest,
+    refusal: Refusal,
 }
 
 /// An approval that was given.
@@ -364,6 +369,7 @@ impl Session {
             muted: false,
             told_masked: String::new(),
             statements: 0,
+            unread: Vec::new(),
             unrecordable: None,
             waiting: None,
             released: None,
@@ -442,9 +448,11 @@ impl Session {
             return;
         }
         self.closed = true;
-        if matches!(self.waiting, Some(Waiting::Approval(_))) {
+        if let Some(held) = self.take_held() {
             turn.pleas.push(Plea::Withdraw);
+            self.turned_away(now, held.raw_hmac, &held.refusal, turn);
         }
+        self.catch_up(now, turn);
         // In the middle of a message that is being passed through there is no place for another one.
         if let Some((sqlstate, failure)) = say
             && self.from_database.at_message_start()

@@ -8,7 +8,8 @@ use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
 use crate::domain::{
-    Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, StatementId, StatementStart, Timestamp, Verdict,
+    Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, Statement, StatementId, StatementStart, Timestamp,
+    Verdict,
 };
 use crate::engine::{Decision, Parameter, Permit, Refusal, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
@@ -79,6 +80,9 @@ impl Session {
             return Err(WireError::Violation("more requests were sent ahead than can be remembered"));
         }
         if self.skipping && !matches!(request, Request::Sync | Request::Terminate) {
+            if matches!(request, Request::Query { .. } | Request::Execute { .. }) {
+                self.unread(now, turn);
+            }
             return Ok(());
         }
         if self.copying_in && self.setup.duty == Duty::Enforce && is_out_of_place_in_copy(&request) {
@@ -116,6 +120,7 @@ impl Session {
 
     fn query(&mut self, now: Timestamp, text: &[u8], turn: &mut Turn) {
         if let Some(failure) = self.unrecordable.clone() {
+            self.unread(now, turn);
             return self.refuse_query(UNRECORDABLE, &failure, None, turn);
         }
         let what = self.setup.engine.understand(text);
@@ -142,7 +147,7 @@ impl Session {
                 if refusal.verdict == Verdict::Hold && self.asks() {
                     return self.hold(now, case, &refusal, &Request::Query { text }, turn);
                 }
-                self.refused(now, raw_hmac, &refusal, turn);
+                self.turned_away(now, raw_hmac, &refusal, turn);
                 self.refuse_query(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
             }
         }
@@ -253,6 +258,7 @@ impl Session {
 
     fn execute(&mut self, now: Timestamp, name: &str, rows_max: u32, turn: &mut Turn) {
         if let Some(failure) = self.unrecordable.clone() {
+            self.unread(now, turn);
             return self.refuse_batch(UNRECORDABLE, &failure, None, turn);
         }
         let Some(portal) = self.portals.get(name).cloned() else {
@@ -287,7 +293,7 @@ impl Session {
                 if refusal.verdict == Verdict::Hold && self.asks() {
                     return self.hold(now, case, &refusal, &request, turn);
                 }
-                self.refused(now, portal.raw_hmac, &refusal, turn);
+                self.turned_away(now, portal.raw_hmac, &refusal, turn);
                 self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(&text, &refusal), turn);
             }
         }
@@ -392,8 +398,8 @@ impl Session {
         self.setup.engine.runs(permit);
         self.copy_refused = false;
         self.copy_tail.clear();
-        self.statements += 1;
-        let id = StatementId { stream: self.setup.stream, number: self.statements };
+        self.catch_up(now, turn);
+        let id = self.next_id();
         let approval = self.released.take().map(|released| released.id);
         self.happened(
             now,
@@ -428,20 +434,69 @@ impl Session {
         }
     }
 
-    /// Records that a statement was not sent. It has no number: the other side never sees it.
+    /// The number of the next statement that the client's end hands on. Both ends count the same ones, so that their
+    /// accounts can be laid side by side.
+    fn next_id(&mut self) -> StatementId {
+        self.statements += 1;
+        StatementId { stream: self.setup.stream, number: self.statements }
+    }
+
+    /// Records a refusal of what is no statement yet, or not for good. It has no number.
     pub(super) fn refused(&self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+        self.not_run(now, StatementId { stream: self.setup.stream, number: 0 }, raw_hmac, refusal, turn);
+    }
+
+    /// Records that a statement does not run. Where it came from the other end it has a number in the account there, so
+    /// it has one here; what the client's end refuses has none, because the gateway never sees it.
+    pub(super) fn turned_away(&mut self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+        match self.setup.duty {
+            Duty::Enforce => {
+                self.catch_up(now, turn);
+                let id = self.next_id();
+                self.not_run(now, id, raw_hmac, refusal, turn);
+            }
+            Duty::Watch => self.refused(now, raw_hmac, refusal, turn),
+        }
+    }
+
+    fn not_run(&self, now: Timestamp, id: StatementId, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+        let (statement, rules) = (Arc::clone(&refusal.statement), Arc::clone(&refusal.rules));
+        let verdict = refusal.verdict;
         self.happened(
             now,
-            Happening::StatementStarted(StatementStart {
-                id: StatementId { stream: self.setup.stream, number: 0 },
-                statement: Arc::clone(&refusal.statement),
-                raw_hmac,
-                verdict: refusal.verdict,
-                rules: Arc::clone(&refusal.rules),
-                approval: None,
-            }),
+            Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval: None }),
             turn,
         );
+    }
+
+    /// A statement came that is not even read: behind one that failed in its batch, or while nothing can be put on
+    /// record. The client's account has it, so it is counted, and recorded as soon as that is possible.
+    fn unread(&mut self, now: Timestamp, turn: &mut Turn) {
+        if self.setup.duty == Duty::Watch {
+            return;
+        }
+        let id = self.next_id();
+        if self.unread.len() < PENDING_MAX {
+            self.unread.push(id);
+        }
+        self.catch_up(now, turn);
+    }
+
+    /// Records what was not read, if anything can be recorded now.
+    pub(super) fn catch_up(&mut self, now: Timestamp, turn: &mut Turn) {
+        if self.unread.is_empty() || self.unrecordable.is_some() {
+            return;
+        }
+        let statement = Arc::new(Statement::unread());
+        for id in std::mem::take(&mut self.unread) {
+            let (statement, rules) = (Arc::clone(&statement), Arc::from([]));
+            let (raw_hmac, verdict) = (Digest::UNREAD, Verdict::Deny);
+            self.happened(
+                now,
+                Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval: None }),
+                turn,
+            );
+        }
     }
 
     pub(super) fn complaint(&self, sqlstate: &str, failure: &Failure, position: Option<usize>) -> Complaint {

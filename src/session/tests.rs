@@ -39,6 +39,20 @@ fn grant() -> Arc<Grant> {
     })
 }
 
+/// A session for production at one of the two ends, by the built-in policy.
+pub(super) fn setup(duty: Duty) -> Setup {
+    let policy = Arc::new(Policy::built_in(Environment::Production));
+    let key = MaskKey(Secret::new([7; 32]));
+    Setup {
+        duty,
+        engine: Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(key))),
+        grant: grant(),
+        stream: 1,
+        text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
+        approvals: true,
+    }
+}
+
 /// A session at work.
 struct Bench {
     session: Session,
@@ -132,18 +146,8 @@ impl Bench {
     }
 
     fn with(duty: Duty) -> Self {
-        let policy = Arc::new(Policy::built_in(Environment::Production));
-        let key = MaskKey(Secret::new([7; 32]));
-        let setup = Setup {
-            duty,
-            engine: Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(key))),
-            grant: grant(),
-            stream: 1,
-            text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
-            approvals: true,
-        };
         Self {
-            session: Session::new(setup, Scope::default()),
+            session: Session::new(setup(duty), Scope::default()),
             now: 1_000_000,
             database: vec![],
             client: vec![],
@@ -314,7 +318,7 @@ fn pg_05_a_refused_query_costs_one_error_and_nothing_else() {
     bench.query("drop table t").heard(&[]);
     assert!(bench.client[0].starts_with("E 42501"), "{:?}", bench.client);
     assert_eq!(bench.client[1], "Z I");
-    assert_eq!(bench.verdicts(), [(0, Verdict::Deny)], "a refusal has no number");
+    assert_eq!(bench.verdicts(), [(1, Verdict::Deny)], "the client's end has it as number 1");
     bench.client.clear();
 
     // Inside a transaction the status stays what it is: the transaction goes on.
@@ -581,6 +585,28 @@ fn what_is_not_on_record_does_not_run() {
     bench.query("select 1").heard(&["Q select 1."]);
 }
 
+/// Both ends count the same statements, whoever stops them: a refusal here must not shift what comes after it.
+#[test]
+fn what_the_gateway_turns_away_has_its_number_and_what_the_client_refuses_has_none() {
+    let mut gateway = Bench::new();
+    gateway.query("select 1").answers(&[complete("SELECT 0"), ready("I")]).query("drop table t");
+    gateway.says_raw(&batch(&[parse("", "drop table t")], &[run(""), run(""), sync()]));
+    gateway.says_raw(&batch(&[parse("", "select 2")], &[run(""), sync()]));
+    gateway.session.recording(Err(Failure::new(Kind::Internal, "the disk is full")));
+    gateway.query("select 3").query("select 4");
+    gateway.session.recording(Ok(()));
+    gateway.query("select 5");
+    use Verdict::{Allow, Deny};
+    // The refused Parse is no statement yet; the two Executes behind it were not read; 3 and 4 are caught up with.
+    let expected =
+        [(1, Allow), (2, Deny), (0, Deny), (3, Deny), (4, Deny), (5, Allow), (6, Deny), (7, Deny), (8, Allow)];
+    assert_eq!(gateway.verdicts(), expected);
+
+    let mut client = Bench::with(Duty::Watch);
+    client.query("drop table t").query("select 1").heard(&["Q select 1."]);
+    assert_eq!(client.verdicts(), [(0, Deny), (1, Allow)]);
+}
+
 #[test]
 fn a_statement_nobody_saw_end_is_unknown() {
     let mut bench = Bench::new();
@@ -601,7 +627,7 @@ fn attack_02_a_query_hidden_in_a_failed_batch_is_dropped() {
     let mut bench = Bench::new();
     bench.says_raw(&batch(&[parse("", "drop table t")], &[])).heard(&[]);
     bench.query("select 'smuggled'").heard(&[]);
-    assert_eq!(bench.verdicts(), [(0, Verdict::Deny)]);
+    assert_eq!(bench.verdicts(), [(0, Verdict::Deny), (1, Verdict::Deny)], "what was not read is on record too");
     bench.says_raw(&sync()).heard(&["S"]);
 }
 
@@ -873,6 +899,8 @@ fn hold_no_is_one_error() {
     bench.asked();
     bench.tell(|session, now, turn| session.not_approved(now, "42501", &refusal("approval was denied"), None, turn));
     bench.told(&["E 42501 approval was denied", "Z I"]).heard(&["Q select 1."]);
+    let expected = [(0, Verdict::Hold), (1, Verdict::Hold), (2, Verdict::Allow)];
+    assert_eq!(bench.verdicts(), expected, "asked about, then not run: the client's end has it as number 1");
     // What comes too late changes nothing, and is said.
     bench.tell(|session, now, turn| session.approved(now, approval_id(), turn));
     assert!(matches!(bench.pleaded().as_slice(), [Plea::Ended { executed: Executed::Stale, .. }]));
@@ -901,6 +929,7 @@ fn hold_whoever_leaves_withdraws() {
     bench.asked();
     bench.tell(|session, now, turn| session.client_lost(now, turn));
     assert!(matches!(bench.pleaded().as_slice(), [Plea::Withdraw]));
+    assert_eq!(bench.verdicts(), [(0, Verdict::Hold), (1, Verdict::Hold)]);
 
     // While it runs, nobody sees how it ends.
     let mut bench = Bench::new();
