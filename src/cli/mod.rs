@@ -116,7 +116,8 @@ fn confess(panic: &std::panic::PanicHookInfo<'_>) {
 fn not_understood(error: &clap::Error) -> Exit {
     let mut output = Output::new(Format::Human, Color::Auto);
     if error.use_stderr() {
-        output.say(error.render().to_string().trim_end());
+        // It repeats what was typed, or what a program put there.
+        output.say(output::clean(&error.render().to_string()).trim_end());
         return Exit::Usage;
     }
     output.bytes(error.render().to_string().as_bytes());

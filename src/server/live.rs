@@ -1,6 +1,6 @@
 //! The sessions that are open on this gateway: their grant, their credential, their connections, and their end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::hmac;
@@ -58,8 +58,11 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 struct Streams {
     open: HashMap<u32, Stream>,
-    /// The highest number used: a number is used once.
+    /// The highest number used.
     last: u32,
+    /// Numbers used, as far back as one may still come late: a number is used once, or two statements would have the same
+    /// name in the records.
+    used: BTreeSet<u32>,
     /// Why no further stream may open.
     closed: Option<Failure>,
 }
@@ -166,8 +169,12 @@ impl Live {
             return Err(Failure::new(Kind::Limit, format!("this session has {limit} connections open already"))
                 .hint("close one, or open another session"));
         }
-        if streams.open.contains_key(&stream) || stream <= streams.last.saturating_sub(REORDER_MAX) {
+        let oldest = streams.last.max(stream).saturating_sub(REORDER_MAX);
+        if stream <= oldest || !streams.used.insert(stream) {
             return Err(Failure::new(Kind::Usage, "this stream number was used before"));
+        }
+        while streams.used.first().is_some_and(|used| *used <= oldest) {
+            streams.used.pop_first();
         }
         streams.last = streams.last.max(stream);
         let (commands, receiver) = mpsc::channel(4);
