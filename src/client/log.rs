@@ -105,10 +105,14 @@ impl Source {
         let (text, note, checkpoint) = self.checkpoint(key).await?;
         let mut walk = Walk::new(key.public, remembered);
         let tiles = Tile::all(0, checkpoint.head.size);
-        for tile in tiles.into_iter().filter(|tile| tile.kind == TileKind::Entries) {
+        let (entries, hashes): (Vec<_>, Vec<_>) = tiles.into_iter().partition(|tile| tile.kind == TileKind::Entries);
+        for tile in entries {
             for entry in self.entries(tile).await? {
                 walk.entry(&entry);
             }
+        }
+        for tile in hashes {
+            walk.tile(tile, &self.tile(tile).await?);
         }
         let head = checkpoint.head;
         Ok(Verified { origin: checkpoint.origin, note, checkpoint: text, head, report: walk.finish(head) })

@@ -189,6 +189,10 @@ pub(crate) enum Wrong {
     Root {
         size: u64,
     },
+    /// A tile of hashes does not follow from the entries.
+    Tile {
+        path: String,
+    },
     /// The log has become shorter than it was.
     Shorter {
         size: u64,
@@ -647,6 +651,7 @@ impl fmt::Display for Wrong {
                 write!(f, "the log has {found} entries, and its checkpoint states {stated}")
             }
             Self::Root { size } => write!(f, "the {size} entries are not those the checkpoint was signed for"),
+            Self::Tile { path } => write!(f, "`{path}` does not follow from the entries"),
             Self::Shorter { size, remembered } => {
                 write!(f, "the log has {size} entries, and had {remembered} when it was last looked at from here")
             }

@@ -1,8 +1,10 @@
 //! A whole log: its envelopes in the order of the tree, against the checkpoint that states the tree, the checkpoint
 //! remembered from last time, and the witnesses.
 
+use std::collections::BTreeMap;
+
 use super::super::note::{Checkpoint, Note, NoteError, NoteKey};
-use super::super::tree::{self, Frontier, Head};
+use super::super::tree::{self, Frontier, Head, Tile, TileKind};
 use super::{Report, Seen, Verifier, Wrong};
 use crate::domain::{Digest, PublicKey};
 
@@ -14,6 +16,10 @@ pub(crate) struct Walk {
     remembered: Head,
     /// The root at the size that is remembered, once so many entries have been taken.
     root_then: Option<Digest>,
+    /// What the tiles of hashes must hold, by level.
+    nodes: BTreeMap<u8, Vec<Digest>>,
+    /// The first tile that holds something else.
+    wrong_tile: Option<Tile>,
 }
 
 impl Walk {
@@ -21,23 +27,45 @@ impl Walk {
     pub(crate) fn new(server: PublicKey, remembered: Head) -> Self {
         let (verifier, frontier) = (Verifier::new(server), Frontier::default());
         let root_then = (remembered.size == 0).then(|| frontier.root());
-        Self { verifier, frontier, remembered, root_then }
+        Self { verifier, frontier, remembered, root_then, nodes: BTreeMap::new(), wrong_tile: None }
     }
 
     /// Takes the next entry.
     pub(crate) fn entry(&mut self, contents: &[u8]) {
         // What is no text is no envelope; the verifier says so.
         self.verifier.envelope(&String::from_utf8_lossy(contents));
-        drop(self.frontier.append(tree::leaf(contents)));
+        for node in self.frontier.append(tree::leaf(contents)) {
+            if node.level.is_multiple_of(8) {
+                self.nodes.entry(node.level).or_default().push(node.hash);
+            }
+        }
         if self.frontier.size() == self.remembered.size {
             self.root_then = Some(self.frontier.root());
         }
     }
 
+    /// Takes a tile of hashes, when all entries have been taken. Whoever proves something with it, or has it proved, must
+    /// have what follows from the entries.
+    pub(crate) fn tile(&mut self, tile: Tile, contents: &[u8]) {
+        let TileKind::Hashes { height } = tile.kind else { return };
+        let within = || {
+            let range = tile.range();
+            let (from, until) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+            self.nodes.get(&height.checked_mul(8)?)?.get(from..until)
+        };
+        let holds = within().is_some_and(|hashes| hashes.iter().flat_map(|hash| &hash.0).eq(contents));
+        if !holds {
+            self.wrong_tile.get_or_insert(tile);
+        }
+    }
+
     /// What all of it proves, if `head` is what the log's checkpoint states.
     pub(crate) fn finish(self, head: Head) -> Report {
-        let Self { verifier, frontier, remembered, root_then } = self;
+        let Self { verifier, frontier, remembered, root_then, wrong_tile, .. } = self;
         let mut report = verifier.finish();
+        if let Some(tile) = wrong_tile {
+            report.fault_first(Wrong::Tile { path: tile.path() });
+        }
         report.seen = Seen::Whole { size: head.size, remembered: remembered.size };
         if frontier.size() != head.size {
             report.fault_first(Wrong::Count { found: frontier.size(), stated: head.size });
