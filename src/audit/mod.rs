@@ -13,6 +13,8 @@
 mod archive;
 mod books;
 mod entry;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod note;
 mod ocsf;

@@ -2,6 +2,8 @@
 
 mod approval;
 mod budget;
+#[cfg(test)]
+mod chance;
 mod digest;
 mod event;
 mod failure;
@@ -17,6 +19,8 @@ mod verdict;
 
 pub(crate) use approval::{ApprovalState, Ballot, Executed, Move};
 pub(crate) use budget::{Budget, Spent, Usage};
+#[cfg(test)]
+pub(crate) use chance::Chance;
 pub(crate) use digest::Digest;
 pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Shown, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};

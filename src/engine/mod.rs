@@ -12,6 +12,8 @@ mod condition;
 mod decide;
 mod detector;
 mod explain;
+#[cfg(test)]
+mod fuzz;
 mod lineage;
 mod mask;
 mod policy;
@@ -26,6 +28,7 @@ mod startup;
 #[cfg(test)]
 mod tests;
 mod write_back;
+mod yaml;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use classify::{
@@ -43,6 +46,7 @@ pub(crate) use snapshot::Snapshot;
 pub(crate) use sql::fact::CopyForm;
 pub(crate) use sql::{Bound, STACK, Understood};
 pub(crate) use write_back::Parameter;
+pub(crate) use yaml::read as read_yaml;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -38,7 +38,7 @@ impl PolicySource {
         if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Self::default());
         }
-        serde_yaml::from_str(text).map_err(|error| PolicyMistake::of(&error))
+        super::yaml::read(text)
     }
 }
 
@@ -525,7 +525,7 @@ impl PolicyMistake {
     }
 
     /// What a reader of YAML complained about.
-    pub(crate) fn of(error: &serde_yaml::Error) -> Self {
+    pub(super) fn of(error: &serde_yaml::Error) -> Self {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
         let text = error.to_string();
         let suffix = format!(" at line {line} column {column}");

@@ -149,7 +149,7 @@ pub(crate) struct Expectation {
 impl Expectation {
     /// Reads a file of them: a list in YAML.
     pub(crate) fn parse(text: &str) -> Result<Vec<Self>, PolicyMistake> {
-        serde_yaml::from_str(text).map_err(|error| PolicyMistake::of(&error))
+        super::yaml::read(text)
     }
 
     /// What is wrong with an answer; nothing when it is the one expected.

@@ -22,7 +22,7 @@ reviewed_functions:
   - {function: 'public.order_total(integer)', body: cea0c99455661806bf4a95f024250ca086fea60142f714e0d54e25152efa3f06}
 ";
 
-fn engine(environment: Environment) -> Engine {
+pub(super) fn engine(environment: Environment) -> Engine {
     let snapshot: Snapshot = serde_json::from_str(CATALOG).unwrap();
     let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
     Engine::new(Arc::new(Policy::parse(POLICY, environment).unwrap()), Arc::new(catalog), None)

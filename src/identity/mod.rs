@@ -9,6 +9,8 @@ pub(crate) mod claims;
 pub(crate) mod device_flow;
 pub(crate) mod discovery;
 pub(crate) mod dpop;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod jwt;
 pub(crate) mod token;
 pub(crate) mod workload;

@@ -13,6 +13,8 @@
 //! Both directions go on independently. What ties them together is the queue of what the database still owes: one
 //! entry for each request sent, in order, because PostgreSQL answers in order.
 
+#[cfg(test)]
+mod fuzz;
 mod hold;
 mod ledger;
 mod request;

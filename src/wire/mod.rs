@@ -2,5 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod buffer;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod postgres;
 pub(crate) mod tunnel;

@@ -68,7 +68,8 @@ fn files_of(module: &str) -> Vec<PathBuf> {
 
 /// The lines of a file that are code of the product: no comments, nothing from the tests at the end on.
 fn code(path: &Path) -> Vec<(usize, String)> {
-    let is_test_file = path.file_name().is_some_and(|name| name == "tests.rs" || name == "pair.rs");
+    let is_test_file =
+        path.file_name().is_some_and(|name| name == "tests.rs" || name == "fuzz.rs" || name == "chance.rs");
     let text = std::fs::read_to_string(path).unwrap();
     let product = if is_test_file { "" } else { text.split("#[cfg(test)]\nmod tests").next().unwrap() };
     let lines = product.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));

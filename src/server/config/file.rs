@@ -8,7 +8,7 @@ use super::check::{Check, Mistake};
 use super::sections::File;
 use super::{Config, IdentitySource, User};
 use crate::domain::{Failure, Kind, Labels, ResourceName};
-use crate::engine::{PolicyMistake, PolicySource};
+use crate::engine::{PolicyMistake, PolicySource, read_yaml};
 use crate::runtime::files;
 use crate::server::nearest::nearest;
 
@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, development: bool) -> Result<Config, Failure> {
 /// Checks the text of a configuration file. Paths in it are relative to the folder of `path`.
 pub(crate) fn parse(text: &str, path: &Path, development: bool) -> Result<Config, Failure> {
     let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
-    let file: File = serde_yaml::from_str(text).map_err(|error| not_of_the_form(&name, &error))?;
+    let file: File = read_yaml(text).map_err(|mistake| not_of_the_form(&name, mistake))?;
     let mut check = Check::new(text, path.parent().unwrap_or_else(|| Path::new("")));
     let config = check.config(file, development);
     let mut mistakes = check.mistakes;
@@ -52,15 +52,15 @@ pub(crate) fn parse(text: &str, path: &Path, development: bool) -> Result<Config
 }
 
 /// A mistake that the YAML parser or a type noticed.
-fn not_of_the_form(name: &str, error: &serde_yaml::Error) -> Failure {
-    let mistake = noticed(error);
+fn not_of_the_form(name: &str, mistake: PolicyMistake) -> Failure {
+    let mistake = noticed(mistake);
     let mut failure = Failure::new(Kind::Usage, format!("{name}:{}: {}", mistake.line, mistake.message));
     failure.hint = mistake.hint;
     failure
 }
 
-fn noticed(error: &serde_yaml::Error) -> Mistake {
-    let PolicyMistake { line, column, message, hint } = PolicyMistake::of(error);
+fn noticed(mistake: PolicyMistake) -> Mistake {
+    let PolicyMistake { line, column, message, hint } = mistake;
     let hint = hint.or_else(|| {
         let mut words = message.split('`').skip(1).step_by(2);
         let typed = words.next().filter(|_| message.contains("unknown variant"))?;
@@ -82,7 +82,7 @@ pub(crate) struct Outline {
 /// Checks the text of a configuration file without looking at the files it names. All that is wrong with it, if
 /// anything is.
 pub(crate) fn outline(text: &str) -> Result<Outline, Vec<Mistake>> {
-    let file: File = serde_yaml::from_str(text).map_err(|error| vec![noticed(&error)])?;
+    let file: File = read_yaml(text).map_err(|mistake| vec![noticed(mistake)])?;
     let development = file.identity.is_none();
     let mut check = Check::offline(text);
     let config = check.config(file, development);

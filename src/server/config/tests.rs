@@ -215,3 +215,21 @@ fn loopback_needs_less() {
     assert_eq!(failure.message, "gov.yaml:1: `identity` is missing");
     assert_eq!(failure.detail.as_deref(), Some("Also: gov.yaml:4: `users` are for the built-in issuer only."));
 }
+
+/// The example, changed by chance: it is read, or refused with a sentence that names the file.
+#[test]
+fn fuzz_configurations_are_read_or_refused() {
+    const ROUNDS: usize = 1_000;
+    let folder = folder("fuzz");
+    let mut chance = crate::domain::Chance::new(23);
+    let (sample, mut read) = ([example()], 0);
+    for round in 0..ROUNDS {
+        let text = String::from_utf8_lossy(&chance.mutate(&sample)).into_owned();
+        match parse(&text, &folder.join("gov.yaml"), round % 2 == 0) {
+            Ok(_) => read += 1,
+            Err(failure) => assert!(!failure.message.is_empty(), "{text}"),
+        }
+    }
+    println!("configurations: {read} of {ROUNDS} read");
+    assert!(read > 0 && read < ROUNDS);
+}

@@ -4,6 +4,8 @@
 //! those that need no change are passed on as they are.
 
 mod copy;
+#[cfg(test)]
+mod fuzz;
 mod query;
 mod reply;
 mod row;

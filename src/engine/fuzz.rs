@@ -1,0 +1,218 @@
+//! Policies, statements, rows and messages, changed by chance: nothing panics, both ends of the same bytes decide alike, a
+//! policy means the same after its way to the other end, and a cell is masked the same way twice.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::tests::{engine, grant};
+use super::*;
+use crate::domain::{Access, Chance, Environment, IdentityKind, Verdict};
+
+const POLICIES: [&str; 2] = [
+    "rules:\n  missing_where: hold\n  schema_change: deny\nagent_rules:\n  opaque_code: deny\nlimits: {changed_rows: 10}\n\
+     tags:\n  - {relation: billing.*, tags: [financial]}\n",
+    "cases:\n  - {name: agents and money, if: {kind: agent, tag: financial}, then: deny, reason: money is not for agents}\n  \
+     - {name: office hours, if: {operation: insert}, unless: {hours: 'mon-fri 08:00-18:00'}, then: deny}\n\
+     reviewed_functions:\n  - {function: 'public.full_name(text, text)', body: 54365cc49572f0ce2381f555df2220d6cd7447a4e0e6fec2824a5279c33e337b}\n",
+];
+
+#[test]
+fn fuzz_policies_are_read_or_refused_with_a_place() {
+    const ROUNDS: usize = 3_000;
+    let mut chance = Chance::new(18);
+    let mut read = 0;
+    for _ in 0..ROUNDS {
+        let text = String::from_utf8_lossy(&chance.mutate(&POLICIES)).into_owned();
+        match Policy::parse(&text, Environment::Production) {
+            Ok(policy) => {
+                read += 1;
+                let canonical = policy.canonical();
+                assert_eq!(Policy::from_canonical(&canonical), Ok(policy), "{text}");
+                let changed = chance.mutate(&[&canonical]);
+                if let Ok(other) = Policy::from_canonical(&changed) {
+                    assert_eq!(other.canonical(), changed, "one form only");
+                }
+            }
+            Err(mistake) => {
+                assert!(mistake.line <= text.lines().count() + 1, "{mistake:?} {text}");
+                assert!(!mistake.message.is_empty() && mistake.message.len() < text.len() + 2_000, "{mistake:?}");
+            }
+        }
+    }
+    println!("policies: {read} of {ROUNDS} read");
+    assert!(read > 0 && read < ROUNDS);
+}
+
+/// A kilobyte that would be a billion of everything it repeats.
+#[test]
+fn fuzz_a_policy_that_repeats_itself_without_end_is_refused() {
+    let mut text =
+        "tags:\n  - relation: x\n    tags: &a0 [one, two, three, four, five, six, seven, eight, nine]\n".to_owned();
+    let mut bomb = "b0: &b0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        bomb += &format!("b{level}: &b{level} [{}]\n", vec![format!("*b{}", level - 1); 10].join(", "));
+    }
+    text += &format!("rules: {{missing_where: *a0}}\n{bomb}");
+    assert!(Policy::parse(&text, Environment::Production).is_err());
+    assert!(Policy::parse(&bomb, Environment::Production).is_err());
+    for deep in ["[", "{a: ", "{a:\n", "[[],", "- "].map(|part| part.repeat(100_000)) {
+        assert!(Policy::parse(&deep, Environment::Production).is_err());
+    }
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    sql: Vec<String>,
+}
+
+/// Statements of the guardrail corpus.
+fn statements() -> Vec<String> {
+    let corpus = include_str!("../../tests/vectors/guardrails/statements.jsonl");
+    corpus.lines().flat_map(|line| serde_json::from_str::<Sample>(line).unwrap().sql).collect()
+}
+
+/// With as much stack as reading statements needs.
+fn with_stack(work: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap();
+}
+
+fn verdict(decision: &Decision) -> (Verdict, &'static str) {
+    match decision {
+        Decision::Allow(_) => (Verdict::Allow, ""),
+        Decision::Hold(refusal) | Decision::Deny(refusal) => (refusal.verdict, refusal.reason.rule),
+    }
+}
+
+#[test]
+fn fuzz_statements_are_decided_alike_at_both_ends() {
+    const ROUNDS: usize = 1_500;
+    with_stack(|| {
+        let here = engine(Environment::Production);
+        let path = ["$user".to_owned(), "public".to_owned()];
+        let scope = Scope::new("gv_rw", &path);
+        let samples = statements();
+        let mut chance = Chance::new(19);
+        let mut count = [0usize; 3];
+        for round in 0..ROUNDS {
+            let bytes = chance.mutate(&samples);
+            let who = grant(if round % 2 == 0 { Access::Write } else { Access::Read }, IdentityKind::Person);
+            let what = here.understand(&bytes);
+            let decided = here.decide(Timestamp::default(), &who, &what, &scope);
+            let there = Engine::new(here.policy(), here.catalog(), None);
+            let again = there.decide(Timestamp::default(), &who, &there.understand(&bytes), &scope);
+            assert_eq!(verdict(&decided), verdict(&again), "{}", String::from_utf8_lossy(&bytes));
+            // Nothing of the values goes into a record, however the text is broken.
+            assert!(what.statement.normalized.len() <= 2 * bytes.len() + 64, "{}", String::from_utf8_lossy(&bytes));
+            let mut scope = scope.clone();
+            for command in 0..what.commands.len() {
+                drop(here.masker(&who, &what, command, &scope, &[]));
+                here.scope_after(&what, command, &mut scope);
+            }
+            drop(here.explain(&who, &what, &scope));
+            count[place(&decided)] += 1;
+        }
+        println!("statements: {ROUNDS}, {} allowed, {} held, {} denied", count[0], count[1], count[2]);
+        assert!(count.iter().all(|count| *count > 0));
+    });
+}
+
+fn place(decision: &Decision) -> usize {
+    match decision {
+        Decision::Allow(_) => 0,
+        Decision::Hold(_) => 1,
+        Decision::Deny(_) => 2,
+    }
+}
+
+/// Cells in every format that masks know, and what looks like them.
+const CELLS: &[&[u8]] = &[
+    b"person1@mail.example.org",
+    b"4111 1111 1111 1111",
+    b"1970-01-01 00:00:00+00",
+    b"12345.67",
+    br#"{"card": "4111 1111 1111 1111", "mail": "a@b.example", "n": [1, null, {"x": "DE89370400440532013000"}]}"#,
+    br#"{a,NULL,"b\"c",{"4111 1111 1111 1111"}}"#,
+    b"\x01{\"card\": \"4111 1111 1111 1111\"}",
+    b"\0\0\0\x01\0\0\0\x01\0\0\0\x19\0\0\0\x02\0\0\0\x01\0\0\0\x01a\xff\xff\xff\xff",
+    b"\0\x02\0\0\0\0\0\x01\0\x0c\x13\x88",
+    b"\0\0\0\x2a",
+    b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----",
+    b"+49 170 1234567, DE89 3704 0044 0532 0130 00, 10.0.0.1, postgres://u:p@h/d",
+];
+
+/// Types by their OIDs, text and binary: text, int4, numeric, date, timestamptz, jsonb, text[], bytea, uuid, inet.
+const TYPES: &[u32] = &[25, 23, 1700, 1082, 1184, 3802, 1009, 17, 2950, 869, 0];
+
+#[test]
+fn fuzz_cells_are_masked_the_same_way_twice() {
+    const ROUNDS: usize = 4_000;
+    with_stack(|| {
+        let engine = Engine::new(
+            engine(Environment::Production).policy(),
+            Arc::new(Catalog::default()),
+            Some(MaskKey(crate::domain::Secret::new([7; 32]))),
+        );
+        let who = grant(Access::Read, IdentityKind::Person);
+        let what = engine.understand(b"SELECT a, b FROM t");
+        let mut chance = Chance::new(20);
+        let mut masked = 0;
+        for _ in 0..ROUNDS {
+            let column = |chance: &mut Chance| ResultColumn {
+                name: "a".to_owned(),
+                table: 0,
+                attribute: 0,
+                kind: *chance.pick(TYPES),
+                modifier: -1,
+                binary: chance.below(2) == 0,
+            };
+            let columns = [column(&mut chance), column(&mut chance)];
+            let mut masker = engine.masker(&who, &what, 0, &Scope::default(), &columns);
+            let cells: Vec<Vec<u8>> = (0..3).map(|_| chance.mutate(CELLS)).collect();
+            let mut play = || -> Vec<Option<Option<Vec<u8>>>> {
+                masker.begin();
+                cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, Some(cell)));
+                let row = masker.finish();
+                (0..3).map(|index| row.change(index).map(|cell| cell.map(<[u8]>::to_vec))).collect()
+            };
+            let first = play();
+            assert_eq!(first, play(), "{columns:?} {cells:?}");
+            // The third has no column: nobody knows what it is, so nobody gets it.
+            assert_eq!(first[2], Some(None));
+            for (cell, change) in cells.iter().zip(&first) {
+                let length = change.iter().flatten().map(Vec::len).sum::<usize>();
+                assert!(length <= 16 * cell.len() + 1024, "{cell:?} became {change:?}");
+                masked += usize::from(change.is_some());
+            }
+        }
+        println!("cells: {} tried, {masked} masked", 3 * ROUNDS);
+        assert!(masked > ROUNDS);
+    });
+}
+
+#[test]
+fn fuzz_messages_lose_values_and_nothing_else() {
+    const ROUNDS: usize = 2_000;
+    let engine = engine(Environment::Production);
+    let who = grant(Access::Read, IdentityKind::Person);
+    let mut chance = Chance::new(21);
+    for _ in 0..ROUNDS {
+        let text = String::from_utf8_lossy(&chance.mutate(CELLS)).into_owned();
+        let before = vec![
+            (b'S', "ERROR".to_owned()),
+            (b'C', "22P02".to_owned()),
+            (b'M', text.clone()),
+            (b'D', text),
+            (b'P', "7".to_owned()),
+        ];
+        let mut fields = before.clone();
+        engine.redact(&who, None, &Scope::default(), &mut fields);
+        for code in [b'S', b'C', b'P'] {
+            let find = |fields: &[(u8, String)]| fields.iter().find(|(have, _)| *have == code).cloned();
+            assert_eq!(find(&fields), find(&before));
+        }
+        let mut tidied = fields.clone();
+        engine.tidy(&mut tidied);
+        assert_eq!(tidied.len(), fields.len());
+    }
+}
