@@ -4,6 +4,9 @@ use std::io::Read as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::support::api::{Device, ask, client};
 use crate::support::wire::Answer;
 use crate::support::{Ran, Sandbox, collect, postgres};
 
@@ -21,17 +24,23 @@ struct Bench {
 
 impl Bench {
     fn new(more: &str) -> Self {
+        Self::with(more, "")
+    }
+
+    /// With more in the section about approvals, and more sections.
+    fn with(more: &str, sections: &str) -> Self {
         let database = postgres::server().database();
         // What write sessions create and change belongs to the group.
         postgres::server()
             .run(&database.name, "ALTER TABLE orders OWNER TO app_owner; ALTER TABLE customers OWNER TO app_owner");
         let mut sandbox = Sandbox::new();
         sandbox.write_secret("broker.password", postgres::PASSWORD);
+        sandbox.write("charter.md", "Repairs what is broken.");
         let config = format!(
-            "server: {{listen: '127.0.0.1:0', data: data}}\nusers:\n  alice: {{groups: [dba]}}\n  bob: {{groups: [approver, dba]}}\n  \
+            "server: {{listen: '127.0.0.1:0', data: data}}\nusers:\n  alice: {{groups: [dba]}}\n  bob: {{groups: [approver, dba, second]}}\n  \
              carol: {{groups: [approver]}}\n  mallory: {{groups: [dba]}}\nresources:\n  prod-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
              password: {{file: broker.password}}, labels: {{env: prod}}, roles: {{read: app_ro, write: app_rw, owner: app_owner}}}}\n\
-             access:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, access: write, ttl: 1h}}\napprovals: {{approvers: [approver]{more}}}\n",
+             access:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, access: write, ttl: 1h}}\napprovals: {{approvers: [approver, second]{more}}}\n{sections}",
             postgres::server().port,
             database.name
         );
@@ -311,4 +320,120 @@ fn a_killed_server_leaves_a_state_that_can_be_understood() {
     assert_eq!(bench.state(&waiting), "withdrawn");
     assert_eq!(bench.state(&later), "pending");
     assert!(!bench.has_column());
+}
+
+/// An agent of carol's, who approves, that may act for alice and for bob.
+const AGENT: &str = "purposes: {repair: {description: Repair}}
+agents: {fixer: {owner: carol, charter: charter.md, who: {group: dba}, purposes: [repair], access: write}}
+policy: {agent_rules: {schema_change: hold}}
+";
+
+/// A token with which the agent acts for whoever is logged in, and their device.
+async fn acting(sandbox: &Sandbox) -> (Device, String) {
+    let (device, token) = Device::of_login(sandbox);
+    let url = format!("{}/v1/token", sandbox.url());
+    let form = json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "requested_actor": "fixer",
+        "subject_token": token, "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    });
+    let request = client(sandbox).post(&url).header("dpop", device.proof("POST", &url, None, |_| ()));
+    let (status, answer) = ask(request.form(&form)).await;
+    assert_eq!(status, 200, "{answer}");
+    (device, answer["access_token"].as_str().unwrap().to_owned())
+}
+
+/// Attack class 13 as well: an approval is not to be had by whoever gains from it, in any of their shapes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_13_the_quorum_is_of_persons_who_did_not_ask() {
+    let bench = Bench::with(", quorum: 2", AGENT);
+    let exec = bench.exec(&["--agent", "fixer", "--purpose", "repair", "-c", HELD]);
+    let id = bench.waiting();
+    let agreed = || {
+        let list = bench.by("bob", &["approval", "ls", "--all", "--json"]).ok().json();
+        let entry = list["approvals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["approval"] == id.as_str())
+            .unwrap()
+            .clone();
+        (entry["state"].as_str().unwrap().to_owned(), entry["agreed"].as_u64().unwrap())
+    };
+    let pending = |count| ("pending".to_owned(), count);
+    let mut attempts = 0;
+    // Whoever the agent acts for, and whoever answers for it, though she is of those who approve.
+    for who in ["alice", "carol"] {
+        let own = bench.by(who, &["approval", "approve", &id]);
+        assert_eq!((own.code, own.stderr.contains("nobody decides about their own request")), (3, true), "{own:?}");
+        attempts += 1;
+    }
+    // The agent itself, whoever it acts for: an agent's word is nobody's.
+    for who in ["alice", "bob"] {
+        bench.sandbox.log_in(who);
+        let (device, token) = acting(&bench.sandbox).await;
+        for decision in ["approve", "deny"] {
+            let url = format!("{}/v1/approvals/{id}/{decision}", bench.sandbox.url());
+            let request = client(&bench.sandbox).post(&url).header("authorization", format!("DPoP {token}"));
+            let proof = device.proof("POST", &url, Some(&token), |_| ());
+            let (status, answer) = ask(request.header("dpop", proof).json(&json!({}))).await;
+            assert!(matches!(status, 403 | 404), "{who} {decision}: {status} {answer}");
+            attempts += 1;
+        }
+    }
+    assert_eq!(agreed(), pending(0));
+    // A person who is in two groups that approve is one person, however often they say it.
+    for _ in 0..3 {
+        bench.by("bob", &["approval", "approve", &id]).ok();
+        assert_eq!(agreed(), pending(1));
+        attempts += 1;
+    }
+    assert!(!bench.has_column());
+    // Another session of the same person does not run by it, nor does it without the agent.
+    for arguments in [
+        &["--approval", &id, "-c", HELD][..],
+        &["--agent", "fixer", "--purpose", "repair", "--approval", &id, "-c", HELD],
+    ] {
+        let other = collect(bench.exec(arguments));
+        assert!(other.code == 3 && other.stderr.contains("there is no approval"), "{other:?}");
+        attempts += 1;
+    }
+    println!("attack 13 approvals: {attempts} attempts, {attempts} survived");
+    let refused = bench.by("bob", &["approval", "deny", &id]);
+    assert_eq!(refused.code, 0, "whoever agreed may think again: {refused:?}");
+    assert_eq!(collect(exec).code, 3);
+    assert!(!bench.has_column());
+}
+
+/// Killed after every step: what has been said stays said, and nobody has to guess where it stands.
+#[test]
+fn a_server_killed_between_the_steps_goes_on_where_it_was() {
+    let mut bench = Bench::new(", quorum: 2");
+    let asked = collect(bench.exec(&["--no-wait", "-c", HELD]));
+    let id = asked.stdout.trim().to_owned();
+    let config = bench.sandbox.home.join("gov.yaml");
+    let port = bench.sandbox.url().trim_start_matches("https://").to_owned();
+    let restart = |bench: &mut Bench| {
+        bench.sandbox.kill_server();
+        bench.sandbox.start_server_at(&port, &["--dev", "--config", config.to_str().unwrap()]);
+    };
+    let shown = |bench: &Bench| bench.by("bob", &["approval", "show", &id]).ok().stdout;
+    restart(&mut bench);
+    assert_eq!(bench.state(&id), "pending");
+    bench.by("bob", &["approval", "approve", &id, "--reason", "first"]).ok();
+    restart(&mut bench);
+    assert_eq!(bench.state(&id), "pending");
+    assert!(shown(&bench).contains("bob agreed: first"), "{}", shown(&bench));
+    // The one who agreed before the kill still counts once.
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    assert_eq!(bench.state(&id), "pending");
+    bench.by("carol", &["approval", "approve", &id, "--reason", "second"]).ok();
+    restart(&mut bench);
+    assert_eq!(bench.state(&id), "approved");
+    assert!(!bench.has_column());
+    assert_eq!(collect(bench.exec(&["--approval", &id, "-c", HELD])).code, 0);
+    bench.becomes(&id, "executed");
+    restart(&mut bench);
+    assert_eq!(bench.state(&id), "executed");
+    let again = collect(bench.exec(&["--approval", &id, "-c", HELD]));
+    assert!(again.code == 3 && again.stderr.contains("approval is executed"), "{again:?}");
 }

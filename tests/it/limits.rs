@@ -14,9 +14,9 @@ fn connect(sandbox: &Sandbox) -> TcpStream {
     stream
 }
 
-/// Attack class 10: silent and slow strangers are closed within ten seconds and hold up nobody.
+/// Silent and slow strangers are closed within ten seconds and hold up nobody.
 #[tokio::test]
-async fn silent_strangers_are_closed() {
+async fn attack_10_silent_strangers_are_closed() {
     let sandbox = Sandbox::with_server(&[]);
     let start = Instant::now();
     let waiting: Vec<_> = [&b""[..], &[22, 3, 1], &[22, 3, 1, 2, 0, 1, 0], b"GET / HTTP/1.1\r\nhost: "]

@@ -121,9 +121,9 @@ fn a_login_survives_a_restart_of_the_server() {
     sandbox.gov(["ls"]).ok();
 }
 
-/// Attack class 12: nothing that opens anything stands in clear on the server's disk or in its log.
+/// Nothing that opens anything stands in clear on the server's disk or in its log.
 #[test]
-fn the_server_keeps_no_secret_in_clear() {
+fn attack_12_the_server_keeps_no_secret_in_clear() {
     let mut sandbox = Sandbox::with_server(&[]);
     sandbox.log_in("alice");
     let login: Value = serde_json::from_slice(&std::fs::read(sandbox.token_file()).unwrap()).unwrap();

@@ -12,6 +12,7 @@
 )]
 
 mod approvals;
+mod attacks;
 mod audit;
 mod drivers;
 mod faults;

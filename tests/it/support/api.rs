@@ -13,6 +13,16 @@ use super::Sandbox;
 
 /// A client that believes this sandbox's server and nobody else.
 pub(crate) fn client(sandbox: &Sandbox) -> Client {
+    Client::builder()
+        .tls_backend_preconfigured(tls(sandbox))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+/// TLS as that client speaks it.
+pub(crate) fn tls(sandbox: &Sandbox) -> rustls::ClientConfig {
     let authority = std::fs::read(sandbox.home.join(".local/share/gov/dev-ca.pem")).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     for certificate in
@@ -21,17 +31,11 @@ pub(crate) fn client(sandbox: &Sandbox) -> Client {
         roots.add(certificate.unwrap()).unwrap();
     }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap()
+        .with_no_client_auth()
 }
 
 /// A client that speaks plain HTTP: it believes no certificate at all.

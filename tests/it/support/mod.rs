@@ -2,8 +2,10 @@
 
 pub(crate) mod api;
 pub(crate) mod browser;
+pub(crate) mod middle;
 pub(crate) mod platform;
 pub(crate) mod postgres;
+pub(crate) mod tunnel;
 pub(crate) mod wire;
 
 use std::ffi::OsStr;
@@ -93,9 +95,13 @@ impl Sandbox {
 
     /// Starts `gov server` at an address.
     pub(crate) fn start_server_at(&mut self, listen: &str, arguments: &[&str]) {
-        let mut child = self
-            .command(["--json", "server", "--listen", listen])
-            .args(arguments)
+        let command = self.command([&["--json", "server", "--listen", listen], arguments].concat());
+        self.start_server_by(command);
+    }
+
+    /// Starts a server that this command is to start.
+    pub(crate) fn start_server_by(&mut self, mut command: Command) {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::from(std::fs::File::create(self.home.join("server.log")).unwrap()))
             .spawn()
@@ -157,6 +163,21 @@ impl Sandbox {
         command
     }
 
+    /// `gov`, ready to be started with a disk of this many MiB of its own at a folder of this home. Others reach it through
+    /// [`own_disk`].
+    pub(crate) fn command_on_disk(&self, folder: &str, mebibytes: u32, arguments: &[&str]) -> Command {
+        let folder = self.home.join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let plain = self.command(arguments);
+        let mut command = Command::new(tool("unshare", "util-linux"));
+        let script = format!("mount -t tmpfs -o mode=700,size={mebibytes}m tmpfs \"$0\" && exec \"$@\"");
+        command.args(["--mount", "--map-root-user", "sh", "-c"]).arg(script).arg(folder);
+        command.arg(plain.get_program()).args(plain.get_args()).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(&self.home);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// Runs `gov` to its end.
     pub(crate) fn gov<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
         finish(self.command(arguments))
@@ -165,8 +186,12 @@ impl Sandbox {
     /// Opens an endpoint with `gov connect` and these arguments, and keeps it open.
     pub(crate) fn connect(&self, arguments: &[&str]) -> Result<Connected, Ran> {
         let fixed = ["connect", "--print", "json", "--port", "0"];
-        let mut child =
-            self.command(fixed.iter().chain(arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::connect_by(self.command(fixed.iter().chain(arguments)))
+    }
+
+    /// The same by a command that says how it opened as JSON.
+    pub(crate) fn connect_by(mut command: Command) -> Result<Connected, Ran> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Byte by byte: what follows the first line is for whoever collects it.
         let mut line = Vec::new();
         let stdout = child.stdout.as_mut().unwrap();
@@ -255,6 +280,11 @@ impl Drop for Connected {
             wait(&mut self.child);
         }
     }
+}
+
+/// A path as the process sees it that has a disk of its own there.
+pub(crate) fn own_disk(pid: u32, path: &Path) -> PathBuf {
+    Path::new(&format!("/proc/{pid}/root")).join(path.strip_prefix("/").unwrap())
 }
 
 /// Runs a command to its end and collects what it says.

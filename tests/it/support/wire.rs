@@ -85,7 +85,11 @@ impl Wire {
 
     /// Connects, and says nothing yet.
     pub(crate) fn dial(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
+        Self::over(UnixStream::connect(socket).unwrap())
+    }
+
+    /// A connection that is there already.
+    pub(crate) fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream, cancel: (0, Vec::new()) }
@@ -112,6 +116,12 @@ impl Wire {
     pub(crate) fn packet(&mut self, body: &[u8]) {
         let length = u32::try_from(body.len() + 4).unwrap();
         self.send_raw(&[&length.to_be_bytes()[..], body].concat());
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn finish_sending(&mut self) {
+        // Whoever has hung up already needs not be told.
+        drop(self.stream.shutdown(std::net::Shutdown::Write));
     }
 
     /// The other half of the connection, for a thread that only sends.
