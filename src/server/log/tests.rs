@@ -288,8 +288,10 @@ fn a_log_whose_hashes_were_changed_is_not_opened() {
 /// Uploads that are lost on the way there or back, doubled, and out of order: each envelope is in the log once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_uploads_arrive_each_envelope_is_in_the_log_once() {
+    /// Uploads on their way at the same time.
+    const AT_ONCE: usize = 64;
     let place = folder("uploads");
-    let log = open(&place).unwrap();
+    let log = Arc::new(open(&place).unwrap());
     let client = Client::new(&log, "uploads-client");
     // `GOV_UPLOADS=100000` makes so many envelopes; some minutes without optimisation.
     let wanted = crate::runtime::env::var("GOV_UPLOADS").and_then(|text| text.parse().ok()).unwrap_or(1_000u64);
@@ -300,27 +302,38 @@ async fn however_uploads_arrive_each_envelope_is_in_the_log_once() {
     client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
     let mut waiting: Vec<Vec<String>> = client.envelopes().chunks(7).map(<[String]>::to_vec).collect();
     let envelopes: usize = waiting.iter().map(Vec::len).sum();
-    let mut state = 9u64;
-    let mut random = move |limit: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % u64::try_from(limit).unwrap()).unwrap()
-    };
+    let (mut random, mut again) = (chance(9), Vec::new());
     let (mut attempts, mut leaves) = (0, BTreeSet::new());
     while !waiting.is_empty() {
-        attempts += 1;
-        let at = random(waiting.len());
-        let fate = random(100);
-        if fate < 5 {
-            continue; // Lost on the way there.
+        // As many clients as there may be, at the same time: in which order they come in is the machine's to say.
+        let mut sending = tokio::task::JoinSet::new();
+        for _ in 0..waiting.len().min(AT_ONCE) {
+            attempts += 1;
+            let batch = waiting.swap_remove(random(waiting.len()));
+            let fate = random(100);
+            // Lost on the way there.
+            if fate < 5 {
+                again.push(batch);
+                continue;
+            }
+            // Sent twice at once, or lost on the way back: then it comes again.
+            let (copies, lost) = (if fate < 10 { 2 } else { 1 }, fate < 15);
+            for copy in 0..copies {
+                let (log, batch) = (Arc::clone(&log), batch.clone());
+                let lost = lost && copy == 0;
+                sending.spawn(async move {
+                    let answer = log.upload(ALICE, batch.clone(), 0).await;
+                    (answer.ok().filter(|_| !lost), batch)
+                });
+            }
         }
-        let Ok(receipt) = log.upload(ALICE, waiting[at].clone(), 0).await else { continue };
-        leaves.extend(receipt.inclusions.iter().map(|inclusion| inclusion.leaf));
-        // Lost on the way back, or sent twice: it comes again.
-        if fate >= 15 {
-            waiting.swap_remove(at);
+        while let Some(sent) = sending.join_next().await {
+            match sent.unwrap() {
+                (Some(receipt), _) => leaves.extend(receipt.inclusions.iter().map(|inclusion| inclusion.leaf)),
+                (None, batch) => again.push(batch),
+            }
         }
+        waiting.append(&mut again);
     }
     drop(client.gateway);
     drop(log);
@@ -331,7 +344,7 @@ async fn however_uploads_arrive_each_envelope_is_in_the_log_once() {
         leaves.len(),
         report.repeated
     );
-    assert_eq!((leaves.len(), report.repeated), (envelopes, 0));
+    assert_eq!((leaves.len(), report.repeated), (envelopes, 0), "each once, and none twice");
     let faults: Vec<_> =
         report.faults.iter().filter(|fault| !matches!(fault.what, audit::Wrong::ClientOnly { .. })).collect();
     assert!(faults.is_empty(), "{faults:?}");
