@@ -507,7 +507,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__connect)
-            opts="-h --write --purpose --ref --ttl --agent --port --print --background --detached --json --color --help"
+            opts="-h --write --purpose --ref --reveal --ttl --agent --port --print --background --detached --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -518,6 +518,10 @@ _gov() {
                     return 0
                     ;;
                 --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reveal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -581,6 +585,10 @@ _gov() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --reveal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -641,12 +649,16 @@ _gov() {
             return 0
             ;;
         gov__subcmd__explain)
-            opts="-h --write --json --color --help"
+            opts="-h --write --reveal --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --reveal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -763,7 +775,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__mcp)
-            opts="-h --write --purpose --ref --ttl --agent --print-config --json --color --help"
+            opts="-h --write --purpose --ref --reveal --ttl --agent --print-config --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -774,6 +786,10 @@ _gov() {
                     return 0
                     ;;
                 --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reveal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1057,7 +1073,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__run)
-            opts="-h --resource --write --purpose --ref --ttl --agent --json --color --help"
+            opts="-h --resource --write --purpose --ref --reveal --ttl --agent --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1072,6 +1088,10 @@ _gov() {
                     return 0
                     ;;
                 --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reveal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -92,6 +92,7 @@ complete -c gov -n "__fish_gov_using_subcommand classify" -l json -d 'Print data
 complete -c gov -n "__fish_gov_using_subcommand classify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand connect" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l port -d 'Listen on this port of 127.0.0.1; 0 takes any that is free' -r
@@ -109,6 +110,7 @@ complete -c gov -n "__fish_gov_using_subcommand connect" -l json -d 'Print data 
 complete -c gov -n "__fish_gov_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand exec" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand exec" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand exec" -s c -l command -d 'Run this; may be repeated' -r
@@ -133,6 +135,7 @@ complete -c gov -n "__fish_gov_using_subcommand exec" -s h -l help -d 'Print hel
 complete -c gov -n "__fish_gov_using_subcommand run" -l resource -d 'The database, as `gov ls` names it' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand run" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand run" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -141,6 +144,7 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand run" -l write -d 'Ask for write access; without it the session can only read'
 complete -c gov -n "__fish_gov_using_subcommand run" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand explain" -l reveal -d 'As in a session that was opened to see this masked column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand explain" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -149,6 +153,7 @@ complete -c gov -n "__fish_gov_using_subcommand explain" -l json -d 'Print data 
 complete -c gov -n "__fish_gov_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand mcp" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand mcp" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand mcp" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand mcp" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
 complete -c gov -n "__fish_gov_using_subcommand mcp" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand mcp" -l print-config -d 'Print what to put into the configuration of an agent\'s program, and do no more' -r -f -a "claude\t''

@@ -189,6 +189,13 @@ fn announce(
                 described.password,
                 described.database,
             ));
+            if !held.grant.reveal.is_empty() {
+                let columns: Vec<_> = held.grant.reveal.iter().map(|column| format!("`{column}`")).collect();
+                output.say(format!(
+                    "Unmasked where the policy or an approval allows it, and on record: {}.",
+                    columns.join(", ")
+                ));
+            }
             if !detached {
                 output.say("Ctrl-C ends the session.");
             }

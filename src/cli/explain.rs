@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::{Command, parse, run_async};
 use crate::client::gateway::Gateway;
-use crate::domain::{Failure, ResourceName};
+use crate::domain::{ColumnName, Failure, ResourceName};
 use crate::wire::api::{ExplainRequest, ExplainedOutput, Explanation, Refused};
 
 pub(super) struct Explain;
@@ -20,6 +20,9 @@ struct Arguments {
     /// As in a session that may write
     #[arg(long)]
     write: bool,
+    /// As in a session that was opened to see this masked column; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    reveal: Vec<ColumnName>,
 }
 
 impl Command for Explain {
@@ -47,7 +50,11 @@ impl Command for Explain {
         run_async(async {
             let gateway = Gateway::open().await?;
             let access = if arguments.write { "write" } else { "read" }.to_owned();
-            let request = ExplainRequest { sql: arguments.sql, access };
+            let request = ExplainRequest {
+                sql: arguments.sql,
+                access,
+                reveal: arguments.reveal.iter().map(ToString::to_string).collect(),
+            };
             let path = format!("/v1/resources/{}/explain", arguments.resource);
             let explanation: Explanation = gateway.post(&path, &request).await?;
             match output.format() {

@@ -6,7 +6,8 @@ use super::output::Output;
 use crate::client::gateway::Gateway;
 use crate::client::session::Wish;
 use crate::domain::{
-    Access, AgentId, BadName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration, print_duration,
+    Access, AgentId, BadName, ColumnName, Duration, Failure, Kind, Purpose, ResourceName, parse_duration,
+    print_duration,
 };
 use crate::wire::api::{PurposeEntry, ResourceList};
 
@@ -22,6 +23,9 @@ pub(super) struct WishArguments {
     /// What the purpose refers to, for example a ticket
     #[arg(long = "ref", value_name = "REFERENCE", requires = "purpose")]
     reference: Option<String>,
+    /// Ask for the real values of a masked column, as table.column; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    reveal: Vec<ColumnName>,
     /// End the session after this long, for example 30m or 1h
     #[arg(long, value_name = "TIME", value_parser = time)]
     ttl: Option<Duration>,
@@ -72,6 +76,7 @@ impl WishArguments {
             resource: resource.clone(),
             access: self.access(),
             purpose: purpose.transpose()?,
+            reveal: self.reveal.clone(),
             ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
         })
     }
@@ -82,7 +87,8 @@ impl WishArguments {
         let agent = self.agent.as_ref().map(ToString::to_string);
         let options = [("--purpose", &self.purpose), ("--ref", &self.reference), ("--ttl", &ttl), ("--agent", &agent)];
         let valued = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value.clone()?]));
-        self.write.then(|| "--write".to_owned()).into_iter().chain(valued.flatten()).collect()
+        let revealed = self.reveal.iter().flat_map(|column| ["--reveal".to_owned(), column.to_string()]);
+        self.write.then(|| "--write".to_owned()).into_iter().chain(valued.flatten()).chain(revealed).collect()
     }
 }
 

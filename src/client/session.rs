@@ -17,8 +17,8 @@ use super::records::Records;
 use super::tunnel::{self, Destination, Ticket};
 use crate::audit::{self, Context, Envelope, Signer};
 use crate::domain::{
-    Access, Actor, Digest, Duration, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind, Limits, Method,
-    Purpose, ResourceName, Secret, Side, Timestamp,
+    Access, Actor, ColumnName, Digest, Duration, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind,
+    Limits, Method, Purpose, ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
 use crate::runtime::journal;
@@ -32,6 +32,8 @@ pub(crate) struct Wish {
     pub(crate) resource: ResourceName,
     pub(crate) access: Access,
     pub(crate) purpose: Option<Purpose>,
+    /// Masked columns to be seen with their real values.
+    pub(crate) reveal: Vec<ColumnName>,
     pub(crate) ttl_seconds: Option<u64>,
 }
 
@@ -248,6 +250,7 @@ async fn begin(gateway: &Gateway, wish: &Wish, me: &Me, recorders: &Recorders) -
         access: wish.access.word().to_owned(),
         purpose: wish.purpose.as_ref().map(|purpose| purpose.id.to_string()),
         reference: wish.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+        reveal: wish.reveal.iter().map(ToString::to_string).collect(),
         ttl_seconds: wish.ttl_seconds,
         session_key: BASE64URL.encode(key.public_key()),
         host: env::user_at_host(),
@@ -288,6 +291,7 @@ fn hold(
             "write" => Access::Write,
             _ => return None,
         },
+        reveal: opened.reveal.iter().map(|column| column.parse().ok()).collect::<Option<_>>()?,
         limits: Limits { connections_max: opened.connections_max, rows_max: None },
         opened_at: Timestamp::parse(&opened.opened_at)?,
         expires_at: Timestamp::parse(&opened.expires_at)?,

@@ -1,5 +1,6 @@
 //! This identity may use this resource for this purpose, with these limits, until then.
 
+use super::column::ColumnName;
 use super::digest::Digest;
 use super::id::{PurposeId, ResourceName, SessionId};
 use super::identity::Identity;
@@ -48,6 +49,9 @@ pub(crate) struct Grant {
     pub(crate) labels: Labels,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) access: Access,
+    /// Masked columns whose real values it was opened to see, with their schemas. Each statement that shows one is
+    /// judged.
+    pub(crate) reveal: Vec<ColumnName>,
     pub(crate) limits: Limits,
     pub(crate) opened_at: Timestamp,
     pub(crate) expires_at: Timestamp,

@@ -4,6 +4,7 @@ mod approval;
 mod budget;
 #[cfg(test)]
 mod chance;
+mod column;
 mod digest;
 mod event;
 mod failure;
@@ -21,6 +22,7 @@ pub(crate) use approval::{ApprovalState, Ballot, Executed, Move};
 pub(crate) use budget::{Budget, Spent, Usage};
 #[cfg(test)]
 pub(crate) use chance::Chance;
+pub(crate) use column::ColumnName;
 pub(crate) use digest::Digest;
 pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Shown, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};

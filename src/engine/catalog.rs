@@ -7,6 +7,7 @@ use super::builtin;
 use super::classify::Classification;
 use super::snapshot::{self, Snapshot};
 use super::sql::{self, Command};
+use crate::domain::ColumnName;
 
 /// One column of a relation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,6 +221,8 @@ pub(crate) struct Catalog {
     behind: HashMap<u32, Behind>,
     schemas: BTreeSet<String>,
     pub(crate) classification: Classification,
+    /// Columns whose real values the session may be shown.
+    revealed: BTreeSet<(u32, i16)>,
     views: Arc<Views>,
 }
 
@@ -316,6 +319,49 @@ impl Catalog {
 
     pub(crate) fn relations(&self) -> impl Iterator<Item = &CatalogRelation> {
         self.relations.values()
+    }
+
+    /// The same, for a session that was opened to see the real values of these columns.
+    #[must_use]
+    pub(crate) fn revealing(&self, columns: &[ColumnName]) -> Self {
+        let find = |name: &ColumnName| {
+            let is_it = |relation: &&CatalogRelation| Some(&relation.schema) == name.schema.as_ref();
+            let relation = self.relations_named(&name.relation).find(is_it)?;
+            let column = relation.columns.iter().find(|column| column.name == name.column)?;
+            Some((relation.oid, column.attribute))
+        };
+        Self { revealed: columns.iter().filter_map(find).collect(), ..self.clone() }
+    }
+
+    pub(crate) fn reveals(&self, relation: u32, attribute: i16) -> bool {
+        self.revealed.contains(&(relation, attribute))
+    }
+
+    pub(crate) fn reveals_any(&self) -> bool {
+        !self.revealed.is_empty()
+    }
+
+    /// What a column is called, with its schema.
+    pub(crate) fn column_name(&self, relation: u32, attribute: i16) -> Option<ColumnName> {
+        let relation = self.relation(relation)?;
+        let column = relation.columns.iter().find(|column| column.attribute == attribute)?;
+        Some(ColumnName {
+            schema: Some(relation.schema.clone()),
+            relation: relation.name.clone(),
+            column: column.name.clone(),
+        })
+    }
+
+    /// The column that a name stands for under a search path.
+    pub(crate) fn column_named(&self, name: &ColumnName, search_path: &[String]) -> Option<ColumnName> {
+        let schemas = match &name.schema {
+            Some(schema) => std::slice::from_ref(schema),
+            None => search_path,
+        };
+        let found = |schema: &String| self.relations_named(&name.relation).find(|found| found.schema == *schema);
+        let relation = schemas.iter().find_map(found)?;
+        let column = relation.columns.iter().find(|column| column.name == name.column)?;
+        self.column_name(relation.oid, column.attribute)
     }
 
     /// The relations of this name, in whatever schema.

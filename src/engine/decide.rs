@@ -420,14 +420,15 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
 /// What fired and what it leads to. Cases come after the rules: of two that ask for the same, the rule gives the reason.
 fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
     let rules = RULES.iter().filter_map(|rule| Some((*rule, rule.check(facts)?)));
-    let standard = |rule| facts.policy.action(rule, facts.who);
+    let standard = |rule: &dyn Rule| facts.policy.action(rule, facts.who).max(rule.mildest(facts.who));
     if facts.policy.cases().next().is_none() {
         return rules.map(|(rule, reason)| (standard(rule), reason)).collect();
     }
     let subject = Subject::new(facts, now);
-    let outcome = |rule| {
+    let outcome = |rule: &dyn Rule| {
         let standard = standard(rule);
-        facts.policy.cases().filter_map(|case| case.changes(rule, standard, &subject)).max().unwrap_or(standard)
+        let changed = facts.policy.cases().filter_map(|case| case.changes(rule, standard, &subject)).max();
+        changed.unwrap_or(standard).max(rule.mildest(facts.who))
     };
     let rules = rules.map(|(rule, reason)| (outcome(rule), reason));
     let cases = facts.policy.cases().filter_map(|case| case.stops(&subject, facts.first_position()));

@@ -52,7 +52,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{Action, Grant, Reason, Timestamp};
+use crate::domain::{Action, ColumnName, Grant, Reason, Timestamp};
 use mask::recognise::Recogniser;
 
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
@@ -65,6 +65,8 @@ pub(crate) struct Engine {
     /// Present where masks are made (the gateway), absent where they are only watched for (the client).
     mask_key: Option<MaskKey>,
     recogniser: Recogniser,
+    /// Columns whose real values the session was opened to see.
+    reveal: Vec<ColumnName>,
     texts: sql::Texts,
     /// Values that masked columns were asked about.
     lookups: AtomicUsize,
@@ -81,6 +83,7 @@ impl Engine {
             catalog: Mutex::new(catalog),
             recogniser: Recogniser::new(mask_key.as_ref()),
             mask_key,
+            reveal: Vec::new(),
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
             #[cfg(test)]
@@ -94,6 +97,14 @@ impl Engine {
         let policy = Arc::new(Policy::built_in(crate::domain::Environment::Production));
         let engine = Self::new(policy, Arc::new(Catalog::default()), None);
         Self { unguarded: Some(announced), ..engine }
+    }
+
+    /// For a session that was opened to see the real values of these columns.
+    #[must_use]
+    pub(crate) fn revealing(mut self, columns: &[ColumnName]) -> Self {
+        self.reveal = columns.to_vec();
+        self.replace_catalog(self.catalog());
+        self
     }
 
     pub(crate) fn policy(&self) -> Arc<Policy> {
@@ -110,6 +121,7 @@ impl Engine {
     }
 
     pub(crate) fn replace_catalog(&self, catalog: Arc<Catalog>) {
+        let catalog = if self.reveal.is_empty() { catalog } else { Arc::new(catalog.revealing(&self.reveal)) };
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 

@@ -47,6 +47,7 @@ pub(super) fn grant(access: Access, kind: IdentityKind) -> Grant {
         labels: Labels::new(),
         purpose: None,
         access,
+        reveal: Vec::new(),
         limits: Limits { connections_max: 1, rows_max: None },
         opened_at: Timestamp::default(),
         expires_at: Timestamp::from_seconds(1),

@@ -298,6 +298,7 @@ fn grant(resource: &Resource, session: SessionId, access: Access, now: Timestamp
         labels: resource.labels.clone(),
         purpose: None,
         access,
+        reveal: Vec::new(),
         limits: Limits { connections_max: 4, rows_max: None },
         opened_at: now,
         expires_at,

@@ -16,9 +16,10 @@ use super::directory;
 use super::leases;
 use super::live::Opening;
 use super::reload;
+use super::schema::Reading;
 use crate::domain::{
-    Access, ApprovalId, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits, Peer, PublicKey,
-    Purpose, ResourceName,
+    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits,
+    Peer, PublicKey, Purpose, ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -27,6 +28,10 @@ use crate::wire::api::{AccessRequest, SessionOpened, SessionRequest};
 /// Database connections of one session at the same time. A GUI opens one per editor tab, a pool some ten; a benchmark
 /// with a thousand idle ones should work too.
 const CONNECTIONS_MAX: u32 = 2000;
+
+/// Columns of one session that are shown with their real values: their names fit in its first record. Who needs more
+/// needs another classification.
+const REVEALED_MAX: usize = 32;
 
 /// Shortest session: less cannot be used.
 const TTL_MIN: Duration = Duration::from_secs(1);
@@ -71,6 +76,7 @@ pub(super) async fn open(
         labels: resource.labels.clone(),
         purpose: wish.purpose.clone(),
         access: allowed.access,
+        reveal: revealed(&request.reveal, &reading)?,
         limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: allowed.bounds.statement_rows },
         opened_at: now,
         expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
@@ -86,7 +92,8 @@ pub(super) async fn open(
     let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
-    let engine = Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant)));
+    let engine =
+        Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant))).revealing(&grant.reveal);
     let begun = async {
         remembered?;
         let books = server.log.open_session(&grant, &caller.pseudonym, key, peer)?;
@@ -135,6 +142,7 @@ pub(super) async fn open(
         search_path: reading.search_path.clone(),
         labels: grant.labels.clone(),
         access: grant.access.word().to_owned(),
+        reveal: grant.reveal.iter().map(ToString::to_string).collect(),
         opened_at: grant.opened_at.to_string(),
         expires_at: grant.expires_at.to_string(),
         connections_max: CONNECTIONS_MAX,
@@ -217,6 +225,26 @@ pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequ
         taken: asked.break_glass,
     };
     server.approvals.ask_access(ask).await
+}
+
+/// The columns whose real values are to be seen, with their schemas.
+pub(super) fn revealed(names: &[String], reading: &Reading) -> Result<Vec<ColumnName>, Failure> {
+    if names.len() > REVEALED_MAX {
+        return Err(Failure::new(Kind::Usage, "too many columns are to be revealed")
+            .detail(format!("The limit is {REVEALED_MAX} in one session.")));
+    }
+    let mut columns = Vec::new();
+    for name in names {
+        let name: ColumnName = name.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?;
+        let found = reading.catalog.column_named(&name, &reading.search_path);
+        columns.push(found.ok_or_else(|| {
+            Failure::new(Kind::NotFound, format!("there is no column `{name}`"))
+                .hint("`gov classify` lists the columns that are masked; write one as table.column")
+        })?);
+    }
+    columns.sort();
+    columns.dedup();
+    Ok(columns)
 }
 
 /// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that

@@ -218,6 +218,8 @@ impl Session {
         add(grant.access.word().as_bytes());
         add(grant.purpose.as_ref().map_or("", |purpose| purpose.id.as_str()).as_bytes());
         add(grant.purpose.as_ref().and_then(|purpose| purpose.reference.as_deref()).unwrap_or_default().as_bytes());
+        add(&grant.reveal.len().to_be_bytes());
+        grant.reveal.iter().for_each(|column| add(column.to_string().as_bytes()));
         add(&self.setup.engine.policy().digest().0);
         let names = self.scope.names();
         add(&[u8::from(names.certain)]);

@@ -32,6 +32,7 @@ fn grant() -> Arc<Grant> {
         labels: Labels::from([("env".to_owned(), "prod".to_owned())]),
         purpose: None,
         access: Access::Write,
+        reveal: Vec::new(),
         limits: Limits { connections_max: 4, rows_max: None },
         opened_at: at,
         expires_at: Timestamp::from_seconds(2_000),

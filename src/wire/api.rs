@@ -281,6 +281,9 @@ pub(crate) struct ExplainRequest {
     pub(crate) sql: String,
     /// In a session of which kind: `read` or `write`.
     pub(crate) access: String,
+    /// Masked columns whose real values the session was opened to see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reveal: Vec<String>,
 }
 
 /// What would happen to it.
@@ -427,6 +430,9 @@ pub(crate) struct SessionRequest {
     pub(crate) purpose: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<String>,
+    /// Masked columns whose real values are to be seen: `table.column` or `schema.table.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reveal: Vec<String>,
     /// Shorter than what the policy allows; longer is cut to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ttl_seconds: Option<u64>,
@@ -456,6 +462,9 @@ pub(crate) struct SessionOpened {
     pub(crate) search_path: Vec<String>,
     pub(crate) labels: Labels,
     pub(crate) access: String,
+    /// Masked columns whose real values it was opened to see, with their schemas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reveal: Vec<String>,
     pub(crate) opened_at: String,
     pub(crate) expires_at: String,
     /// Database connections at the same time.

@@ -31,6 +31,7 @@ mod pages;
 mod protocol;
 mod reload;
 mod requests;
+mod reveal;
 mod support;
 mod transcripts;
 mod tunnel;

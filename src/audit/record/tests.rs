@@ -36,6 +36,7 @@ fn grant() -> Grant {
         labels: Default::default(),
         purpose: Some(Purpose { id: "support.ticket".parse().unwrap(), reference: Some("ZD-812".to_owned()) }),
         access: Access::Read,
+        reveal: Vec::new(),
         limits: Limits { connections_max: 1, rows_max: None },
         opened_at: Timestamp::from_millis(1_795_356_621_042),
         expires_at: Timestamp::from_millis(1_795_360_221_042),
@@ -293,4 +294,18 @@ fn what_columns_hold_and_what_was_agreed_is_read_again() {
         (happened.masked, happened.clear),
         (vec!["email".to_owned(), "us_ssn".to_owned()], vec!["salary".to_owned()])
     );
+}
+
+#[test]
+fn a_session_names_the_columns_it_was_opened_to_see() {
+    let revealing = |reveal: &[&str]| {
+        let reveal = reveal.iter().map(|column| column.parse().unwrap()).collect();
+        let grant = Arc::new(Grant { reveal, ..grant() });
+        let opened =
+            Happening::SessionOpened { grant, subject: "5e1f".to_owned(), client: Peer::default(), keys: Vec::new() };
+        written(&mut encoder(), opened).0
+    };
+    let both = r#""reveal":["public.customers.email","public.staff.mail"],"from":"#;
+    assert!(revealing(&["public.customers.email", "public.staff.mail"]).contains(both));
+    assert!(!revealing(&[]).contains("reveal"));
 }

@@ -335,6 +335,10 @@ fn write_grant(json: &mut Json<'_>, grant: &Grant, subject: &str) {
     write_purpose(json, grant.purpose.as_ref());
     json.raw(b",\"db\":{\"resource\":").text(grant.resource.as_str()).raw(b"}");
     json.raw(b",\"access\":\"").raw(grant.access.word().as_bytes()).raw(b"\",\"policy\":").hex(&grant.policy.0);
+    for (index, column) in grant.reveal.iter().enumerate() {
+        json.raw(if index == 0 { b",\"reveal\":[" } else { b"," }).text(&column.to_string());
+    }
+    json.raw(if grant.reveal.is_empty() { b"" } else { b"]" });
     json.raw(b",\"from\":").text(&grant.opened_at.to_string());
     json.raw(b",\"until\":").text(&grant.expires_at.to_string());
 }

@@ -80,7 +80,7 @@ impl Tool for Explain {
         Box::pin(async move {
             let Arguments { sql, resource } = arguments(given)?;
             let name = desk.meant(resource.as_deref())?;
-            let request = ExplainRequest { sql, access: desk.access(name).word().to_owned() };
+            let request = ExplainRequest { sql, access: desk.access(name).word().to_owned(), reveal: Vec::new() };
             let path = format!("/v1/resources/{name}/explain");
             let explanation: Explanation = desk.gateway().await?.post(&path, &request).await?;
             document(&Told::from(explanation))

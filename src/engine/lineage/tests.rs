@@ -77,6 +77,13 @@ impl Bench {
         Self { engine, catalog, policy }
     }
 
+    /// For a session that was opened to see this column.
+    fn revealing(column: &str) -> Self {
+        let bench = Self::new();
+        let catalog = Arc::new(bench.catalog.revealing(&[column.parse().unwrap()]));
+        Self { catalog, ..bench }
+    }
+
     fn with<T>(&self, sql: &str, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let what: Arc<Understood> = self.engine.understand(sql.as_bytes());
         assert!(what.complaint.is_none(), "{sql}: {:?}", what.complaint);
@@ -295,4 +302,25 @@ fn records_say_what_columns_hold() {
     check("INSERT INTO staff (id) VALUES (1)", &[]);
     check("COPY staff FROM STDIN", &["email"]);
     check("COPY staff (id) FROM STDIN", &[]);
+}
+
+#[test]
+fn a_revealed_column_is_clear_and_asked_about() {
+    let bench = Bench::revealing("public.people.email");
+    let check = |sql, outputs, asked| {
+        bench.outputs(sql, outputs);
+        let rule = RULES.iter().find(|rule| rule.name() == "revealed_column").unwrap();
+        assert_eq!(bench.with(sql, |facts| rule.check(facts).is_some()), asked, "{sql}");
+    };
+    check("SELECT * FROM people", "...l", true);
+    check("SELECT upper(email) FROM people", ".", true);
+    check("SELECT label FROM contacts", ".", true);
+    check("SELECT id FROM people", ".", false);
+    // Others are masked as before, also beside it.
+    check("SELECT mail FROM staff", "E", false);
+    check("SELECT email FROM people UNION SELECT mail FROM staff", "E", true);
+    check("SELECT nobody_knows()", "H", true);
+    // To see it is not to copy it.
+    bench.stopped("INSERT INTO orders (status) SELECT email FROM people", "masked_copy");
+    Bench::new().outputs("SELECT email FROM people", "E");
 }

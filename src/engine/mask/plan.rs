@@ -113,6 +113,7 @@ pub(in crate::engine) fn of_column(catalog: &Catalog, relation: u32, attribute: 
 /// What becomes of values that come from this in that form.
 fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
     match source {
+        Source::Column { relation, attribute, .. } if catalog.reveals(*relation, *attribute) => Treatment::Clear,
         Source::Column { relation, attribute, key } => match verdict(catalog, *relation, *attribute) {
             Verdict::Sensitive(entity) if form <= Form::Picked => Treatment::Entity(entity),
             Verdict::Unknown if form <= Form::Picked => Treatment::Redact,

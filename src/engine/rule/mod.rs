@@ -20,6 +20,7 @@ mod privilege;
 mod public_grant;
 mod read_only;
 mod resource_use;
+mod revealed_column;
 mod role_change;
 mod role_switch;
 mod schema_change;
@@ -44,6 +45,10 @@ pub(crate) trait Rule: Sync {
     fn is_fixed(&self) -> bool {
         false
     }
+    /// The mildest that a policy can make it for these.
+    fn mildest(&self, _who: IdentityKind) -> Action {
+        Action::Allow
+    }
     /// The reason, when the rule applies.
     fn check(&self, facts: &Facts<'_>) -> Option<Reason>;
 }
@@ -66,6 +71,7 @@ pub(crate) const RULES: &[&dyn Rule] = &[
     &masked_condition::MaskedCondition,
     &masked_copy::MaskedCopy,
     &masked_value::MaskedValue,
+    &revealed_column::RevealedColumn,
     &coarse_value::CoarseValue,
     &tagged_schema_change::TaggedSchemaChange,
     &code_change::CodeChange,

@@ -41,7 +41,7 @@ pub(super) struct Returned {
 impl Returned {
     /// Why this is stopped, in the name of a rule.
     pub(super) fn reason(self, rule: &'static str) -> Reason {
-        let hint = "leave that column out of the statement, and look rows up by their key";
+        let hint = "leave that column out of the statement, or connect with --reveal to work with its real values";
         let detail = match self.resemblance {
             Resemblance::Sure => "The database holds another value, which would be lost or not found.",
             Resemblance::Possible => "If it is one, the real value would be lost.",

@@ -7,6 +7,7 @@ use crate::domain::{Access, BadName, Duration, Environment, Failure, Grant, Kind
 use crate::engine::{Decision, Engine, ExplainedColumn, ExplainedMask, Policy, Refusal, Scope};
 use crate::runtime::{clock, random};
 use crate::server::access::{self, Request};
+use crate::server::sessions;
 use crate::wire::api::{ExplainRequest, ExplainedFrom, ExplainedOutput, Explanation, Refused};
 
 pub(super) const EXPLAIN: Route = Route {
@@ -45,12 +46,13 @@ pub(super) const EXPLAIN: Route = Route {
                 labels,
                 purpose: None,
                 access,
+                reveal: sessions::revealed(&request.reveal, &reading)?,
                 limits: Limits { connections_max: 1, rows_max: None },
                 opened_at: now,
                 expires_at: now.after(Duration::from_secs(1)),
                 policy: policy.digest(),
             };
-            let engine = Engine::new(policy, Arc::clone(&reading.catalog), None);
+            let engine = Engine::new(policy, Arc::clone(&reading.catalog), None).revealing(&grant.reveal);
             let scope = Scope::new("", &reading.search_path);
             let what = engine.understand(request.sql.as_bytes());
             let refused = match engine.decide(now, &grant, &what, &scope) {

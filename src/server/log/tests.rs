@@ -49,6 +49,7 @@ fn grant() -> Arc<Grant> {
         labels: BTreeMap::new(),
         purpose: None,
         access: Access::Read,
+        reveal: Vec::new(),
         limits: Limits { connections_max: 1, rows_max: None },
         opened_at: now,
         expires_at: now.after(Duration::from_secs(3600)),
