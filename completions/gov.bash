@@ -571,7 +571,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__exec)
-            opts="-c -f -v -1 -h --write --purpose --ref --ttl --agent --command --file --set --format --single-transaction --no-wait --approval --parallel --resume --dry-run --json --color --help"
+            opts="-c -f -v -1 -h --write --purpose --ref --reveal --ttl --agent --command --file --set --format --single-transaction --no-wait --approval --parallel --resume --dry-run --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -81,6 +81,11 @@ impl WishArguments {
         })
     }
 
+    /// The masked columns whose real values are asked for, as a request names them.
+    pub(super) fn revealed(&self) -> Vec<String> {
+        self.reveal.iter().map(ToString::to_string).collect()
+    }
+
     /// The same as words of a command line.
     pub(super) fn words(&self) -> Vec<String> {
         let ttl = self.ttl.map(print_duration);
