@@ -1225,7 +1225,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__timeline)
-            opts="-f -h --person --agent --resource --purpose --table --tag --approval --operation --outcome --books --text --since --until --limit --follow --all --csv --json --color --help"
+            opts="-f -h --person --agent --resource --purpose --table --tag --approval --operation --outcome --books --text --since --until --limit --follow --all --drift --csv --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

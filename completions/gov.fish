@@ -270,6 +270,7 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s f -l follow -d 'Go on showing what happens'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l all -d 'Also show connections, credentials, and who read the log'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l drift -d 'Of one purpose, show what was never done for it in the 30 days before; --since says from when, a day ago if not'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l csv -d 'Print as CSV'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -17,7 +17,18 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "cli",
             entries: crate::cli::COMMANDS.iter().map(|command| (command.name(), command.summary())).collect(),
-            other_files: &["exit", "fleet", "moment", "output", "result", "tool", "variables", "wish", "wrapped"],
+            other_files: &[
+                "drift",
+                "exit",
+                "fleet",
+                "moment",
+                "output",
+                "result",
+                "tool",
+                "variables",
+                "wish",
+                "wrapped",
+            ],
         },
         List {
             folder: "cli/tool",

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::exit::Exit;
 use super::fleet::{self, Order, Target};
 use super::output::{self, Output};
-use super::result::{Format, Printer};
+use super::result::{self, Format, Printer};
 use super::variables::{self, Prepared};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async};
@@ -99,6 +99,11 @@ impl Command for Exec {
                  from orders where id = :id' --format json\n  gov exec staging-db --write -1 -f migration.sql\n  gov exec \
                  env=staging -c 'select version()' --format csv\n  gov exec env=prod --write -1 -f fix.sql --resume fix.json",
             )
+    }
+
+    fn appendix(&self) -> Option<(&'static str, String)> {
+        let schema = serde_json::to_string_pretty(&result::schema()).ok()?;
+        Some(("JSON SCHEMA", schema))
     }
 
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {

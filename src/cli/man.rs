@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args};
 
 use super::exit::Exit;
 use super::output::Output;
-use super::{Command, definition, parse};
+use super::{COMMANDS, Command, definition, parse};
 use crate::domain::{Failure, Kind};
 
 pub(super) struct Man;
@@ -62,9 +62,20 @@ pub(crate) fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     all.build();
     let mut pages = vec![("gov.1".to_owned(), render(all.clone())?)];
     for command in all.get_subcommands().filter(|command| !command.is_hide_set()) {
-        pages.push((format!("gov-{}.1", command.get_name()), render(command.clone())?));
+        let mut page = render(command.clone())?;
+        let known = COMMANDS.iter().find(|known| known.name() == command.get_name());
+        if let Some((heading, text)) = known.and_then(|known| known.appendix()) {
+            page.extend(section(heading, &text).into_bytes());
+        }
+        pages.push((format!("gov-{}.1", command.get_name()), page));
     }
     Ok(pages)
+}
+
+/// A section whose text is shown as it stands. No line of it may begin with a dot.
+fn section(heading: &str, text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('-', "\\-");
+    format!(".SH {heading}\n.nf\n{text}\n.fi\n")
 }
 
 fn render(command: clap::Command) -> std::io::Result<Vec<u8>> {

@@ -6,6 +6,7 @@ mod classify;
 mod completions;
 mod connect;
 mod demo;
+mod drift;
 mod exec;
 mod exit;
 mod explain;
@@ -50,6 +51,10 @@ pub(crate) trait Command: Sync {
     /// Its arguments, with a longer explanation and an example.
     fn define(&self, command: clap::Command) -> clap::Command;
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure>;
+    /// What its manual page says besides the help: a heading, and text that is shown as it stands.
+    fn appendix(&self) -> Option<(&'static str, String)> {
+        None
+    }
 }
 
 /// All commands, in the order of the help.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use schemars::{Schema, json_schema};
 
 use super::exec::Sink;
 use crate::wire::postgres::Column;
@@ -151,6 +152,29 @@ impl Printer<Sink<'_>> {
     pub(crate) fn is_unread(&self) -> bool {
         self.out.is_unread()
     }
+}
+
+/// The form of what `--format json` writes, which does not change: what is added later is added beside it.
+pub(super) fn schema() -> Schema {
+    json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gov exec --format json",
+        "description": "One document for each statement that returns rows, one after the other. With --format ndjson, \
+                        each line is an item.",
+        "type": "array",
+        "items": {
+            "description": "One row: a member for each column, in their order. A name that repeats is followed by _2, \
+                            _3. Of several databases, the first member is _resource.",
+            "type": "object",
+            "additionalProperties": {
+                "description": "NULL is null, boolean is true or false, json and jsonb are as they are, and int2, int4, \
+                                int8, oid, float4, float8 and numeric are numbers with all their digits; NaN, \
+                                Infinity and everything else is text as PostgreSQL writes it. A masked value that is \
+                                no value of its type any more is text.",
+                "type": ["null", "boolean", "number", "string", "object", "array"]
+            }
+        }
+    })
 }
 
 /// A value in JSON, as PostgreSQL's own `row_to_json` writes it: numbers and booleans as such, JSON as it is, anything

@@ -131,7 +131,7 @@ fn chosen<'a>(list: &'a SessionList, wanted: &[String], all: bool) -> Result<Vec
 }
 
 /// What has been used up, of what may be.
-fn used(budget: &[BudgetEntry]) -> String {
+pub(super) fn used(budget: &[BudgetEntry]) -> String {
     let parts: Vec<_> = budget
         .iter()
         .map(|entry| {

@@ -11,7 +11,7 @@ use crate::client::profile::{self, Profile};
 use crate::client::token_store;
 use crate::domain::{Failure, Kind, print_duration};
 use crate::runtime::clock;
-use crate::wire::api::{Me, ServerInfo};
+use crate::wire::api::{BudgetEntry, Me, ServerInfo, SessionList};
 
 pub(super) struct Status;
 
@@ -33,6 +33,16 @@ struct Report {
     me: Option<Me>,
     #[serde(skip_serializing_if = "Option::is_none")]
     renews: Option<bool>,
+    /// Open sessions that may use up no more than so much.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    budgets: Vec<SessionBudget>,
+}
+
+#[derive(Serialize)]
+struct SessionBudget {
+    session: String,
+    resource: String,
+    budget: Vec<BudgetEntry>,
 }
 
 impl Command for Status {
@@ -85,6 +95,9 @@ async fn status(profile: Profile, output: &mut Output) -> Result<Exit, Failure> 
     if let Ok(gateway) = &gateway {
         report.renews = Some(gateway.validity().await.1);
     }
+    if let (Ok(gateway), Some(Ok(me))) = (&gateway, &me) {
+        report.budgets = budgets(gateway, me).await;
+    }
     report.logged_in = matches!(me, Some(Ok(_)));
     report.me = me.as_ref().and_then(|me| me.as_ref().ok()).cloned();
     let trouble = [info.as_ref().err(), gateway.as_ref().err(), me.as_ref().and_then(|me| me.as_ref().err())];
@@ -99,6 +112,16 @@ async fn status(profile: Profile, output: &mut Output) -> Result<Exit, Failure> 
         }
     }
     Ok(trouble.map_or(Exit::Done, |failure| Exit::from(failure.kind)))
+}
+
+/// What is left to whoever is logged in. An operator sees sessions of others too; those are for `gov session ls`.
+async fn budgets(gateway: &Gateway, me: &Me) -> Vec<SessionBudget> {
+    let Ok(list) = gateway.get::<SessionList>("/v1/sessions").await else { return Vec::new() };
+    let through = format!("{} through ", me.name);
+    let mine = list.sessions.into_iter().filter(|entry| entry.who == me.name || entry.who.starts_with(&through));
+    mine.filter(|entry| !entry.budget.is_empty())
+        .map(|entry| SessionBudget { session: entry.session, resource: entry.resource, budget: entry.budget })
+        .collect()
 }
 
 fn seconds(skew: Skew) -> i64 {
@@ -120,6 +143,9 @@ fn print(report: &Report, info: Option<&ServerInfo>, skew: Option<Skew>, output:
         let until = crate::domain::Timestamp::parse(&me.expires_at).map(|at| print_duration(at.since(clock::now())));
         let renewal = if report.renews == Some(true) { "then renewed by itself" } else { "then log in again" };
         line("login", &format!("good for {}, {renewal}", until.unwrap_or_else(|| "a while".to_owned())));
+    }
+    for SessionBudget { session, resource, budget } in &report.budgets {
+        line("budget", &format!("{resource}, session {session}: has used {}", super::session::used(budget)));
     }
     let place = token_store::named(&report.token_store).map_or("a place this version does not know", |s| s.summary());
     line("tokens", place);

@@ -4,7 +4,7 @@ use clap::{ArgMatches, Args};
 
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::{Command, moment, parse, result, run_async};
+use super::{Command, drift, moment, parse, result, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Timestamp};
 use crate::runtime::clock;
@@ -64,6 +64,9 @@ struct Arguments {
     /// Also show connections, credentials, and who read the log
     #[arg(long)]
     all: bool,
+    /// Of one purpose, show what was never done for it in the 30 days before; --since says from when, a day ago if not
+    #[arg(long, requires = "purpose", conflicts_with_all = ["follow", "csv", "limit", "until", "all", "session"])]
+    drift: bool,
     /// Print as CSV
     #[arg(long)]
     csv: bool,
@@ -89,11 +92,13 @@ impl Command for Timeline {
             .long_about(
                 "Show who connected, what they ran, and what data they touched. One's own sessions; for operators, \
                  everybody's. Statements are shown as they are recorded: without their literal values. That somebody \
-                 looked is recorded too.\n\nTimes are in UTC. Filters narrow each other: everything given must hold.",
+                 looked is recorded too. With --drift and a purpose: statements, tables and kinds of data that were never \
+                 seen under it before.\n\nTimes are in UTC. Filters narrow each other: everything given must hold.",
             )
             .after_help(
                 "Examples:\n  gov timeline --since 2h\n  gov timeline --person alice --table customers --operation read\n  \
-                 gov timeline --text 'customers email' --outcome denied\n  gov timeline 01m8e47gb1",
+                 gov timeline --text 'customers email' --outcome denied\n  gov timeline --purpose analytics.report --drift \
+                 --since 7d\n  gov timeline 01m8e47gb1",
             )
     }
 
@@ -102,6 +107,10 @@ impl Command for Timeline {
         let query = query(&arguments, clock::now())?;
         run_async(async {
             let gateway = Gateway::open().await?;
+            if arguments.drift {
+                drift::report(&gateway, &query, clock::now(), output).await?;
+                return Ok(Exit::Done);
+            }
             let page: TimelinePage = gateway.find("/v1/timeline", &query).await?;
             let mut printer = Printer::new(&arguments, output);
             printer.page(&page, output);

@@ -16,7 +16,7 @@ use super::policy::{ActionWord, HINT, Pattern, RuleName, Word, unknown};
 use super::resolve::{Facts, Found};
 use super::rule::Rule;
 use super::sql::fact::{Deed, Name};
-use crate::domain::{Access, Action, Grant, IdentityKind, Operation, Reason, Timestamp, Touch};
+use crate::domain::{Access, Action, Grant, IdentityKind, Operation, PurposeId, Reason, Timestamp, Touch};
 
 /// The word under which cases that stop statements by themselves are recorded.
 pub(super) const RULE: &str = "case";
@@ -170,6 +170,29 @@ fn touched<'a>(facts: &Facts<'a>, name: &'a Name, touch: Touch) -> Option<Touche
 }
 
 impl Case {
+    /// That a purpose is for these operations only. What a session sets for itself is always part of using it.
+    pub(super) fn operations_of(purpose: &PurposeId, allowed: &BTreeSet<OperationWord>) -> Self {
+        let others = OperationWord::ALL.iter().filter(|operation| **operation != Operation::Session).copied();
+        let operation = others.map(OperationWord).filter(|word| !allowed.contains(word)).collect();
+        let words: Vec<_> = allowed.iter().map(|word| word.0.word()).collect();
+        let matches = Match { operation, ..Match::default() };
+        Self::confining(purpose, "operations", matches, format!("the purpose `{purpose}` is for: {}", words.join(", ")))
+    }
+
+    /// That a purpose is for no data that carries one of these tags.
+    pub(super) fn tags_of(purpose: &PurposeId, others: BTreeSet<String>) -> Self {
+        let words: Vec<_> = others.iter().map(|tag| format!("`{tag}`")).collect();
+        let reason = format!("the purpose `{purpose}` is not for data tagged {}", words.join(" or "));
+        Self::confining(purpose, "tags", Match { tag: others, ..Match::default() }, reason)
+    }
+
+    fn confining(purpose: &PurposeId, what: &str, matches: Match, reason: String) -> Self {
+        let matches = Match { purpose: BTreeSet::from([purpose.to_string()]), ..matches };
+        let (name, then) = (format!("{what} of {purpose}"), ActionWord::from(Action::Deny));
+        let written = Written { name, matches, unless: None, then, rules: BTreeSet::new(), reason: Some(reason) };
+        Self { written }
+    }
+
     /// The name people gave it.
     fn name(&self) -> &str {
         &self.written.name
@@ -310,7 +333,7 @@ macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $of:ty, $what:literal, [$($value:expr),+ $(,)?]) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        struct $name($of);
+        pub(crate) struct $name($of);
 
         impl $name {
             const ALL: &[$of] = &[$($value),+];

@@ -30,6 +30,7 @@ mod tests;
 mod write_back;
 mod yaml;
 
+pub(crate) use case::OperationWord;
 pub(crate) use catalog::Catalog;
 pub(crate) use classify::{
     Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,

@@ -8,10 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::case::Case;
+use super::case::{Case, OperationWord};
 use super::rule::{RULES, Rule};
 use super::setting;
-use crate::domain::{Action, Digest, Environment, IdentityKind};
+use crate::domain::{Action, Digest, Environment, IdentityKind, PurposeId};
 
 /// Longest policy text that is read. A policy with a thousand reviewed functions has 150 KB.
 const TEXT_MAX: usize = 4 * 1024 * 1024;
@@ -39,6 +39,29 @@ impl PolicySource {
             return Ok(Self::default());
         }
         super::yaml::read(text)
+    }
+
+    /// All tags that relations carry.
+    pub(crate) fn tags(&self) -> BTreeSet<&str> {
+        self.0.tags.iter().flat_map(|tagged| tagged.tags.iter().map(String::as_str)).collect()
+    }
+
+    /// Confines a purpose to some operations and to data with some tags; empty is no confinement. Data without a tag is
+    /// nobody's concern. It becomes part of the policy, so that both ends decide by it.
+    pub(crate) fn confine(
+        &mut self,
+        purpose: &PurposeId,
+        operations: &BTreeSet<OperationWord>,
+        tags: &BTreeSet<String>,
+    ) {
+        if !operations.is_empty() {
+            self.0.cases.insert(Case::operations_of(purpose, operations));
+        }
+        let others = self.tags().into_iter().filter(|tag| !tags.contains(*tag)).map(str::to_owned);
+        let others: BTreeSet<String> = others.collect();
+        if !tags.is_empty() && !others.is_empty() {
+            self.0.cases.insert(Case::tags_of(purpose, others));
+        }
     }
 }
 
@@ -270,6 +293,12 @@ impl<'de> Deserialize<'de> for RuleName {
 pub(super) struct ActionWord(Action);
 
 const ACTIONS: [Action; 4] = [Action::Allow, Action::Observe, Action::Hold, Action::Deny];
+
+impl From<Action> for ActionWord {
+    fn from(action: Action) -> Self {
+        Self(action)
+    }
+}
 
 impl From<ActionWord> for Action {
     fn from(word: ActionWord) -> Self {

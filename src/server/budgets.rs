@@ -1,15 +1,47 @@
 //! What sessions have used up of what they may, and what identities have in a day.
+//!
+//! A day outlives the server: what has been used is written down every second and at the end, and read at the start. A
+//! server that is killed forgets a second of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rusqlite::Transaction;
+
 use super::config::Bounds;
-use crate::domain::{Budget, Failure, Identity, Kind, Spent, StatementEnd, Timestamp, Usage};
+use super::store::{Migrations, Store};
+use crate::domain::{Budget, Duration, Failure, Identity, Kind, Spent, StatementEnd, Timestamp, Usage};
+
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    owner: "budgets",
+    steps: &["
+        CREATE TABLE days (
+            who TEXT PRIMARY KEY,
+            day INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            statements INTEGER NOT NULL,
+            micros INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+    "],
+};
+
+/// How often what has been used is written down.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What every identity has used today.
 #[derive(Debug, Default)]
-pub(crate) struct Days(Mutex<HashMap<String, (u64, Usage)>>);
+pub(crate) struct Days(Mutex<HashMap<String, Day>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Day {
+    /// Days since 1970.
+    number: u64,
+    used: Usage,
+    /// The store knows it.
+    kept: bool,
+}
 
 /// What one session uses up.
 #[derive(Debug)]
@@ -39,16 +71,58 @@ impl Days {
 
     pub(crate) fn used(&self, who: &str, now: Timestamp) -> Usage {
         let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        days.get(who).filter(|(day, _)| *day == day_of(now)).map(|(_, used)| *used).unwrap_or_default()
+        days.get(who).filter(|day| day.number == day_of(now)).map(|day| day.used).unwrap_or_default()
     }
 
     fn add(&self, who: &str, more: &Usage, now: Timestamp) -> Usage {
         let today = day_of(now);
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        days.retain(|_, (day, _)| *day == today);
-        let (_, used) = days.entry(who.to_owned()).or_insert_with(|| (today, Usage::default()));
-        used.add(more);
-        *used
+        days.retain(|_, day| day.number == today);
+        let fresh = Day { number: today, used: Usage::default(), kept: false };
+        let day = days.entry(who.to_owned()).or_insert(fresh);
+        day.used.add(more);
+        day.kept = false;
+        day.used
+    }
+
+    /// Reads what was used before the server was last stopped.
+    pub(crate) async fn restore(&self, store: &Store, now: Timestamp) -> Result<(), Failure> {
+        let found = store.run(move |db| read(db, day_of(now))).await?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(())
+    }
+
+    /// Writes down what has changed.
+    pub(crate) async fn keep(&self, store: &Store) -> Result<(), Failure> {
+        let changed: Vec<(String, Day)> = {
+            let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut changed = Vec::new();
+            for (who, day) in days.iter_mut().filter(|(_, day)| !day.kept) {
+                day.kept = true;
+                changed.push((who.clone(), *day));
+            }
+            changed
+        };
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let whose: Vec<String> = changed.iter().map(|(who, _)| who.clone()).collect();
+        store.run(move |db| write(db, &changed)).await.inspect_err(|_| {
+            let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            whose.iter().for_each(|who| {
+                days.entry(who.clone()).and_modify(|day| day.kept = false);
+            });
+        })
+    }
+
+    /// Keeps writing down. Runs until dropped.
+    pub(crate) async fn follow(self: Arc<Self>, store: Arc<Store>) {
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            if let Err(failure) = self.keep(&store).await {
+                tracing::error!(error = %failure, "budgets of the day could not be written down");
+            }
+        }
     }
 }
 
@@ -82,6 +156,32 @@ impl Tab {
     }
 }
 
+fn read(db: &Transaction<'_>, today: u64) -> rusqlite::Result<Vec<(String, Day)>> {
+    db.execute("DELETE FROM days WHERE day <> ?1", [number(today)])?;
+    let mut select = db.prepare("SELECT who, rows, bytes, statements, micros FROM days")?;
+    let rows = select.query_map([], |row| {
+        let number = |index| row.get::<_, i64>(index).map(|number| u64::try_from(number).unwrap_or_default());
+        let time = Duration::from_micros(number(4)?);
+        let used = Usage { rows: number(1)?, bytes: number(2)?, statements: number(3)?, time };
+        Ok((row.get(0)?, Day { number: today, used, kept: true }))
+    })?;
+    rows.collect()
+}
+
+fn write(db: &Transaction<'_>, days: &[(String, Day)]) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached("INSERT OR REPLACE INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (who, Day { number: day, used, kept: _ }) in days {
+        let micros = u64::try_from(used.time.as_micros()).unwrap_or(u64::MAX);
+        let [day, rows, bytes, statements, micros] = [*day, used.rows, used.bytes, used.statements, micros].map(number);
+        insert.execute((who, day, rows, bytes, statements, micros))?;
+    }
+    Ok(())
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn of_the_session(spent: &Spent) -> Failure {
     Failure::new(Kind::Limit, format!("the budget of this session is used up: {} {}", spent.limit, spent.what))
         .detail("What had begun has come to its end; nothing further begins.")
@@ -101,7 +201,8 @@ fn day_of(now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Duration, Outcome, Shown, StatementId};
+    use crate::domain::{Outcome, Shown, StatementId};
+    use crate::server::store::scratch;
 
     fn end(rows: u64) -> StatementEnd {
         StatementEnd {
@@ -137,5 +238,25 @@ mod tests {
         assert!(days.check("u-1", &bounds.day, now).is_ok());
         let tomorrow = now.after(Duration::from_secs(24 * 60 * 60));
         assert!(days.check("u-1 bot", &bounds.day, tomorrow).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_day_outlives_the_server() {
+        let store = scratch("budgets");
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let used = Usage { rows: 7, bytes: 70, statements: 2, time: Duration::from_millis(3) };
+        let days = Days::default();
+        days.add("u-1 bot", &used, now);
+        days.keep(&store).await.unwrap();
+        days.add("u-1 bot", &used, now);
+        days.keep(&store).await.unwrap();
+        let next = Days::default();
+        next.restore(&store, now).await.unwrap();
+        let twice = Usage { rows: 14, bytes: 140, statements: 4, time: Duration::from_millis(6) };
+        assert_eq!(next.used("u-1 bot", now), twice);
+        let tomorrow = now.after(Duration::from_secs(24 * 60 * 60));
+        let later = Days::default();
+        later.restore(&store, tomorrow).await.unwrap();
+        assert_eq!(later.used("u-1 bot", tomorrow), Usage::default());
     }
 }

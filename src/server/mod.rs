@@ -46,7 +46,7 @@ use crate::identity::jwt::KeySet;
 use crate::runtime::drain::Recovery;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
-use crate::runtime::{env, files, process};
+use crate::runtime::{clock, env, files, process};
 use approval::Approvals;
 use classification::Classifier;
 use config::{Config, IdentitySource, TlsIdentity};
@@ -160,6 +160,7 @@ impl Gateway {
         let timeline = Arc::new(Timeline::open(&config.data.join("timeline.db"), &log)?);
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
+        live.days.restore(&store, clock::now()).await?;
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
             let resource = Arc::new(Resource::configured(name, resource)?);
             let classifier = Classifier::new(Arc::clone(&resource), Arc::clone(&store), config.masks.clone());
@@ -207,6 +208,7 @@ impl Gateway {
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
         let cosigners = tokio::spawn(Arc::clone(&server.cosigners).follow(Arc::clone(&server.log)));
+        let days = tokio::spawn(Arc::clone(&server.live.days).follow(Arc::clone(&server.store)));
         let follower = followed.map(|followed| tokio::spawn(reload::follow(Arc::clone(&server), followed)));
         listener::serve(listener, door, router, ending).await;
         keeper.abort();
@@ -215,6 +217,8 @@ impl Gateway {
             follower.abort();
         }
         server.live.end_all().await;
+        days.abort();
+        server.live.days.keep(&server.store).await?;
         timeline.abort();
         let log = Arc::clone(&server.log);
         // It ends with everything in the log, and the last checkpoint signed.

@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migrations] = &[
     super::leases::MIGRATIONS,
     super::dev_issuer::MIGRATIONS,
     super::approval::MIGRATIONS,
+    super::budgets::MIGRATIONS,
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): the letters `gov1`.

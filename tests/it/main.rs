@@ -14,7 +14,9 @@
 mod approvals;
 mod attacks;
 mod audit;
+mod contract;
 mod drivers;
+mod export;
 mod faults;
 mod generated;
 mod guard;

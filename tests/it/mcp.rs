@@ -104,7 +104,7 @@ fn an_agent_is_masked_refused_and_told_why() {
     let mut agent = Agent::reporting(&sandbox);
     let tools = agent.ask(&json!({ "list": true }));
     let names: Vec<_> = tools["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["list_resources", "describe_schema", "query", "explain"]);
+    assert_eq!(names, ["list_resources", "describe_schema", "query", "explain", "request_approval", "request_status"]);
 
     let list = agent.given("list_resources", json!({}));
     assert_eq!(list["resources"][0]["name"], "prod-db");
@@ -256,4 +256,82 @@ fn a_forged_actor_gets_nothing() {
         assert!(refused.0 == kind && refused.1.contains(said), "{arguments:?}: {refused:?}");
         agent.end();
     }
+}
+
+const HELD: &str = "
+server: { listen: '127.0.0.1:0', data: server }
+purposes:
+  incident: { description: Repair production, limits: { session: { statements: 50 }, day: { rows: 1000 } } }
+agents:
+  fixer: { owner: carol, charter: charter.md, who: { group: dba }, purposes: [incident], access: write }
+access:
+  - { who: { group: dba }, labels: { env: prod }, access: write }
+approvals: { approvers: [approver] }
+policy:
+  cases:
+    - { name: agents ask before they change, if: { kind: agent, operation: [update, delete] }, then: hold }
+";
+
+/// An agent asks, waits for a person, and then runs what was approved: the very same, once.
+#[test]
+fn an_agent_asks_people_and_runs_what_they_approved() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("gov.yaml", HELD);
+    sandbox.write("charter.md", "Repairs orders.\n");
+    let database = postgres::server().database();
+    let resource = database.resource("prod-db", &sandbox.home, "env=prod");
+    sandbox.start_server(&["--dev", "--config", "gov.yaml", "--resource", &resource]);
+    sandbox.log_in("bob");
+    // Dave decides, on a machine of his own.
+    let dave = Sandbox::new();
+    let authority = sandbox.home.join(".local/share/gov/dev-ca.pem");
+    let authority = authority.to_str().unwrap();
+    dave.gov(["login", sandbox.url(), "--ca-file", authority, "--dev-user", "dave", "--token-store", "file"]).ok();
+
+    let mut agent = Agent::start(&sandbox, &["--agent", "fixer", "--purpose", "incident", "--write"]);
+    let statement = |id: u32| json!({"sql": "update orders set status = $1 where id = $2", "parameters": ["paid", id]});
+    let with = |id: u32, approval: &str| {
+        let mut arguments = statement(id);
+        arguments["approval"] = approval.into();
+        arguments
+    };
+    let (kind, said) = agent.refused("query", statement(7));
+    assert!(kind == "pending" && said.contains("request_status"), "{kind}: {said}");
+
+    let asked = agent.given("request_approval", statement(8));
+    assert_eq!(asked["needed"], true, "{asked}");
+    let id = asked["approval"].as_str().unwrap().to_owned();
+    assert_eq!(agent.given("request_status", json!({"approval": id}))["state"], "pending");
+    // Not before somebody agreed, not by the agent, not by whoever it acts for.
+    assert_eq!(agent.refused("query", with(8, &id)).0, "pending");
+    assert_eq!(sandbox.gov(["approval", "approve", &id]).code, 3);
+    dave.gov(["approval", "approve", &id]).ok();
+    assert_eq!(agent.given("request_status", json!({"approval": id}))["state"], "approved");
+
+    // Another value is another statement.
+    let (kind, said) = agent.refused("query", with(9, &id));
+    assert!(!kind.is_empty(), "{said}");
+    let done = agent.given("query", with(8, &id));
+    assert_eq!(done["tag"], "UPDATE 1");
+    let left = done["budget"].as_array().unwrap();
+    let of = |of: &str| left.iter().find(|left| left["of"] == of).unwrap_or_else(|| panic!("{left:?}")).clone();
+    assert_eq!((&of("session")["what"], &of("session")["limit"]), (&json!("statements"), &json!(50)));
+    assert!(of("session")["left"].as_u64().unwrap() < 50, "{left:?}");
+    assert_eq!(of("day")["limit"], 1000);
+    assert_ne!(agent.refused("query", with(8, &id)).0, "", "it works once");
+    let paid =
+        postgres::server().run(&database.name, "select string_agg(id::text, ',') from orders where status = 'paid'");
+    assert_eq!(paid, "8");
+
+    // Where nobody needs to agree, nobody is asked; where nobody may, that is said.
+    assert_eq!(agent.given("request_approval", json!({"sql": "select 1"}))["needed"], false);
+    assert_eq!(agent.refused("request_approval", json!({"sql": "drop table orders"})).0, "denied");
+    assert_eq!(agent.refused("request_status", json!({"approval": "01m8200000000000000000000r"})).0, "not_found");
+    assert_eq!(agent.refused("request_status", json!({"approval": "../sessions"})).0, "not_found");
+    assert_eq!(agent.refused("query", with(8, "x")).0, "usage");
+
+    // What is left is shown to the person too.
+    let status = sandbox.gov(["status"]).ok().stdout;
+    assert!(status.contains("budget    prod-db, session "), "{status}");
+    agent.end();
 }

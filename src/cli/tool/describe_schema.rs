@@ -93,7 +93,7 @@ async fn describe(desk: &Desk, given: Map<String, Value>) -> Result<Value, Failu
     let masks: MaskList = desk.gateway().await?.get(&format!("/v1/sessions/{session}/masks")).await?;
     let masked: BTreeMap<_, _> =
         masks.columns.iter().map(|mask| ((&*mask.schema, &*mask.relation, &*mask.column), &mask.holds)).collect();
-    let mut own = inside.connect(Desk::parameters()).await?;
+    let mut own = inside.connect(Desk::parameters(None)).await?;
     let rows = own.connection.rows_with(COLUMNS, &[table.as_deref()], TIMEOUT).await.map_err(|error| match error {
         QueryError::Database(complaint) => said_no(&complaint),
         other => lost(other),

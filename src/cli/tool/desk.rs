@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::query::Page;
@@ -10,9 +12,9 @@ use crate::cli::wish::WishArguments;
 use crate::client::gateway::Gateway;
 use crate::client::inside::Inside;
 use crate::client::session::Wish;
-use crate::domain::{Access, Failure, Kind, ResourceName};
+use crate::domain::{Access, ApprovalId, Failure, Kind, ResourceName, SessionId};
 use crate::runtime::random;
-use crate::wire::api::ResourceList;
+use crate::wire::api::{BudgetEntry, ResourceList, SessionList};
 
 /// Calls that run at the same time. Further ones wait: an agent that asks a hundred things at once gets a hundred
 /// answers, and the database four questions.
@@ -20,6 +22,24 @@ const CALLS_MAX: usize = 4;
 
 /// Results half read. The oldest is dropped for a new one.
 const PAGES_MAX: usize = 8;
+
+/// What is left of one thing that may be used up.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Left {
+    /// `session` or `day`: by this session, or by all sessions of this agent for this person since midnight UTC.
+    of: String,
+    /// `rows`, `bytes`, `statements` or `time_ms`.
+    what: String,
+    limit: u64,
+    left: u64,
+}
+
+impl From<BudgetEntry> for Left {
+    fn from(entry: BudgetEntry) -> Self {
+        let BudgetEntry { of, what, used, limit } = entry;
+        Self { of, what, limit, left: limit.saturating_sub(used) }
+    }
+}
 
 /// Where the tools of one agent find what they need.
 #[derive(Debug)]
@@ -90,12 +110,21 @@ impl Desk {
         Ok(inside)
     }
 
-    /// What connections begin with. An agent does not wait for people: it is told what its statement needs, and may ask
-    /// again.
-    pub(super) fn parameters() -> Vec<(String, String)> {
-        [("application_name", "gov mcp"), ("gov.wait", "off")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
+    /// What connections begin with. An agent does not wait for people: it is told what its statement needs, and comes
+    /// back with the approval.
+    pub(super) fn parameters(approval: Option<ApprovalId>) -> Vec<(String, String)> {
+        let always = [("application_name", "gov mcp"), ("gov.wait", "off")];
+        let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        always.into_iter().chain(approval.map(|id| ("gov.approval".to_owned(), id.to_string()))).collect()
+    }
+
+    /// What is left of the budgets of a session. Nothing when there are none, or when the server does not say: what it
+    /// enforces does not depend on it.
+    pub(super) async fn left(&self, session: SessionId) -> Vec<Left> {
+        let Ok(gateway) = self.gateway().await else { return Vec::new() };
+        let Ok(list) = gateway.get::<SessionList>("/v1/sessions").await else { return Vec::new() };
+        let mine = list.sessions.into_iter().find(|entry| entry.session == session.to_string());
+        mine.map(|entry| entry.budget.into_iter().map(Left::from).collect()).unwrap_or_default()
     }
 
     /// Keeps a result that is half read, and says under which name.

@@ -5,6 +5,8 @@ mod desk;
 mod explain;
 mod list_resources;
 mod query;
+mod request_approval;
+mod request_status;
 
 use std::pin::Pin;
 
@@ -37,8 +39,14 @@ pub(crate) trait Tool: Sync {
 }
 
 /// All tools, in the order in which they are listed.
-pub(crate) const TOOLS: &[&dyn Tool] =
-    &[&list_resources::ListResources, &describe_schema::DescribeSchema, &query::Query, &explain::Explain];
+pub(crate) const TOOLS: &[&dyn Tool] = &[
+    &list_resources::ListResources,
+    &describe_schema::DescribeSchema,
+    &query::Query,
+    &explain::Explain,
+    &request_approval::RequestApproval,
+    &request_status::RequestStatus,
+];
 
 /// The arguments of a tool. What it does not know is a mistake: an agent that misspells a limit must not go without.
 fn arguments<T: DeserializeOwned>(given: Map<String, Value>) -> Result<T, Failure> {

@@ -1,16 +1,19 @@
 //! Runs a statement and gives its rows, a page at a time.
 
+use std::sync::Arc;
+
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::desk::Left;
 use super::{Answer as Answered, Desk, Tool, arguments, document};
 use crate::cli::result;
 use crate::client::inside::{Own, lost, said_no};
-use crate::domain::{Failure, Kind, Timestamp};
+use crate::domain::{ApprovalId, Failure, Kind, SessionId, Timestamp};
 use crate::runtime::clock;
-use crate::runtime::database::Answer;
+use crate::runtime::database::{Answer, Connection};
 use crate::wire::postgres::{Column, MASKED_COLUMNS};
 
 /// Rows of a page when the agent names no number, and the most it may name: what a model can read, and what it can
@@ -39,6 +42,8 @@ struct Arguments {
     parameters: Vec<Parameter>,
     /// Rows of a page, 1 to 1000; 100 when left out.
     limit: Option<u32>,
+    /// An approval of this very statement with these very values, once request_status says `approved`. Works once.
+    approval: Option<String>,
     /// Go on where a page ended: `next_cursor` of that page. Works once.
     cursor: Option<String>,
     /// The database, as list_resources names it; may be left out when there is one.
@@ -47,7 +52,7 @@ struct Arguments {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum Parameter {
+pub(super) enum Parameter {
     Nothing(()),
     Truth(bool),
     Number(serde_json::Number),
@@ -55,7 +60,7 @@ enum Parameter {
 }
 
 impl Parameter {
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         match self {
             Self::Nothing(()) => None,
             Self::Truth(truth) => Some(truth.to_string()),
@@ -81,6 +86,8 @@ struct Rows {
     next_cursor: Option<String>,
     /// Until when the session lasts.
     session_expires_at: String,
+    /// What is left of what this session and this day may use up; a session ends when nothing is.
+    budget: Vec<Left>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -97,6 +104,7 @@ pub(super) struct Page {
     own: Own,
     columns: Vec<Column>,
     masked: String,
+    session: SessionId,
     session_expires_at: Timestamp,
 }
 
@@ -133,6 +141,8 @@ async fn query(desk: &Desk, asked: Arguments) -> Result<Value, Failure> {
     if !(1..=PAGE_ROWS_MAX).contains(&limit) {
         return usage(format!("`limit` is 1 to {PAGE_ROWS_MAX}"));
     }
+    let approval = asked.approval.as_deref().map(str::parse::<ApprovalId>).transpose();
+    let approval = approval.map_err(|_| Failure::new(Kind::Usage, "`approval` is not the id of one"))?;
     let page = match (asked.sql, asked.cursor) {
         (Some(_), Some(_)) | (None, None) => return usage("give `sql` or `cursor`, one of them".to_owned()),
         (None, Some(cursor)) => {
@@ -151,15 +161,50 @@ async fn query(desk: &Desk, asked: Arguments) -> Result<Value, Failure> {
         }
         (Some(sql), None) => {
             let inside = desk.session(desk.meant(asked.resource.as_deref())?).await?;
-            let session_expires_at = inside.keeper().current().await.grant.expires_at;
-            let mut own = inside.connect(Desk::parameters()).await?;
+            let grant = Arc::clone(&inside.keeper().current().await.grant);
+            let mut own = inside.connect(Desk::parameters(approval)).await?;
             let values: Vec<_> = asked.parameters.into_iter().map(Parameter::text).collect();
             let values: Vec<_> = values.iter().map(Option::as_deref).collect();
             own.connection.ask_for(&sql, &values, limit).await.map_err(lost)?;
-            Page { own, columns: Vec::new(), masked: String::new(), session_expires_at }
+            let (session, session_expires_at) = (grant.session, grant.expires_at);
+            Page { own, columns: Vec::new(), masked: String::new(), session, session_expires_at }
         }
     };
-    read(desk, page).await
+    read(desk, page).await.map_err(|failure| match held(&failure) {
+        Some(id) => failure.hint(format!(
+            "ask request_status for the approval {id}; once it is approved, call query with the same sql and parameters and it"
+        )),
+        None => failure,
+    })
+}
+
+/// The approval that a statement waits for, when that is why it did not run.
+pub(super) fn held(failure: &Failure) -> Option<ApprovalId> {
+    let detail = failure.detail.as_deref().filter(|_| failure.kind == Kind::Pending)?;
+    detail.split_once("Approval: ")?.1.split('.').next()?.parse().ok()
+}
+
+/// How a statement ended whose rows nobody wants.
+pub(super) async fn outcome(connection: &mut Connection) -> Result<(), Failure> {
+    let mut failed = None;
+    loop {
+        let said = |error| failed.as_ref().map_or_else(|| lost(error), said_no);
+        match connection.next().await.map_err(said)? {
+            Answer::Ready(_) => return failed.map_or(Ok(()), |complaint| Err(said_no(&complaint))),
+            Answer::Failed(complaint) if failed.is_none() => {
+                failed = Some(complaint);
+                drop(connection.enough().await);
+            }
+            Answer::Suspended | Answer::Complete(_) => drop(connection.enough().await),
+            Answer::CopyWanted => connection.refuse_copy("nothing is copied here").await.map_err(lost)?,
+            Answer::Failed(_)
+            | Answer::Columns(_)
+            | Answer::Row(_)
+            | Answer::Copied(_)
+            | Answer::Parameter(..)
+            | Answer::Notice(_) => {}
+        }
+    }
 }
 
 /// Reads one page; what is left is kept.
@@ -227,6 +272,7 @@ async fn read(desk: &Desk, mut page: Page) -> Result<Value, Failure> {
         tag: ended,
         next_cursor: None,
         session_expires_at: page.session_expires_at.to_string(),
+        budget: desk.left(page.session).await,
     };
     if found.tag.is_none() && clock::now() < page.session_expires_at {
         found.next_cursor = Some(desk.keep(page).await?);

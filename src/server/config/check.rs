@@ -25,6 +25,7 @@ use crate::audit::{Algorithm, NoteKey};
 use crate::domain::{
     Access, AgentId, Budget, Duration, IdentityKind, Labels, PurposeId, ResourceName, Secret, WorkloadId,
 };
+use crate::engine::PolicySource;
 use crate::identity::claims::ClaimRules;
 use crate::identity::jwt::KeySet;
 use crate::identity::token::LIFETIME_MAX;
@@ -82,6 +83,8 @@ impl<'a> Check<'a> {
     /// The configuration, as far as it can be made. It is one only when there are no mistakes.
     pub(super) fn config(&mut self, file: File, development: bool) -> Option<Config> {
         let resources = self.resources(file.resources.0);
+        let mut policy = file.policy;
+        self.confine(&file.purposes.0, &mut policy);
         let purposes = self.purposes(file.purposes.0, &resources);
         let agents = self.agents(file.agents.0, &resources, &purposes);
         let access = self.access(file.access, &resources, &purposes);
@@ -115,7 +118,7 @@ impl<'a> Check<'a> {
             access,
             approvals,
             operators: file.operators,
-            policy: file.policy,
+            policy,
             masks: file.masks,
         })
     }
@@ -370,6 +373,20 @@ impl<'a> Check<'a> {
             out.insert(id, rule);
         }
         out
+    }
+
+    /// Makes part of the policy what purposes say about statements.
+    fn confine(&mut self, sections: &BTreeMap<PurposeId, PurposeSection>, policy: &mut PolicySource) {
+        for (id, section) in sections {
+            for tag in &section.tags.0 {
+                if !policy.tags().contains(tag.as_str()) {
+                    let path = ["purposes", id.as_str(), "tags"];
+                    self.unknown(&path, "tag", tag, policy.tags().into_iter());
+                }
+            }
+            let operations = section.operations.0.iter().copied().collect();
+            policy.confine(id, &operations, &section.tags.0.iter().cloned().collect());
+        }
     }
 
     fn agents(

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::secret::SecretSource;
 use super::values::{LabelName, Length, OneOrMany, Parsed, Plain, Size, Unique, UserName};
 use crate::domain::{AgentId, PurposeId, ResourceName, WorkloadId};
-use crate::engine::{Overrules, PolicySource};
+use crate::engine::{OperationWord, Overrules, PolicySource};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +171,12 @@ pub(super) struct PurposeSection {
     pub(super) description: String,
     pub(super) reference: Option<String>,
     pub(super) access: Option<AccessWord>,
+    /// What statements may do; empty for everything.
+    #[serde(default)]
+    pub(super) operations: OneOrMany<OperationWord>,
+    /// Tags of data it is for; empty for all.
+    #[serde(default)]
+    pub(super) tags: OneOrMany<String>,
     pub(super) ttl: Option<Length>,
     #[serde(default)]
     pub(super) resources: OneOrMany<Parsed<ResourceName>>,
