@@ -47,7 +47,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify 
 complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
 complete -c gov -n "__fish_gov_needs_command" -f -a "request" -d 'Ask for access to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
-complete -c gov -n "__fish_gov_needs_command" -f -a "witness" -d 'Run a witness: sign the checkpoints of logs, and none that contradicts an earlier one'
+complete -c gov -n "__fish_gov_needs_command" -f -a "witness" -d 'Sign checkpoints of logs, and none that contradicts another'
 complete -c gov -n "__fish_gov_needs_command" -f -a "demo" -d 'Show the main job on a private PostgreSQL'
 complete -c gov -n "__fish_gov_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c gov -n "__fish_gov_needs_command" -f -a "man" -d 'Print a manual page'

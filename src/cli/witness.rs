@@ -57,7 +57,7 @@ impl Command for Witness {
     }
 
     fn summary(&self) -> &'static str {
-        "Run a witness: sign the checkpoints of logs, and none that contradicts an earlier one"
+        "Sign checkpoints of logs, and none that contradicts another"
     }
 
     fn define(&self, command: clap::Command) -> clap::Command {
