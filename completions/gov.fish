@@ -44,6 +44,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "session" -d 'See and end op
 complete -c gov -n "__fish_gov_needs_command" -f -a "policy" -d 'Write, check and try out policies, offline'
 complete -c gov -n "__fish_gov_needs_command" -f -a "timeline" -d 'Show who ran what, and what data they touched'
 complete -c gov -n "__fish_gov_needs_command" -f -a "audit" -d 'Read and verify the signed record of what happened'
+complete -c gov -n "__fish_gov_needs_command" -f -a "evidence" -d 'Make a signed pack of evidence for an auditor'
 complete -c gov -n "__fish_gov_needs_command" -f -a "approval" -d 'See what waits for approval, and decide it'
 complete -c gov -n "__fish_gov_needs_command" -f -a "request" -d 'Ask for access to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "server" -d 'Run the gateway'
@@ -326,6 +327,14 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand evidence" -l from -d 'Evidence from then on: 90d, 2026-11-27, 2026-11-27T09:30 (UTC)' -r
+complete -c gov -n "__fish_gov_using_subcommand evidence" -l to -d 'Evidence before then; now when left out' -r
+complete -c gov -n "__fish_gov_using_subcommand evidence" -s o -l output -d 'The zip file to make' -r -F
+complete -c gov -n "__fish_gov_using_subcommand evidence" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand evidence" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand evidence" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand approval; and not __fish_seen_subcommand_from ls show approve deny withdraw review" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -89,6 +89,20 @@ def entries(folder, size):
     return found
 
 
+def evidence(folder, packs):
+    """The reports beside the log, where there are some, must be those that a record of the log names."""
+    place = os.path.join(folder, "SHA256SUMS")
+    if not os.path.exists(place):
+        return
+    listed = open(place, "rb").read()
+    if hashlib.sha256(listed).hexdigest() not in packs:
+        fail("the log does not know this evidence")
+    for line in listed.decode().splitlines():
+        digest, name = line.split("  ", 1)
+        if hashlib.sha256(open(os.path.join(folder, name), "rb").read()).hexdigest() != digest:
+            fail(f"{name} is not what it was")
+
+
 def main(folder, verifier_key, witness_key=None):
     server, size, top = checkpoint(folder, verifier_key)
     if witness_key:
@@ -96,7 +110,7 @@ def main(folder, verifier_key, witness_key=None):
     leaves = entries(folder, size)
     if root(leaves) != top:
         fail(f"the {size} entries are not those the checkpoint was signed for")
-    certified, chains, statements, records = {}, {}, {}, 0
+    certified, chains, statements, records, packs = {}, {}, {}, 0, set()
     for leaf, line in enumerate(leaves):
         envelope = json.loads(line)
         kind, payload = envelope["payloadType"], base64.b64decode(envelope["payload"])
@@ -124,6 +138,8 @@ def main(folder, verifier_key, witness_key=None):
             previous, following = digest, first + len(body["records"])
             for number, record in enumerate(body["records"], first):
                 records += 1
+                if record["kind"] == "evidence":
+                    packs.add(record["digest"])
                 if record["seq"] != number or record["side"] != side:
                     fail(f"record {number} of the key {key} is out of place")
                 if "stid" in record and not record["stid"].endswith(".0") and ("dec" in record or "res" in record):
@@ -132,6 +148,7 @@ def main(folder, verifier_key, witness_key=None):
                         account.update(text=record["q"]["hmac"], policy=record["dec"]["policy"], action=record["dec"]["action"])
                     if "res" in record and record["res"]["outcome"] != "unknown":
                         account.update(outcome=record["res"]["outcome"], state=record["res"].get("sqlstate"), rows=record["res"].get("rows", 0))
+    evidence(folder, packs)
     both = {key: sides for key, sides in statements.items() if {"client", "gateway"} <= sides.keys()}
     for (session, statement), sides in both.items():
         ours, theirs = sides["client"], sides["gateway"]

@@ -13,6 +13,7 @@
 mod archive;
 mod books;
 mod entry;
+mod evidence;
 #[cfg(test)]
 mod fuzz;
 mod json;
@@ -29,6 +30,7 @@ mod witness;
 pub(crate) use archive::{ArchiveError, ArchiveWriter, file_in};
 pub(crate) use books::Line;
 pub(crate) use entry::{Entry, RECORD_KIND, Role, set_role, write_record_head};
+pub(crate) use evidence::{Evidence, MANIFEST, Table};
 pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner, tree_size};
 pub(crate) use ocsf::Ocsf;
 pub(crate) use proof::{Inclusion, ProofError, Receipt};

@@ -7,6 +7,7 @@ mod completions;
 mod connect;
 mod demo;
 mod drift;
+mod evidence;
 mod exec;
 mod exit;
 mod explain;
@@ -73,6 +74,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &policy::Policies,
     &timeline::Timeline,
     &audit::Audit,
+    &evidence::EvidencePack,
     &approval::Approval,
     &request::Request,
     &server::Server,

@@ -1,5 +1,6 @@
 //! A log to be read: at the server, or as files somebody has exported.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use super::gateway::Gateway;
 use super::records;
 use super::remembered::Remembered;
 use crate::audit::{
-    self, Batch, Checkpoint, Envelope, Head, Note, NoteKey, Report, Tile, TileKind, Verifier, Walk, bundle_entries,
+    self, Batch, Checkpoint, Envelope, Head, MANIFEST, Note, NoteKey, Report, Tile, TileKind, Verifier, Walk,
+    bundle_entries,
 };
 use crate::domain::{Failure, Kind};
 use crate::runtime::files;
@@ -74,6 +76,17 @@ impl Source {
         Ok((text, note, checkpoint))
     }
 
+    /// The list of the evidence beside the log, where there is some.
+    async fn evidence(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Server(_) => Ok(None),
+            Self::Folder(_) | Self::Archive(_) => {
+                let list = self.file(MANIFEST).await?;
+                Ok(list.map(|list| String::from_utf8_lossy(&list).into_owned()))
+            }
+        }
+    }
+
     /// A tile as it is.
     pub(crate) async fn tile(&self, tile: Tile) -> Result<Vec<u8>, Failure> {
         let path = tile.path();
@@ -115,7 +128,20 @@ impl Source {
             walk.tile(tile, &self.tile(tile).await?);
         }
         let head = checkpoint.head;
-        Ok(Verified { origin: checkpoint.origin, note, checkpoint: text, head, report: walk.finish(head) })
+        let mut report = walk.finish(head);
+        if let Some(list) = self.evidence().await? {
+            let mut files = BTreeMap::new();
+            for name in list.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name) {
+                // A list that names what is outside of the pack is not one that we made.
+                if name.split('/').all(|part| !part.is_empty() && part != "..")
+                    && let Some(contents) = self.file(name).await?
+                {
+                    files.insert(name, audit::digest(&contents));
+                }
+            }
+            report.packed(&list, |name| files.get(name).copied());
+        }
+        Ok(Verified { origin: checkpoint.origin, note, checkpoint: text, head, report })
     }
 }
 

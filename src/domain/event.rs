@@ -135,6 +135,12 @@ pub(crate) enum Happening {
         subject: String,
         what: String,
     },
+    /// Somebody made a pack of evidence.
+    EvidencePacked {
+        subject: String,
+        /// SHA-256 of the list of what is in it.
+        digest: Digest,
+    },
     /// A record found after a crash that its own key had not signed yet; whoever found it vouches for having found
     /// it, not for what it says.
     Recovered {

@@ -790,6 +790,20 @@ pub(crate) struct OwnQuery {
     pub(crate) remembered: u64,
 }
 
+/// `POST /v1/log/evidence`: what was made of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvidenceRequest {
+    /// SHA-256 of the list of files, in hexadecimal.
+    pub(crate) digest: String,
+}
+
+/// It is on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EvidenceRecorded {
+    pub(crate) at: String,
+}
+
 /// What the log has of the caller's own sessions, with the proof that it is in there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OwnEnvelopes {

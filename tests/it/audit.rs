@@ -77,6 +77,62 @@ fn an_exported_log_is_verified_elsewhere_and_tampering_shows() {
     second_opinion(&folder, &key).ok();
 }
 
+#[test]
+fn evidence_is_on_record_and_a_changed_report_shows() {
+    let mut sandbox = Sandbox::new();
+    let resource = postgres::server().database().resource("prod-db", &sandbox.home, "env=prod");
+    sandbox.start_server(&["--dev", "--resource", &resource]);
+    sandbox.log_in("alice");
+    sandbox.gov(["exec", "prod-db", "-c", "select email from customers where id < 3"]).ok();
+    sandbox.gov(["exec", "prod-db", "-c", "drop table orders"]);
+    let refused = sandbox.gov(["evidence", "--from", "1h", "-o", "evidence.zip"]);
+    assert_eq!(refused.code, 3, "everybody's records are not alice's: {refused:?}");
+    sandbox.log_in("dave");
+    let key = sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
+    sandbox.gov(["evidence", "--from", "1h", "-o", "evidence.zip"]).ok();
+    let again = sandbox.gov(["evidence", "--from", "1h", "-o", "evidence.zip"]);
+    assert_eq!(again.code, 2, "what is there is somebody's evidence: {again:?}");
+    sandbox.stop_server();
+
+    let elsewhere = Sandbox::new();
+    let archive = sandbox.home.join("evidence.zip");
+    let folder = elsewhere.home.join("evidence");
+    let unzip = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+    let unpacked = Command::new(PYTHON).args(["-c", unzip]).arg(&archive).arg(&folder).status().unwrap();
+    assert!(unpacked.success());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let touched = read("reports/2-who-touched-what.csv");
+    assert!(touched.contains("email,masked,Alice Ames,"), "{touched}");
+    let used = read("reports/1-access-review.csv");
+    assert!(used.contains("Alice Ames,") && used.contains(",prod-db,read,"), "{used}");
+    let refused = read("reports/6-refused-and-failed.csv");
+    assert!(refused.contains("destructive_ddl"), "{refused}");
+    assert!(read("reports/9-integrity.txt").contains(": sound"), "{}", read("reports/9-integrity.txt"));
+    assert!(read("README.txt").contains(&key));
+
+    let verify =
+        |place: &Path| elsewhere.gov(["audit", "verify", "--json", "--log", place.to_str().unwrap(), "--key", &key]);
+    for place in [&archive, &folder] {
+        let report = verify(place).ok().json();
+        let proven = report["proven"].to_string();
+        assert!(proven.contains("files of the evidence are those that the log has on record"), "{report}");
+    }
+    second_opinion(&folder, &key).ok();
+    let report = folder.join("reports/1-access-review.csv");
+    let original = std::fs::read(&report).unwrap();
+    std::fs::write(&report, b"subject\n").unwrap();
+    assert!(verify(&folder).code != 0 && second_opinion(&folder, &key).code != 0, "a changed report");
+    // Also with a list that fits it: the log knows another one.
+    let list = folder.join("SHA256SUMS");
+    let forged = read("SHA256SUMS").lines().filter(|line| !line.contains("1-access")).collect::<Vec<_>>().join("\n");
+    let honest = std::fs::read(&list).unwrap();
+    std::fs::write(&list, forged + "\n").unwrap();
+    assert!(verify(&folder).code != 0 && second_opinion(&folder, &key).code != 0, "another list");
+    std::fs::write(&list, honest).unwrap();
+    std::fs::write(&report, original).unwrap();
+    verify(&folder).ok();
+}
+
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

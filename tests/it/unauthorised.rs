@@ -37,6 +37,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/log/checkpoint", "user"),
     ("get", "/v1/log/tile/{path}", "user"),
     ("get", "/v1/log/own", "user"),
+    ("post", "/v1/log/evidence", "user"),
     ("get", "/v1/timeline", "user"),
     ("get", "/v1/timeline/access", "user"),
     ("get", "/v1/openapi.json", "public"),

@@ -46,6 +46,10 @@ pub(crate) struct Core {
     pub(crate) access: Option<String>,
     /// The approval it is about, or runs by.
     pub(crate) approval: Option<String>,
+    /// What an approval is about, in a word.
+    pub(crate) about: Option<String>,
+    /// Of evidence: the SHA-256 of the list of what is in it.
+    pub(crate) digest: Option<Digest>,
 }
 
 /// What was asked of the database.
@@ -163,6 +167,8 @@ struct Shape<'a> {
     access: Option<String>,
     #[serde(default)]
     appr: Option<ApprovalShape>,
+    #[serde(default, deserialize_with = "some_digest")]
+    digest: Option<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -180,6 +186,8 @@ struct PurposeShape {
 #[derive(Deserialize)]
 struct ApprovalShape {
     id: String,
+    #[serde(default)]
+    about: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +214,7 @@ impl Core {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| RecordError::Member("stid"))?),
         };
+        let (approval, about) = shape.appr.map_or((None, None), |approval| (Some(approval.id), approval.about));
         let purpose = shape.purp;
         let (purpose, reference) = purpose.map_or((None, None), |purpose| (Some(purpose.id), purpose.reference));
         Ok(Self {
@@ -229,7 +238,9 @@ impl Core {
             what: shape.what,
             identity_kind: shape.identity_kind,
             access: shape.access,
-            approval: shape.appr.map(|approval| approval.id),
+            approval,
+            about,
+            digest: shape.digest,
         })
     }
 }

@@ -134,6 +134,7 @@ fn samples() -> Vec<Happening> {
         Happening::ServerStopped,
         Happening::LoginSucceeded { subject: "5e1f".to_owned(), method: "device" },
         Happening::LoginFailed { why: "expired" },
+        Happening::EvidencePacked { subject: "5e1f".to_owned(), digest: Digest([6; 32]) },
         Happening::SessionOpened {
             grant: Arc::new(grant()),
             subject: "5e1f".to_owned(),
@@ -178,7 +179,7 @@ fn every_kind_is_one_line_that_reads_back() {
         assert_eq!(matches!(role, Role::End(_)), core.kind == "stmt.end");
         kinds.insert(core.kind);
     }
-    assert_eq!(kinds.len(), 19, "{kinds:?}");
+    assert_eq!(kinds.len(), 20, "{kinds:?}");
 }
 
 #[test]

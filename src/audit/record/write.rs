@@ -179,6 +179,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::Reconciled(_) => "recon.session",
         Happening::Approval { .. } => "approval",
         Happening::AuditRead { .. } => "audit.read",
+        Happening::EvidencePacked { .. } => "evidence",
         Happening::Recovered { .. } => "recovered",
         Happening::Lost { .. } => "lost",
     }
@@ -259,6 +260,10 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
         Happening::AuditRead { subject, what } => {
             word("sub", subject);
             word("what", what);
+        }
+        Happening::EvidencePacked { subject, digest } => {
+            word("sub", subject);
+            json.raw(b",\"digest\":").hex(&digest.0);
         }
         Happening::Recovered { key, record } => {
             json.raw(b",\"of\":{\"key\":").hex(&key.0).raw(b",\"record\":");

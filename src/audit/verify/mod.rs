@@ -90,6 +90,10 @@ pub(crate) struct Report {
     pub(crate) seen: Seen,
     /// Witnesses that have signed the checkpoint, and when.
     pub(crate) witnesses: Vec<(String, Option<Timestamp>)>,
+    /// Evidence that was made of the log: by the SHA-256 of its list, when.
+    pub(crate) evidence: BTreeMap<Digest, Timestamp>,
+    /// The list of the evidence at hand is one of these; and how many files it names.
+    pub(crate) pack: Option<(Timestamp, u64)>,
     pub(crate) faults: Vec<Fault>,
     /// Faults beyond those that are kept.
     pub(crate) more_faults: u64,
@@ -202,6 +206,12 @@ pub(crate) enum Wrong {
     Rewritten {
         remembered: u64,
     },
+    /// A file of the evidence has been changed, or taken away.
+    Evidence {
+        file: String,
+    },
+    /// The evidence's list of files is not one that is on record.
+    EvidenceList,
     Witness {
         name: String,
         why: NoteError,
@@ -291,6 +301,9 @@ impl Verifier {
             return Err(Wrong::Twice(record.id));
         }
         self.report.records += 1;
+        if let ("evidence", Some(digest)) = (record.kind.as_str(), record.digest) {
+            self.report.evidence.insert(digest, record.at);
+        }
         let book = self.keys.entry(key).or_default();
         book.note(record);
         if let Some(session) = record.session {
@@ -552,6 +565,9 @@ impl Report {
                 ));
             }
         }
+        if let Some((at, files)) = self.pack {
+            said.push(format!("The {files} files of the evidence are those that the log has on record since {at}."));
+        }
         for (name, at) in &self.witnesses {
             let when = at.map_or_else(String::new, |at| format!(", last at {at}"));
             said.push(format!("The witness `{name}` has seen this very checkpoint{when}."));
@@ -661,6 +677,10 @@ impl fmt::Display for Wrong {
                     "the first {remembered} entries are not those that were there when it was last looked at from here"
                 )
             }
+            Self::Evidence { file } => {
+                write!(f, "the file `{file}` of the evidence is not what it was, or is not there")
+            }
+            Self::EvidenceList => write!(f, "the log does not know the list of this evidence"),
             Self::Witness { name, why } => write!(f, "the witness `{name}` does not vouch for this checkpoint: {why}"),
             Self::NoEnd { key, statement } => write!(f, "statement {statement} of the key {key} has no end"),
             Self::ClientOnly { session, statement } => {

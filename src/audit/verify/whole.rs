@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::note::{Checkpoint, Note, NoteError, NoteKey};
+use super::super::seal;
 use super::super::tree::{self, Frontier, Head, Tile, TileKind};
 use super::{Report, Seen, Verifier, Wrong};
 use crate::domain::{Digest, PublicKey};
@@ -90,6 +91,23 @@ impl Report {
             Ok(at) => self.witnesses.push((witness.name.clone(), at)),
             Err(why) => self.fault_first(Wrong::Witness { name: witness.name.clone(), why }),
         }
+    }
+
+    /// Takes the evidence that lies beside the log: its list, and what is there under the names in it.
+    pub(crate) fn packed(&mut self, list: &str, file: impl Fn(&str) -> Option<Digest>) {
+        let Some(at) = self.evidence.get(&seal::digest(list.as_bytes())).copied() else {
+            return self.fault_first(Wrong::EvidenceList);
+        };
+        let mut files = 0;
+        for line in list.lines() {
+            let named = line.split_once("  ").and_then(|(hash, name)| Some((Digest::parse(hash)?, name)));
+            match named {
+                Some((hash, name)) if file(name) == Some(hash) => files += 1,
+                Some((_, name)) => self.fault_first(Wrong::Evidence { file: name.to_owned() }),
+                None => self.fault_first(Wrong::EvidenceList),
+            }
+        }
+        self.pack = Some((at, files));
     }
 
     /// States that the envelopes have been proved to be in a tree of `size` leaves.

@@ -108,7 +108,7 @@ const CSV_COLUMNS: &[Column] = &[
     ("last", |entry| Some(entry.last.clone())),
 ];
 
-pub(super) fn csv(report: &AccessReport) -> Vec<u8> {
+pub(in crate::cli) fn csv(report: &AccessReport) -> Vec<u8> {
     let heading: Vec<_> = CSV_COLUMNS.iter().map(|(name, _)| Some(name.as_bytes().to_vec())).collect();
     let rows = report
         .access

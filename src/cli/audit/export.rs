@@ -68,13 +68,18 @@ pub(super) async fn run(arguments: &Arguments, output: &mut Output) -> Result<Ex
 }
 
 /// Where files go.
-enum Target {
+pub(in crate::cli) enum Target {
     Folder(PathBuf),
     Archive(Box<File>, ArchiveWriter),
 }
 
 impl Target {
-    fn add(&mut self, name: &str, contents: &[u8], place: &Path) -> Result<(), Failure> {
+    /// A zip file that is not there yet.
+    pub(in crate::cli) fn archive(place: &Path) -> Result<Self, Failure> {
+        Ok(Self::Archive(Box::new(create(place)?), ArchiveWriter::default()))
+    }
+
+    pub(in crate::cli) fn add(&mut self, name: &str, contents: &[u8], place: &Path) -> Result<(), Failure> {
         let written = match self {
             Self::Folder(folder) => files::write_private(&folder.join(name), contents),
             Self::Archive(file, writer) => {
@@ -85,7 +90,7 @@ impl Target {
         written.map_err(|error| unwritable(place, &error))
     }
 
-    fn end(self, place: &Path) -> Result<(), Failure> {
+    pub(in crate::cli) fn end(self, place: &Path) -> Result<(), Failure> {
         if let Self::Archive(mut file, writer) = self {
             let directory = writer.end().map_err(|error| too_long(error, place))?;
             file.write_all(&directory).map_err(|error| unwritable(place, &error))?;
@@ -95,26 +100,37 @@ impl Target {
 }
 
 async fn whole(source: &Source, key: &NoteKey, form: Form, place: &Path, output: &mut Output) -> Result<(), Failure> {
-    let (text, _, checkpoint) = source.checkpoint(key).await?;
-    let tiles = Tile::all(0, checkpoint.head.size);
     // Whoever may not have the log is told before anything is made.
-    if let Some(first) = tiles.iter().find(|tile| tile.kind == TileKind::Entries) {
-        source.tile(*first).await?;
+    let size = source.checkpoint(key).await?.2.head.size;
+    if let Some(first) = Tile::all(0, size).into_iter().find(|tile| tile.kind == TileKind::Entries) {
+        source.tile(first).await?;
     }
     let mut target = match form {
-        Form::Zip => Target::Archive(Box::new(create(place)?), ArchiveWriter::default()),
+        Form::Zip => Target::archive(place)?,
         Form::Folder | Form::OcsfJson => Target::Folder(place.to_owned()),
     };
     target.add("README.txt", README.as_bytes(), place)?;
+    let size = add_log(source, key, &mut target, place).await?;
+    target.end(place)?;
+    output.say(format!("{size} entries are in `{}`. Verify them anywhere:", place.display()));
+    output.say(format!("  gov audit verify --log {} --key {}", place.display(), key.text()));
+    Ok(())
+}
+
+/// Adds a whole log, as it is now. Says how many entries it has.
+pub(in crate::cli) async fn add_log(
+    source: &Source,
+    key: &NoteKey,
+    target: &mut Target,
+    place: &Path,
+) -> Result<u64, Failure> {
+    let (text, _, checkpoint) = source.checkpoint(key).await?;
     target.add("checkpoint", text.as_bytes(), place)?;
-    for tile in tiles {
+    for tile in Tile::all(0, checkpoint.head.size) {
         let bytes = source.tile(tile).await?;
         target.add(&tile.path(), &bytes, place)?;
     }
-    target.end(place)?;
-    output.say(format!("{} entries are in `{}`. Verify them anywhere:", checkpoint.head.size, place.display()));
-    output.say(format!("  gov audit verify --log {} --key {}", place.display(), key.text()));
-    Ok(())
+    Ok(checkpoint.head.size)
 }
 
 async fn events(

@@ -1,7 +1,7 @@
 //! Read, verify and hand on the record of what happened.
 
-mod access;
-mod export;
+pub(super) mod access;
+pub(super) mod export;
 mod tail;
 mod verify;
 

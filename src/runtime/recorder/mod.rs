@@ -438,6 +438,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::Cancelled { .. }
         | Happening::TransactionRefused { .. }
         | Happening::Approval { .. }
+        | Happening::EvidencePacked { .. }
         | Happening::SessionClosed { .. }
         | Happening::CredentialRevoked { .. }
         | Happening::CredentialSwept { .. }

@@ -6,8 +6,10 @@ use axum::response::Response;
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
 use crate::audit::{Inclusion, Receipt, Tile, TileKind};
-use crate::domain::{Digest, Failure, Kind};
-use crate::wire::api::{InclusionProof, OwnEnvelopes, OwnQuery, UploadReceipt, UploadRequest};
+use crate::domain::{Digest, Failure, Happening, Kind};
+use crate::wire::api::{
+    EvidenceRecorded, EvidenceRequest, InclusionProof, OwnEnvelopes, OwnQuery, UploadReceipt, UploadRequest,
+};
 
 /// Longest upload, in bytes: what a client puts into one (2 MiB of envelopes), with the escapes of JSON.
 const UPLOAD_MAX: usize = 4 * 1024 * 1024;
@@ -84,6 +86,26 @@ pub(super) const OWN: Route = Route {
             let (envelopes, receipt) =
                 call.server.log.of_subject(&caller.pseudonym, query.after, query.remembered).await?;
             json(&OwnEnvelopes { envelopes, receipt: written(receipt) })
+        })
+    }),
+};
+
+pub(super) const EVIDENCE: Route = Route {
+    method: Method::Post,
+    path: "/v1/log/evidence",
+    summary: "Put on record what is in a pack of evidence; for operators only",
+    request: Contents::Json(|schemas| schemas.subschema_for::<EvidenceRequest>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<EvidenceRecorded>()),
+    handler: Handler::User(|mut call, caller| {
+        Box::pin(async move {
+            let request: EvidenceRequest = call.json().await?;
+            only_operators(&call, &caller)?;
+            let digest = Digest::parse(&request.digest);
+            let digest = digest.ok_or_else(|| Failure::new(Kind::Usage, "`digest` is not a SHA-256 value"))?;
+            let packed = Happening::EvidencePacked { subject: caller.pseudonym, digest };
+            let ticket = call.server.log.record(None, packed)?;
+            call.server.log.durable(ticket).await?;
+            json(&EvidenceRecorded { at: call.now.to_string() })
         })
     }),
 };

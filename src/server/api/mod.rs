@@ -77,6 +77,7 @@ pub(crate) const ROUTES: &[Route] = &[
     log::CHECKPOINT,
     log::TILE,
     log::OWN,
+    log::EVIDENCE,
     timeline::FIND,
     timeline::ACCESS,
     openapi::DOCUMENT,

@@ -153,16 +153,24 @@ impl Timeline {
     /// Counts who touched what. Cancel safe.
     pub(crate) async fn access(&self, filter: AccessFilter) -> Result<Vec<Access>, Failure> {
         let reader = Arc::clone(&self.reader);
-        let task = move || access::run(&reader.lock().unwrap_or_else(PoisonError::into_inner), &filter);
+        let task = move || timed(|| access::run(&reader.lock().unwrap_or_else(PoisonError::into_inner), &filter));
         tokio::task::spawn_blocking(task).await.map_err(|_| stopped())?.map_err(|error| failed(&error))
     }
 
     /// Looks something up. Cancel safe.
     pub(crate) async fn find(&self, filter: Filter) -> Result<Page, Failure> {
         let reader = Arc::clone(&self.reader);
-        let task = move || query::run(&reader.lock().unwrap_or_else(PoisonError::into_inner), &filter);
+        let task = move || timed(|| query::run(&reader.lock().unwrap_or_else(PoisonError::into_inner), &filter));
         tokio::task::spawn_blocking(task).await.map_err(|_| stopped())?.map_err(|error| failed(&error))
     }
+}
+
+/// Searches, and tells the operator who wants to know how long it took.
+fn timed<T>(search: impl FnOnce() -> T) -> T {
+    let begun = clock::monotonic();
+    let found = search();
+    tracing::debug!(took_us = begun.elapsed().as_micros(), "searched");
+    found
 }
 
 fn stopped() -> Failure {
