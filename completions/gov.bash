@@ -127,6 +127,9 @@ _gov() {
             gov__subcmd__policy,init)
                 cmd="gov__subcmd__policy__subcmd__init"
                 ;;
+            gov__subcmd__policy,learn)
+                cmd="gov__subcmd__policy__subcmd__learn"
+                ;;
             gov__subcmd__policy,schema)
                 cmd="gov__subcmd__policy__subcmd__schema"
                 ;;
@@ -854,7 +857,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__policy)
-            opts="-h --json --color --help check test explain diff init schema"
+            opts="-h --json --color --help check test explain diff init schema learn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1009,6 +1012,32 @@ _gov() {
             fi
             case "${prev}" in
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__policy__subcmd__learn)
+            opts="-h --since --resource --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -185,17 +185,18 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l all -d 'End all sessions that `gov session ls` shows'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "check" -d 'Say what is wrong with a policy, with line, column and hint'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "test" -d 'Check a policy against its expectations'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "explain" -d 'Say what would be said to a statement, and why'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "diff" -d 'Say which statements two policies decide differently'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "init" -d 'Print a commented policy to begin with'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema" -f -a "schema" -d 'Print the JSON Schema of policies, for editors'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "check" -d 'Say what is wrong with a policy, with line, column and hint'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "test" -d 'Check a policy against its expectations'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "explain" -d 'Say what would be said to a statement, and why'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "diff" -d 'Say which statements two policies decide differently'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "init" -d 'Print a commented policy to begin with'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "schema" -d 'Print the JSON Schema of policies, for editors'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "learn" -d 'Propose what a policy would have to allow, from what was stopped or, under `observe`, would have been'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l format -d 'How to say it' -r -f -a "text\t''
 sarif\t''"
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -252,6 +253,13 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from schema" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from learn" -l since -d 'Only from then on: how long ago (30d), or a time' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from learn" -l resource -d 'Only of this database' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from learn" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from learn" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from learn" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l person -d 'Only what this person did: name, e-mail address or pseudonym' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l agent -d 'Only what this agent did' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l resource -d 'Only at this database' -r

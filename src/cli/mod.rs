@@ -12,6 +12,7 @@ mod exec;
 mod exit;
 mod explain;
 mod fleet;
+mod learn;
 mod login;
 mod logout;
 mod ls;

@@ -1,6 +1,7 @@
 //! Write, check and try out policies, offline.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +10,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::learn::Lesson;
 use super::output::{Format, Output};
-use super::{Command, parse};
+use super::{Command, moment, parse, run_async};
+use crate::client::gateway::Gateway;
 use crate::domain::{
     Access, Environment, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Timestamp, Touch,
 };
@@ -20,11 +23,15 @@ use crate::engine::{
 };
 use crate::runtime::{clock, files, tasks};
 use crate::server::config::{self, Mistake, Outline};
+use crate::wire::api::{TimelinePage, TimelineQuery};
 
 pub(super) struct Policies;
 
 /// Longest file read here, in bytes: a catalog of ten thousand tables.
 const FILE_MAX: u64 = 64 * 1024 * 1024;
+
+/// Entries of the timeline asked for at once: the most that the server gives.
+const PAGE: u32 = 1000;
 
 #[derive(Args)]
 struct Arguments {
@@ -85,6 +92,18 @@ enum Action {
     },
     /// Print the JSON Schema of policies, for editors
     Schema,
+    /// Propose what a policy would have to allow, from what was stopped or, under `observe`, would have been
+    Learn {
+        /// Entries as `gov timeline --json` prints them, `-` for the input; without it the server is asked
+        #[arg(value_name = "FILE", conflicts_with_all = ["since", "resource"])]
+        file: Option<PathBuf>,
+        /// Only from then on: how long ago (30d), or a time
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Only of this database
+        #[arg(long, value_name = "RESOURCE")]
+        resource: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -156,8 +175,8 @@ impl Command for Policies {
     fn define(&self, command: clap::Command) -> clap::Command {
         Arguments::augment_args(command)
             .long_about(
-                "Write, check and try out policies. Nothing here needs a server, a login or a database: use it while \
-                 writing, in a commit hook and in CI. A policy is a file of its own or the section `policy` of a gov.yaml.",
+                "Write, check and try out policies. Nothing here needs a server, a login or a database (but `learn`, \
+                 unless it is given the record): use it while writing, in a commit hook and in CI. A policy is a file of its own or the section `policy` of a gov.yaml.",
             )
             .after_help(
                 "Examples:\n  gov policy check gov.yaml --format sarif > gov.sarif\n  gov policy explain 'drop table t' --as \
@@ -182,8 +201,55 @@ impl Command for Policies {
                 output.json(&Policy::schema());
                 Ok(Exit::Done)
             }
+            Action::Learn { file: Some(file), .. } => {
+                let mut lesson = Lesson::default();
+                for (index, line) in input(&file)?.lines().enumerate() {
+                    let entry = serde_json::from_str(line).map_err(|error| {
+                        Failure::new(Kind::Usage, format!("line {} is no entry of the timeline", index + 1))
+                            .detail(format!("{error}."))
+                            .hint("print them with: gov timeline --json")
+                    })?;
+                    lesson.take(&entry);
+                }
+                output.bytes(lesson.patch().as_bytes());
+                Ok(Exit::Done)
+            }
+            Action::Learn { file: None, since, resource } => {
+                let since = moment::option(since.as_deref(), clock::now())?.map(|at| at.to_string());
+                let query = TimelineQuery { since, resource, ..TimelineQuery::default() };
+                run_async(async {
+                    output.bytes(learn(query).await?.patch().as_bytes());
+                    Ok(Exit::Done)
+                })
+            }
         }
     }
+}
+
+/// Goes through the record at the server, page by page, the newest first.
+async fn learn(mut query: TimelineQuery) -> Result<Lesson, Failure> {
+    let gateway = Gateway::open().await?;
+    let mut lesson = Lesson::default();
+    query.limit = Some(PAGE);
+    loop {
+        let page: TimelinePage = gateway.find("/v1/timeline", &query).await?;
+        page.entries.iter().for_each(|entry| lesson.take(entry));
+        query.before = page.entries.iter().map(|entry| entry.id).min();
+        if !page.more || query.before.is_none() {
+            return Ok(lesson);
+        }
+    }
+}
+
+/// A file, or what comes on the input.
+fn input(file: &Path) -> Result<String, Failure> {
+    if file != Path::new("-") {
+        return read(file);
+    }
+    let mut text = String::new();
+    let unreadable = |error| Failure::new(Kind::Usage, "the input cannot be read").cause(error);
+    std::io::stdin().lock().take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -164,3 +164,96 @@ fn a_session_for_reading_stays_one_whatever_is_reset() {
         assert_eq!(wire.simple(text.as_bytes()).errors[0].sqlstate, "42501", "{text}");
     }
 }
+
+/// What is returned beyond the limit goes nowhere, COPY included; and where that is much, the database is told to stop.
+#[test]
+fn a_statement_returns_no_more_rows_than_it_may() {
+    let database = postgres::server().database();
+    let mut sandbox = Sandbox::new();
+    sandbox.write_secret("broker.password", postgres::PASSWORD);
+    let config = format!(
+        "server: {{listen: '127.0.0.1:0', data: data}}\nresources:\n  dev-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
+         password: {{file: broker.password}}, labels: {{env: dev}}, roles: {{read: app_ro, write: app_rw}}}}\npurposes:\n  report: \
+         {{description: d, limits: {{statement_rows: 100}}}}\naccess:\n  - {{who: {{group: dba}}, labels: {{env: dev}}, access: write, \
+         purposes: [report], ttl: 1h}}\n",
+        postgres::server().port,
+        database.name
+    );
+    let config = sandbox.write("gov.yaml", &config);
+    sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
+    sandbox.log_in("bob");
+    let connected = sandbox.connect(&["dev-db", "--write", "--purpose", "report"]).unwrap();
+    let mut wire = connected.wire(&[]).unwrap();
+    let cancelled = || {
+        let log = postgres::server().log();
+        let of_this = log.lines().filter(|line| line.contains(&format!(" {} ", database.name)));
+        of_this.filter(|line| line.contains("canceling statement due to user request")).count()
+    };
+    let large = "SELECT repeat('x', 1000) FROM generate_series(1, 10000000)";
+    let cut = |answer: &crate::support::wire::Answer| {
+        assert_eq!(answer.errors.len(), 1, "{:?}", answer.errors);
+        assert_eq!(answer.errors[0].sqlstate, "53400");
+        assert!(answer.errors[0].message.contains("more than 100 rows") && !answer.closed, "{:?}", answer.errors);
+    };
+    for (count, text) in
+        [large.to_owned(), format!("COPY ({large}) TO STDOUT"), "SELECT generate_series(1, 200)".to_owned()]
+            .iter()
+            .enumerate()
+    {
+        let answer = wire.simple(text.as_bytes());
+        cut(&answer);
+        assert_eq!(answer.rows.len() + answer.copied, 100, "{text}");
+        // The last is read to its end: that is sooner done.
+        assert_eq!(cancelled(), (count + 1).min(2), "{text}");
+        assert_eq!(wire.simple(b"SELECT 1").rows, [[Some("1".to_owned())]], "{text}");
+    }
+    let answer = wire.extended(large.as_bytes(), &[]);
+    cut(&answer);
+    assert_eq!((answer.rows.len(), cancelled()), (100, 3));
+    assert_eq!(wire.extended(b"SELECT 1", &[]).tags, ["SELECT 1"]);
+    let copy = wire.simple(b"COPY (SELECT generate_series(1, 100)) TO STDOUT (FORMAT binary)");
+    assert_eq!((copy.errors.len(), copy.tags), (0, vec!["COPY 100".to_owned()]));
+}
+
+/// Rules that only observe are learned from, and what is learned lets the same go on when they deny.
+#[test]
+fn what_was_observed_becomes_an_exception() {
+    let database = postgres::server().database();
+    let mut sandbox = Sandbox::new();
+    sandbox.write_secret("broker.password", postgres::PASSWORD);
+    let config = |policy: &str| {
+        format!(
+            "server: {{listen: '127.0.0.1:0', data: data}}\nresources:\n  prod-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
+             password: {{file: broker.password}}, labels: {{env: prod}}, roles: {{read: app_ro, write: app_rw}}}}\naccess:\n  - \
+             {{who: {{group: dba}}, labels: {{env: prod}}, access: write, ttl: 1h}}\npolicy:\n{policy}\n",
+            postgres::server().port,
+            database.name
+        )
+    };
+    let file = sandbox.write("gov.yaml", &config("  rules: {missing_where: observe}"));
+    sandbox.start_server(&["--dev", "--config", file.to_str().unwrap()]);
+    sandbox.log_in("bob");
+    let connected = sandbox.connect(&["prod-db", "--write"]).unwrap();
+    let mut wire = connected.wire(&[]).unwrap();
+    let update = b"UPDATE orders SET status = 'secret'";
+    assert_eq!(wire.simple(update).tags, ["UPDATE 100"]);
+    let learned = sandbox.gov(["policy", "learn"]).ok().stdout;
+    assert!(learned.contains("relation: [\"public.orders\"]") && !learned.contains("secret"), "{learned}");
+    let again = sandbox.gov(["timeline", "--json"]).ok().stdout;
+    let again = sandbox.write("entries.jsonl", &again);
+    assert_eq!(
+        sandbox.gov(["policy", "learn", again.to_str().unwrap()]).ok().stdout,
+        learned,
+        "offline it is the same"
+    );
+
+    let indented: String = learned.lines().map(|line| format!("  {line}\n")).collect();
+    sandbox.write("gov.yaml", &config(&indented));
+    let begun = std::time::Instant::now();
+    while wire.simple(b"DELETE FROM customers").errors[0].rule() != Some("missing_where") {
+        assert!(begun.elapsed().as_secs() < 60, "the rule is not in force");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(wire.simple(update).tags, ["UPDATE 100"], "what was seen goes on");
+    assert_eq!(wire.simple(b"DELETE FROM orders").errors[0].rule(), Some("missing_where"), "and nothing else");
+}

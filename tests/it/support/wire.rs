@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub(crate) tags: Vec<String>,
     /// Rows of all results, values as text; `None` is NULL.
     pub(crate) rows: Vec<Vec<Option<String>>>,
+    /// Messages of COPY data, which are rows.
+    pub(crate) copied: usize,
     /// The connection ended instead of becoming ready.
     pub(crate) closed: bool,
 }
@@ -206,6 +208,7 @@ impl Wire {
                 b'N' => answer.notices.push(Complaint::read(&body)),
                 b'C' => answer.tags.push(String::from_utf8_lossy(&body[..body.len() - 1]).into_owned()),
                 b'D' => answer.rows.push(row(&body)),
+                b'd' => answer.copied += 1,
                 b'G' => self.send(b'f', b"no data\0"),
                 b'Z' => return answer,
                 _ => {}
