@@ -477,7 +477,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__classify)
-            opts="-h --watch --entities --json --color --help"
+            opts="-h --watch --uninstall --entities --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -88,6 +88,7 @@ complete -c gov -n "__fish_gov_using_subcommand classify" -l color -d 'Use colou
 always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand classify" -l watch -d 'Stay, and show the list again whenever it changes'
+complete -c gov -n "__fish_gov_using_subcommand classify" -l uninstall -d 'Take the masking views, their functions and their role out of the database (operators)'
 complete -c gov -n "__fish_gov_using_subcommand classify" -l entities -d 'List everything that can be found'
 complete -c gov -n "__fish_gov_using_subcommand classify" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand classify" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -10,7 +10,7 @@ use super::{Command, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Kind, ResourceName};
 use crate::engine::{DETECTORS, FREE_TEXT};
-use crate::wire::api::{ClassifiedColumn, ClassifiedResource};
+use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
 
 pub(super) struct Classify;
 
@@ -43,6 +43,13 @@ impl Command for Classify {
                     .action(ArgAction::SetTrue),
             )
             .arg(
+                Arg::new("uninstall")
+                    .long("uninstall")
+                    .help("Take the masking views, their functions and their role out of the database (operators)")
+                    .conflicts_with("watch")
+                    .action(ArgAction::SetTrue),
+            )
+            .arg(
                 Arg::new("entities")
                     .long("entities")
                     .help("List everything that can be found")
@@ -60,8 +67,15 @@ impl Command for Classify {
         let resource: ResourceName =
             resource.parse().map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
         let watch = arguments.get_flag("watch");
+        let uninstall = arguments.get_flag("uninstall");
         run_async(async {
             let gateway = Gateway::open().await?;
+            if uninstall {
+                let path = format!("/v1/resources/{resource}/unmask");
+                let done: Unmasked = gateway.post(&path, &Empty {}).await?;
+                removed(&resource, &done, output);
+                return Ok(Exit::Done);
+            }
             let path = format!("/v1/resources/{resource}/classification");
             let mut shown: Option<ClassifiedResource> = None;
             loop {
@@ -79,6 +93,17 @@ impl Command for Classify {
     }
 }
 
+fn removed(resource: &ResourceName, done: &Unmasked, output: &mut Output) {
+    match output.format() {
+        Format::Json => output.json(done),
+        Format::Human if done.removed => {
+            output.say(format!("Nothing of gov's masks is left in the database of `{resource}`."));
+            output.say("They are made again when the server starts, unless its configuration says `masking: wire`.");
+        }
+        Format::Human => output.say(format!("There were no masking views in the database of `{resource}`.")),
+    }
+}
+
 fn show(found: &ClassifiedResource, output: &mut Output) {
     match output.format() {
         Format::Json => output.json(found),
@@ -90,6 +115,7 @@ fn show(found: &ClassifiedResource, output: &mut Output) {
             output.say(format!(
                 "{sensitive} of {examined} columns are masked, whole or where something is found in them."
             ));
+            output.say(format!("Sessions that read are masked {}.", found.masking));
             if found.unexamined > 0 {
                 output.say(format!(
                     "{} more have not been looked at yet; until then all of them is masked.",

@@ -62,6 +62,7 @@ struct Described<'a> {
     expires_at: String,
     session: String,
     resource: String,
+    masking: &'static str,
     pid: u32,
 }
 
@@ -157,6 +158,7 @@ fn announce(
         expires_at: held.grant.expires_at.to_string(),
         session: held.grant.session.to_string(),
         resource: held.grant.resource.to_string(),
+        masking: held.grant.masking.word(),
         pid: std::process::id(),
     };
     let form = match (form, output.format()) {
@@ -179,7 +181,7 @@ fn announce(
                 held.grant.purpose.as_ref().map_or_else(String::new, |purpose| format!(", for {}", purpose.id));
             output.say(format!(
                 "`{}` is open for {left}, to {}{purpose}.\n\n  psql '{}'\n\n  host      {}\n  port      {}\n  user      \
-                 {}\n  password  {}\n  database  {}\n",
+                 {}\n  password  {}\n  database  {}\n  masking   {}\n",
                 held.grant.resource,
                 held.grant.access.word(),
                 local.socket_url(),
@@ -188,6 +190,7 @@ fn announce(
                 described.user,
                 described.password,
                 described.database,
+                described.masking,
             ));
             if !held.grant.reveal.is_empty() {
                 let columns: Vec<_> = held.grant.reveal.iter().map(|column| format!("`{column}`")).collect();

@@ -80,7 +80,7 @@ fn show(list: &SessionList, output: &mut Output) {
         Format::Json => output.json(list),
         Format::Human if list.sessions.is_empty() => output.say("No session is open."),
         Format::Human => {
-            let heading = ["session", "who", "resource", "access", "purpose", "connections", "left", "from"];
+            let heading = ["session", "who", "resource", "access", "masking", "purpose", "connections", "left", "from"];
             output.table(&heading, list.sessions.iter().map(row));
             for entry in list.sessions.iter().filter(|entry| !entry.budget.is_empty()) {
                 output.say(format!("{} has used {}.", entry.session, used(&entry.budget)));
@@ -101,6 +101,7 @@ fn row(entry: &SessionEntry) -> Vec<String> {
         entry.who.clone(),
         entry.resource.clone(),
         entry.access.clone(),
+        entry.masking.clone(),
         purpose,
         entry.connections.to_string(),
         left.map_or_else(|| "-".to_owned(), print_duration),

@@ -18,7 +18,7 @@ use super::tunnel::{self, Destination, Ticket};
 use crate::audit::{self, Context, Envelope, Signer};
 use crate::domain::{
     Access, Actor, ColumnName, Digest, Duration, Event, Failure, Grant, Happening, Identity, IdentityKind, Kind,
-    Limits, Method, Purpose, ResourceName, Secret, Side, Timestamp,
+    Limits, Masking, Method, Purpose, ResourceName, Secret, Side, Timestamp,
 };
 use crate::engine::{Catalog, Engine, Policy};
 use crate::runtime::journal;
@@ -292,6 +292,7 @@ fn hold(
             _ => return None,
         },
         reveal: opened.reveal.iter().map(|column| column.parse().ok()).collect::<Option<_>>()?,
+        masking: Masking::parse(&opened.masking)?,
         limits: Limits { connections_max: opened.connections_max, rows_max: None },
         opened_at: Timestamp::parse(&opened.opened_at)?,
         expires_at: Timestamp::parse(&opened.expires_at)?,

@@ -86,6 +86,11 @@ pub(crate) enum Happening {
         role: String,
     },
     /// From here on the session's statements are decided by another policy than the one it was opened with.
+    /// Somebody had the masking views taken out of a database.
+    MasksRemoved {
+        subject: String,
+        resource: String,
+    },
     PolicyChanged {
         policy: Digest,
     },

@@ -23,6 +23,29 @@ impl Access {
     }
 }
 
+/// Where sensitive values are masked for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Masking {
+    /// In the database: the session's role has no right on what is sensitive, and sees views that mask it.
+    Database,
+    /// On the way: the role reads what is sensitive, and everything that comes back is masked as far as it is understood.
+    Wire,
+}
+
+impl Masking {
+    /// The same wherever a session is shown or recorded: whoever reads it learns what it is worth.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Database => "in-database",
+            Self::Wire => "on-wire (reduced guarantee)",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Database, Self::Wire].into_iter().find(|masking| masking.word() == word)
+    }
+}
+
 /// Why somebody connects: an entry of the configured list, and what it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Purpose {
@@ -52,6 +75,7 @@ pub(crate) struct Grant {
     /// Masked columns whose real values it was opened to see, with their schemas. Each statement that shows one is
     /// judged.
     pub(crate) reveal: Vec<ColumnName>,
+    pub(crate) masking: Masking,
     pub(crate) limits: Limits,
     pub(crate) opened_at: Timestamp,
     pub(crate) expires_at: Timestamp,

@@ -26,7 +26,7 @@ pub(crate) use column::ColumnName;
 pub(crate) use digest::Digest;
 pub(crate) use event::{Event, Happening, Outcome, Peer, SessionBalance, Shown, Side, StatementEnd, StatementStart};
 pub(crate) use failure::{Failure, Kind};
-pub(crate) use grant::{Access, Grant, Limits, Purpose};
+pub(crate) use grant::{Access, Grant, Limits, Masking, Purpose};
 pub(crate) use id::{
     AgentId, ApprovalId, BadName, PurposeId, RecordId, ResourceName, SessionId, StatementId, WorkloadId,
 };

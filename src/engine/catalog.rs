@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builtin;
 use super::classify::Classification;
+use super::mask::view::MaskedViews;
 use super::snapshot::{self, Snapshot};
 use super::sql::{self, Command};
 use crate::domain::ColumnName;
@@ -223,6 +224,8 @@ pub(crate) struct Catalog {
     pub(crate) classification: Classification,
     /// Columns whose real values the session may be shown.
     revealed: BTreeSet<(u32, i16)>,
+    /// The masks that stand in the database, for sessions that see nothing else.
+    pub(super) masking: Option<Arc<MaskedViews>>,
     views: Arc<Views>,
 }
 
@@ -295,6 +298,14 @@ impl Catalog {
             catalog.types.entry(kind.name.clone()).or_default().push(entry);
         }
         catalog.read_behind(snapshot);
+        catalog
+    }
+
+    /// The catalog as sessions know it that see these views and nothing behind them.
+    pub(crate) fn seen_through(&self, masking: Arc<MaskedViews>) -> Self {
+        let mut catalog = self.clone();
+        catalog.classification.masked.clone_from(&masking.masked);
+        catalog.masking = Some(masking);
         catalog
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::case::{Case, Subject};
 use super::catalog::Catalog;
-use super::lineage::Lineage;
+use super::lineage::{self, Lineage};
 use super::mask::recognise::{Recogniser, Resemblance};
 use super::policy::Policy;
 use super::resolve::{Asked, Callee, Exposure, Facts};
@@ -346,6 +346,13 @@ pub(super) fn bound(
         Resemblance::Possible => &CoarseValue,
     };
     Some((ground.policy.action(rule, kind), returned.reason(rule.name())))
+}
+
+/// Where the values of the only command of a text come from, whether or not any of them is known to need a mask.
+pub(super) fn traced(ground: &Ground<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Option<Lineage> {
+    let asked = ground.asked(who, who.identity.acting(), Timestamp::default());
+    let command = what.commands.first()?;
+    Some(lineage::trace(&Facts::new(asked, scope, command), command))
 }
 
 /// A session may ask masked columns about so many values: support looks up one person at a time; thousands of guesses

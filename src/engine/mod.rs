@@ -38,6 +38,9 @@ pub(crate) use classify::{
 pub(crate) use decide::{Audit, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
+pub(crate) use mask::view::{
+    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Rewritten,
+};
 pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
 pub(crate) use question::{Answer, Expectation, Question, SAMPLES};
@@ -45,7 +48,7 @@ pub(crate) use rule::RULES;
 pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use sql::fact::CopyForm;
-pub(crate) use sql::{Bound, STACK, Understood};
+pub(crate) use sql::{Bound, STACK, Understood, literal, quoted};
 pub(crate) use write_back::Parameter;
 pub(crate) use yaml::read as read_yaml;
 
@@ -180,6 +183,18 @@ impl Engine {
     /// Why COPY data may not be written, when a mask made a value in it.
     pub(crate) fn copied_in(&self, data: &[u8]) -> Option<Reason> {
         self.recogniser.carries(data).then(|| write_back::pseudonym(0).reason(rule::masked_value::NAME))
+    }
+
+    /// A text as the database should get it, for a session that sees masking views: their names in the place of those
+    /// that the client wrote. Nothing when it can stay. The thread needs [`STACK`] bytes of stack.
+    pub(crate) fn rewritten(&self, text: &[u8], scope: &Scope) -> Option<Rewritten> {
+        let catalog = self.catalog();
+        let masking = catalog.masking.as_ref()?;
+        let left = decide::LOOKUPS_MAX.saturating_sub(self.lookups.load(Ordering::Relaxed));
+        let lookups = mask::view::Lookups { key: self.mask_key.as_ref(), left };
+        let rewritten = mask::view::rewritten(&catalog, masking, text, &self.understand(text), scope, lookups)?;
+        self.lookups.fetch_add(rewritten.lookups, Ordering::Relaxed);
+        Some(rewritten)
     }
 
     /// Counts what a statement that is about to run asks masked columns.

@@ -113,6 +113,7 @@ impl Question {
             purpose: self.purpose.clone().map(|id| Purpose { id, reference: None }),
             access: self.access,
             reveal: Vec::new(),
+            masking: crate::domain::Masking::Wire,
             limits: Limits { connections_max: 1, rows_max: None },
             opened_at: self.at,
             expires_at: Timestamp::from_millis(u64::MAX),

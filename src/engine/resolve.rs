@@ -535,6 +535,12 @@ impl<'a> Facts<'a> {
         self.parts.first().and_then(|part| part.command.copies.as_ref())
     }
 
+    /// Whether the database itself shows nothing but masks to this session: what was seen is found there, and nothing is
+    /// written.
+    pub(super) fn sees_masks(&self) -> bool {
+        self.catalog.masking.is_some()
+    }
+
     /// What the command uses values for, besides returning them.
     pub(super) fn uses(&self) -> impl Iterator<Item = &lineage::Use> {
         self.lineage.iter().flat_map(|lineage| &lineage.uses)

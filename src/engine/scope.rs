@@ -98,6 +98,11 @@ impl Scope {
         }
     }
 
+    /// Whether names are looked up as they were when the session began.
+    pub(super) fn has_default_path(&self) -> bool {
+        self.names.certain && *self.names.search_path == *self.default_path
+    }
+
     pub(crate) fn names(&self) -> &Arc<Names> {
         &self.names
     }

@@ -48,6 +48,7 @@ pub(super) fn grant(access: Access, kind: IdentityKind) -> Grant {
         purpose: None,
         access,
         reveal: Vec::new(),
+        masking: crate::domain::Masking::Wire,
         limits: Limits { connections_max: 1, rows_max: None },
         opened_at: Timestamp::default(),
         expires_at: Timestamp::from_seconds(1),

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use tracing::{info, warn};
 
-use super::resource::{Broker, Resource, quoted};
+use super::resource::{Broker, Resource};
 use super::store::{Migrations, Store};
 use crate::domain::{Duration, Timestamp};
 use crate::engine::snapshot::{Column, Relation};
-use crate::engine::{Classification, ColumnKind, FREE_TEXT, Finding, Overrules, Sampled, Snapshot, classify_relation};
+use crate::engine::{
+    Classification, ColumnKind, FREE_TEXT, Finding, Overrules, Sampled, Snapshot, classify_relation, quoted,
+};
 use crate::runtime::clock;
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {

@@ -19,7 +19,8 @@ use super::credential::Request;
 use super::resource::Resource;
 use super::upstream;
 use crate::domain::{
-    Access, Digest, Duration, Event, Failure, Grant, Identity, IdentityKind, Limits, Method, SessionId, Timestamp,
+    Access, Digest, Duration, Event, Failure, Grant, Identity, IdentityKind, Limits, Masking, Method, SessionId,
+    Timestamp,
 };
 use crate::engine::{Audit, Engine, Scope, snapshot};
 use crate::runtime::net::Socket;
@@ -239,7 +240,7 @@ async fn play(resource: &Resource, access: Access, case: &Case) -> Vec<wire::Ans
     let now = clock::now();
     let session = SessionId::new(now, random::bytes::<10>().unwrap());
     let expires_at = now.after(Duration::from_secs(600));
-    let request = Request { session, access, expires_at, connections_max: 4 };
+    let request = Request { session, access, expires_at, connections_max: 4, seen: None };
     let lease = resource.source.mint(resource, request).await.unwrap();
     let parameters = vec![("statement_timeout".to_owned(), PATIENCE.to_owned())];
     let startup = Startup { version: Version::V3_0, parameters, negotiate: None };
@@ -299,6 +300,7 @@ fn grant(resource: &Resource, session: SessionId, access: Access, now: Timestamp
         purpose: None,
         access,
         reveal: Vec::new(),
+        masking: Masking::Wire,
         limits: Limits { connections_max: 4, rows_max: None },
         opened_at: now,
         expires_at,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use super::credential::Finding;
 use super::resource::Resource;
 use super::{Server, leases};
 use crate::domain::{Duration, Happening};
@@ -23,6 +24,7 @@ pub(super) async fn keep(server: Arc<Server>) {
         if let Err(failure) = schema.refreshed().await {
             warn!(resource = %schema.resource().name, error = %failure, "the schema could not be read yet");
         }
+        tell(schema.resource(), schema.masking().findings().await);
     }
     loop {
         for schema in server.schemas.values() {
@@ -46,17 +48,19 @@ async fn preflight(resource: &Resource) {
         Ok(findings) if findings.is_empty() => {
             info!(resource = %resource.name, credential = resource.source.summary(), "ready")
         }
-        Ok(findings) => {
-            for finding in findings {
-                let remedy = finding.remedy.unwrap_or_default();
-                if finding.fatal {
-                    error!(resource = %resource.name, remedy, "not usable: {}", finding.text);
-                } else {
-                    warn!(resource = %resource.name, remedy, "{}", finding.text);
-                }
-            }
-        }
+        Ok(findings) => tell(resource, findings),
         Err(failure) => error!(resource = %resource.name, error = %failure, "not usable at the moment"),
+    }
+}
+
+fn tell(resource: &Resource, findings: Vec<Finding>) {
+    for finding in findings {
+        let remedy = finding.remedy.unwrap_or_default();
+        if finding.fatal {
+            error!(resource = %resource.name, remedy, "not usable: {}", finding.text);
+        } else {
+            warn!(resource = %resource.name, remedy, "{}", finding.text);
+        }
     }
 }
 

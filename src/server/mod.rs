@@ -18,6 +18,7 @@ mod leases;
 mod listener;
 mod live;
 mod log;
+mod masking;
 mod nearest;
 mod rehearsal;
 mod reload;
@@ -42,6 +43,7 @@ use tokio::net::TcpListener;
 
 use crate::audit::Pseudonyms;
 use crate::domain::{Failure, Happening, Kind, ResourceName, Secret};
+use crate::engine::MaskKey;
 use crate::identity::jwt::KeySet;
 use crate::runtime::drain::Recovery;
 use crate::runtime::shutdown::Ending;
@@ -56,6 +58,7 @@ use keys::ServerKeys;
 use listener::Door;
 use live::LiveSessions;
 use log::{Cosigners, Log};
+use masking::DatabaseMasking;
 pub(crate) use reload::Followed;
 use resource::Resource;
 use schema::Schema;
@@ -162,9 +165,12 @@ impl Gateway {
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         live.days.restore(&store, clock::now()).await?;
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
+            let wish = resource.masking;
             let resource = Arc::new(Resource::configured(name, resource)?);
             let classifier = Classifier::new(Arc::clone(&resource), Arc::clone(&store), config.masks.clone());
-            Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live), classifier))))
+            let key = MaskKey(keys.mask_key(name.as_str()));
+            let masking = DatabaseMasking::new(Arc::clone(&resource), wish, key);
+            Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live), classifier, masking))))
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
         let rules = config.approvals.clone();

@@ -6,8 +6,8 @@
 
 use super::Server;
 use super::approval::Approval;
-use super::resource::quoted;
 use crate::domain::{Duration, Failure, Kind, SessionId};
+use crate::engine::quoted;
 use crate::runtime::database::{Connection, Login, QueryError, Row};
 use crate::wire::api::{Rehearsal, RehearsedTable};
 

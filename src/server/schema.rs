@@ -7,8 +7,9 @@ use tracing::{info, warn};
 
 use super::classification::Classifier;
 use super::live::LiveSessions;
+use super::masking::DatabaseMasking;
 use super::resource::Resource;
-use crate::domain::{Failure, Kind};
+use crate::domain::{Failure, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
 use crate::engine::{Catalog, Snapshot};
 
@@ -21,6 +22,8 @@ const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_
 pub(crate) struct Reading {
     pub(crate) snapshot: Snapshot,
     pub(crate) catalog: Arc<Catalog>,
+    /// The same for sessions that are masked in the database; nothing where that cannot be had.
+    pub(crate) masked: Option<Arc<Catalog>>,
     /// The default search path.
     pub(crate) search_path: Vec<String>,
 }
@@ -31,14 +34,25 @@ pub(crate) struct Schema {
     resource: Arc<Resource>,
     sessions: Arc<LiveSessions>,
     classifier: Classifier,
+    masking: DatabaseMasking,
     current: Mutex<Option<Arc<Reading>>>,
     /// Held while the schema is read, with the fingerprint of the last reading: one reading at a time.
     reading: tokio::sync::Mutex<Option<String>>,
 }
 
 impl Schema {
-    pub(super) fn new(resource: Arc<Resource>, sessions: Arc<LiveSessions>, classifier: Classifier) -> Self {
-        Self { resource, sessions, classifier, current: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    pub(super) fn new(
+        resource: Arc<Resource>,
+        sessions: Arc<LiveSessions>,
+        classifier: Classifier,
+        masking: DatabaseMasking,
+    ) -> Self {
+        let (current, reading) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { resource, sessions, classifier, masking, current, reading }
+    }
+
+    pub(super) fn masking(&self) -> &DatabaseMasking {
+        &self.masking
     }
 
     pub(crate) fn resource(&self) -> &Arc<Resource> {
@@ -68,13 +82,37 @@ impl Schema {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(known) = known else { return };
         let (classification, news) = self.classifier.classify(&known.snapshot).await;
-        if !news {
+        if !news && !self.masking.is_due().await {
             return;
         }
         let snapshot = Snapshot { epoch: known.snapshot.epoch + 1, ..known.snapshot.clone() };
         let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
-        info!(resource = %self.resource.name, epoch = snapshot.epoch, "classification changed");
-        self.replace(&Arc::new(Reading { snapshot, catalog, search_path: known.search_path.clone() }));
+        info!(resource = %self.resource.name, epoch = snapshot.epoch, news, "looked at again");
+        let masked = self.masked(&catalog).await;
+        self.replace(&Arc::new(Reading { snapshot, catalog, masked, search_path: known.search_path.clone() }));
+    }
+
+    /// Takes the masks out of the database. Whoever is masked there sees nothing any more.
+    pub(crate) async fn unmask(&self) -> Result<bool, Failure> {
+        let _last = self.reading.lock().await;
+        let removed = self.masking.remove().await?;
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            let (snapshot, catalog) = (known.snapshot.clone(), Arc::clone(&known.catalog));
+            self.replace(&Arc::new(Reading {
+                snapshot,
+                catalog,
+                masked: None,
+                search_path: known.search_path.clone(),
+            }));
+        }
+        Ok(removed)
+    }
+
+    /// The catalog of sessions that are masked in the database, once the views there are as they should be.
+    async fn masked(&self, catalog: &Arc<Catalog>) -> Option<Arc<Catalog>> {
+        let views = self.masking.keep(catalog).await?;
+        Some(Arc::new(catalog.seen_through(views)))
     }
 
     /// Everybody uses this reading from now on.
@@ -82,7 +120,9 @@ impl Schema {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(reading));
         for live in self.sessions.all() {
             if live.grant.resource == self.resource.name {
-                live.engine.replace_catalog(Arc::clone(&reading.catalog));
+                // A role that sees views only goes on seeing nothing else. Without them it is masked on the way as well.
+                let masked = reading.masked.as_ref().filter(|_| live.grant.masking == Masking::Database);
+                live.engine.replace_catalog(Arc::clone(masked.unwrap_or(&reading.catalog)));
             }
         }
     }
@@ -123,6 +163,7 @@ impl Schema {
         // New relations are looked at before a session can see them.
         let (classification, _) = self.classifier.classify(&snapshot).await;
         let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
-        Ok(Reading { snapshot, catalog, search_path })
+        let masked = self.masked(&catalog).await;
+        Ok(Reading { snapshot, catalog, masked, search_path })
     }
 }

@@ -19,7 +19,7 @@ use super::reload;
 use super::schema::Reading;
 use crate::domain::{
     Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits,
-    Peer, PublicKey, Purpose, ResourceName,
+    Masking, Peer, PublicKey, Purpose, ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -65,6 +65,7 @@ pub(super) async fn open(
     let schema = server.schema(&wish.resource)?;
     let resource = Arc::clone(schema.resource());
     let reading = schema.refreshed().await?;
+    let (masking, seen) = schema.masking().of(allowed.access, !request.reveal.is_empty(), &reading).await?;
     let now = clock::now();
     let session = random::session_id()?;
     let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &config.policy));
@@ -77,6 +78,7 @@ pub(super) async fn open(
         purpose: wish.purpose.clone(),
         access: allowed.access,
         reveal: revealed(&request.reveal, &reading)?,
+        masking,
         limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: allowed.bounds.statement_rows },
         opened_at: now,
         expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
@@ -87,13 +89,15 @@ pub(super) async fn open(
         access: grant.access,
         expires_at: grant.expires_at,
         connections_max: CONNECTIONS_MAX,
+        seen,
     };
     let lease = resource.source.mint(&resource, lease_request).await?;
     let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
-    let engine =
-        Engine::new(policy, Arc::clone(&reading.catalog), Some(mask_key(&server, &grant))).revealing(&grant.reveal);
+    let masked = reading.masked.as_ref().filter(|_| masking == Masking::Database);
+    let catalog = Arc::clone(masked.unwrap_or(&reading.catalog));
+    let engine = Engine::new(policy, catalog, Some(mask_key(&server, &grant))).revealing(&grant.reveal);
     let begun = async {
         remembered?;
         let books = server.log.open_session(&grant, &caller.pseudonym, key, peer)?;
@@ -143,6 +147,7 @@ pub(super) async fn open(
         labels: grant.labels.clone(),
         access: grant.access.word().to_owned(),
         reveal: grant.reveal.iter().map(ToString::to_string).collect(),
+        masking: grant.masking.word().to_owned(),
         opened_at: grant.opened_at.to_string(),
         expires_at: grant.expires_at.to_string(),
         connections_max: CONNECTIONS_MAX,

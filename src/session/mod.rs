@@ -32,7 +32,7 @@ use crate::domain::{
     ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, Shown, StatementEnd, StatementId,
     Timestamp,
 };
-use crate::engine::{Engine, Masker, Refusal, ResultColumn, Scope, Understood};
+use crate::engine::{Engine, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
 use ledger::Ledger;
@@ -270,6 +270,8 @@ struct Run {
     error: Option<[u8; 5]>,
     /// Code runs in it that nobody reviewed.
     opaque: bool,
+    /// What was sent in place of its text.
+    rewritten: Option<Box<Rewritten>>,
     /// What it runs by.
     approval: Option<ApprovalId>,
     /// Rows it may return; `None` is without limit, and at the end that does not enforce.
@@ -317,8 +319,8 @@ impl Run {
 enum Pending {
     /// A simple query: any number of results, then ReadyForQuery.
     Query(Box<Run>),
-    /// ParseComplete. `before` is what the name stood for until now.
-    Parse { name: String, before: Option<Prepared> },
+    /// ParseComplete. `before` is what the name stood for until now, `rewritten` what was sent in place of the text.
+    Parse { name: String, before: Option<Prepared>, rewritten: Option<Box<Rewritten>> },
     /// BindComplete.
     Bind { portal: String, before: Option<Arc<Portal>> },
     /// ParameterDescription (statements only), then RowDescription or NoData. `shown`: the client asked for it.

@@ -11,7 +11,7 @@ use crate::domain::{
     Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, Statement, StatementId, StatementStart, Timestamp,
     Verdict,
 };
-use crate::engine::{Decision, Parameter, Permit, Refusal, Understood};
+use crate::engine::{Decision, Parameter, Permit, Refusal, Rewritten, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
 
@@ -185,7 +185,7 @@ impl Session {
         };
         let prepared = Prepared { text: text.into(), what, types: types.as_slice().into(), held };
         let before = self.prepared.insert(name.to_owned(), prepared);
-        self.pending.push_back(Pending::Parse { name: name.to_owned(), before });
+        self.pending.push_back(Pending::Parse { name: name.to_owned(), before, rewritten: None });
         self.forward(&Request::Parse { name, text, types }, &permit, turn);
     }
 
@@ -428,6 +428,7 @@ impl Session {
             shown: Shown::default(),
             error: None,
             opaque: permit.obligations().opaque,
+            rewritten: None,
             approval,
             rows_max: permit.obligations().rows_max.filter(|_| self.setup.duty == Duty::Enforce),
             cut: None,
@@ -556,9 +557,42 @@ impl Session {
         self.write(&Request::Parse { name: POISON, text: POISON.as_bytes(), types: Vec::new() }, turn);
     }
 
-    /// Sends a statement. Only a permit opens this way.
+    /// Sends a statement, with the names of what the session sees through views led there. Only a permit opens this way.
     pub(super) fn forward(&mut self, request: &Request<'_>, _permit: &Permit, turn: &mut Turn) {
-        self.write(request, turn);
+        match request {
+            Request::Query { text } => {
+                let Some(rewritten) = self.led_to_views(text) else { return self.write(request, turn) };
+                self.write(&Request::Query { text: rewritten.text.as_bytes() }, turn);
+                if let Some(Pending::Query(run)) = self.pending.back_mut() {
+                    run.rewritten = Some(Box::new(rewritten));
+                }
+            }
+            Request::Parse { name, text, types } => {
+                let Some(led) = self.led_to_views(text) else { return self.write(request, turn) };
+                self.write(&Request::Parse { name, text: led.text.as_bytes(), types: types.clone() }, turn);
+                if let Some(Pending::Parse { rewritten, .. }) = self.pending.back_mut() {
+                    *rewritten = Some(Box::new(led));
+                }
+            }
+            Request::Bind(_)
+            | Request::Describe { .. }
+            | Request::Execute { .. }
+            | Request::Close { .. }
+            | Request::Sync
+            | Request::Flush
+            | Request::CopyData(_)
+            | Request::CopyDone
+            | Request::CopyFail { .. }
+            | Request::FunctionCall { .. }
+            | Request::Terminate => self.write(request, turn),
+        }
+    }
+
+    fn led_to_views(&self, text: &[u8]) -> Option<Rewritten> {
+        match self.setup.duty {
+            Duty::Enforce => self.setup.engine.rewritten(text, &self.scope),
+            Duty::Watch => None,
+        }
     }
 
     /// Sends a message that starts nothing by itself. A statement does not pass here.

@@ -426,6 +426,7 @@ impl Session {
             }
             return Ok(());
         }
+        self.point_into_the_clients_text(&mut complaint.fields);
         match self.pending.front_mut() {
             Some(Pending::Query(run)) => {
                 run.error = Some(sqlstate);
@@ -475,6 +476,29 @@ impl Session {
         Ok(())
     }
 
+    /// A position in what was sent in the place of a text is led back into that text.
+    fn point_into_the_clients_text(&self, fields: &mut [(u8, String)]) {
+        let rewritten = self.pending.front().and_then(|entry| match entry {
+            Pending::Query(run) => run.rewritten.as_deref(),
+            Pending::Parse { rewritten, .. } => rewritten.as_deref(),
+            Pending::Bind { .. }
+            | Pending::Describe { .. }
+            | Pending::Execute { .. }
+            | Pending::Close { .. }
+            | Pending::Sync
+            | Pending::CopyEnd
+            | Pending::Own(_)
+            | Pending::Local { .. }
+            | Pending::Poison { .. } => None,
+        });
+        let Some(rewritten) = rewritten else { return };
+        for (_, field) in fields.iter_mut().filter(|(code, _)| *code == b'P') {
+            if let Ok(position) = field.parse() {
+                *field = rewritten.position(position).to_string();
+            }
+        }
+    }
+
     /// After an error in an extended-query batch the server ignores everything up to Sync: what was sent is not owed
     /// an answer, and the names it would have changed stand as before.
     pub(super) fn drop_batch(&mut self, now: Timestamp, sqlstate: Option<[u8; 5]>, turn: &mut Turn) {
@@ -488,7 +512,7 @@ impl Session {
         let mut runs = Vec::new();
         for entry in dropped.into_iter().rev() {
             match entry {
-                Pending::Parse { name, before } => restore(&mut self.prepared, name, before),
+                Pending::Parse { name, before, rewritten: _ } => restore(&mut self.prepared, name, before),
                 Pending::Bind { portal, before } => restore(&mut self.portals, portal, before),
                 Pending::Close { target: Target::Statement, name, before: Closed::Statement(Some(before)) } => {
                     self.prepared.insert(name, before);

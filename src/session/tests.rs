@@ -33,6 +33,7 @@ fn grant() -> Arc<Grant> {
         purpose: None,
         access: Access::Write,
         reveal: Vec::new(),
+        masking: crate::domain::Masking::Wire,
         limits: Limits { connections_max: 4, rows_max: None },
         opened_at: at,
         expires_at: Timestamp::from_seconds(2_000),

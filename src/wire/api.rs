@@ -331,10 +331,19 @@ pub(crate) struct ExplainedFrom {
     pub(crate) how: String,
 }
 
+/// `POST /v1/resources/{resource}/unmask`: what was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Unmasked {
+    /// There was something to take away.
+    pub(crate) removed: bool,
+}
+
 /// `GET /v1/resources/{resource}/classification`: the columns that hold something sensitive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ClassifiedResource {
     pub(crate) resource: String,
+    /// Where it is masked for sessions that read: `in-database`, or `on-wire (reduced guarantee)`.
+    pub(crate) masking: String,
     pub(crate) columns: Vec<ClassifiedColumn>,
     /// How many columns were looked at.
     pub(crate) examined: usize,
@@ -465,6 +474,8 @@ pub(crate) struct SessionOpened {
     /// Masked columns whose real values it was opened to see, with their schemas.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reveal: Vec<String>,
+    /// Where sensitive values are masked: `in-database`, or `on-wire (reduced guarantee)`.
+    pub(crate) masking: String,
     pub(crate) opened_at: String,
     pub(crate) expires_at: String,
     /// Database connections at the same time.
@@ -505,6 +516,8 @@ pub(crate) struct SessionEntry {
     /// What to call whoever has it.
     pub(crate) who: String,
     pub(crate) access: String,
+    /// Where sensitive values are masked: `in-database`, or `on-wire (reduced guarantee)`.
+    pub(crate) masking: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) purpose: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

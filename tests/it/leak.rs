@@ -19,11 +19,15 @@ use crate::support::{Sandbox, finish, repository, tool};
 /// table for a role that nobody knew when it was made.
 const GRANTS: &str = "
     GRANT analyst, app_rw TO gov_broker WITH ADMIN OPTION;
+    GRANT CREATE ON DATABASE govbench TO gov_broker;
     CREATE USER MAPPING FOR PUBLIC SERVER loop_srv OPTIONS (user 'app_rw', password_required 'false');
 ";
 
 /// Benign statements that do not go through, and why.
 const LOST: &[(&str, &str)] = &[("B036", "a session that may only read makes no tables, not even temporary ones")];
+
+/// Plain projections that are refused where views are read, and why.
+const REFUSED_OF_VIEWS: &[(&str, &str)] = &[("X023", "a view has no system columns, such as `tableoid`")];
 
 #[derive(Deserialize)]
 struct Attempt {
@@ -49,13 +53,25 @@ struct Control {
 
 #[test]
 fn nothing_sensitive_gets_out_in_production() {
-    play("env=prod");
+    play("env=prod&masking=wire");
+}
+
+/// The same, masked in the database.
+#[test]
+fn nothing_sensitive_gets_out_of_the_database() {
+    play("env=prod&masking=database");
+}
+
+/// The same where the guardrails let more through.
+#[test]
+fn nothing_sensitive_gets_out_of_the_database_in_development() {
+    play("env=dev&masking=database");
 }
 
 /// In development the guardrails let more through: the masks alone must hold.
 #[test]
 fn nothing_sensitive_gets_out_in_development() {
-    play("env=dev");
+    play("env=dev&masking=wire");
 }
 
 fn play(labels: &str) {
@@ -109,7 +125,8 @@ fn judge(labels: &str, attempts: &[Attempt], controls: &[Control]) {
         let counts = table.entry(&attempt.category).or_default();
         counts[0] += 1;
         counts[["leak", "blocked", "masked"].iter().position(|word| *word == attempt.outcome).unwrap() + 1] += 1;
-        if !attempt.accept.contains(&attempt.outcome) {
+        let of_views = labels.contains("masking=database") && REFUSED_OF_VIEWS.iter().any(|(id, _)| *id == attempt.id);
+        if !(attempt.accept.contains(&attempt.outcome) || of_views && attempt.outcome == "blocked") {
             let Attempt { id, title, outcome, hits, errors, died, .. } = attempt;
             let hits: Vec<_> = hits.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
             wrong.push(format!("{id} {title}: {outcome} {hits:?} {errors} {died:?}"));

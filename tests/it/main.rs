@@ -22,6 +22,7 @@ mod generated;
 mod guard;
 mod guardrails;
 mod hostile;
+mod in_database;
 mod layers;
 mod leak;
 mod limits;

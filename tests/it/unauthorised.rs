@@ -21,6 +21,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("get", "/v1/resources/{resource}/classification", "user"),
     ("post", "/v1/sessions", "user"),
     ("get", "/v1/sessions", "user"),
+    ("post", "/v1/resources/{resource}/unmask", "user"),
     ("post", "/v1/sessions/{session}/end", "user"),
     ("get", "/v1/sessions/{session}/masks", "user"),
     ("get", "/v1/sessions/{session}/policy", "user"),

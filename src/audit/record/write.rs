@@ -168,6 +168,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::CredentialMinted { .. } => "cred.mint",
         Happening::CredentialRevoked { .. } => "cred.revoke",
         Happening::CredentialSwept { .. } => "cred.sweep",
+        Happening::MasksRemoved { .. } => "mask.remove",
         Happening::PolicyChanged { .. } => "policy.change",
         Happening::StreamOpened { .. } => "stream.open",
         Happening::StreamClosed { .. } => "stream.close",
@@ -191,6 +192,11 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
         json.raw(b",\"").raw(name.as_bytes()).raw(b"\":").text_within(text, WORD_MAX);
     };
     match happening {
+        Happening::MasksRemoved { subject, resource } => {
+            word("sub", subject);
+            json.raw(b",\"db\":{\"resource\":").text_within(resource, WORD_MAX);
+            json.raw(b"}");
+        }
         Happening::PolicyChanged { policy } => {
             json.raw(b",\"policy\":").hex(&policy.0);
         }
@@ -339,7 +345,8 @@ fn write_grant(json: &mut Json<'_>, grant: &Grant, subject: &str) {
     write_actors(json, &grant.identity.actors);
     write_purpose(json, grant.purpose.as_ref());
     json.raw(b",\"db\":{\"resource\":").text(grant.resource.as_str()).raw(b"}");
-    json.raw(b",\"access\":\"").raw(grant.access.word().as_bytes()).raw(b"\",\"policy\":").hex(&grant.policy.0);
+    json.raw(b",\"access\":\"").raw(grant.access.word().as_bytes()).raw(b"\",\"masking\":\"");
+    json.raw(grant.masking.word().as_bytes()).raw(b"\",\"policy\":").hex(&grant.policy.0);
     for (index, column) in grant.reveal.iter().enumerate() {
         json.raw(if index == 0 { b",\"reveal\":[" } else { b"," }).text(&column.to_string());
     }

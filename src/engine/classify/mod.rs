@@ -36,6 +36,8 @@ pub(crate) struct Classification {
     pub(crate) findings: HashMap<(u32, i16), Finding>,
     /// Columns that were looked at, also those where nothing was found.
     pub(crate) examined: HashSet<(u32, i16)>,
+    /// Columns of which the database shows masked values only.
+    pub(super) masked: HashSet<(u32, i16)>,
 }
 
 /// What is known about a column.
@@ -43,7 +45,7 @@ pub(crate) struct Classification {
 pub(super) enum Verdict {
     /// It holds this.
     Sensitive(&'static dyn Detector),
-    /// It was looked at, and nothing was found.
+    /// It was looked at, and nothing was found; or what was found is masked where it is read.
     Clear,
     /// Nobody has looked at it yet: it may hold anything.
     Unknown,
@@ -52,6 +54,11 @@ pub(super) enum Verdict {
 impl Classification {
     /// What is known about a column of a relation.
     pub(super) fn verdict(&self, relation: u32, attribute: i16) -> Verdict {
+        if self.is_masked(relation, attribute) { Verdict::Clear } else { self.known(relation, attribute) }
+    }
+
+    /// What a column holds, whether or not the database masks it.
+    pub(super) fn known(&self, relation: u32, attribute: i16) -> Verdict {
         let column = (relation, attribute);
         let finding = self.findings.get(&column).filter(|finding| finding.entity != FREE_TEXT);
         match finding.map(|finding| finding.entity.as_str()) {
@@ -65,6 +72,11 @@ impl Classification {
     /// Whether a column holds texts in which anything may stand.
     pub(super) fn is_free_text(&self, relation: u32, attribute: i16) -> bool {
         self.findings.get(&(relation, attribute)).is_some_and(|finding| finding.entity == FREE_TEXT)
+    }
+
+    /// Whether what is seen of a column was masked before.
+    pub(super) fn is_masked(&self, relation: u32, attribute: i16) -> bool {
+        self.masked.contains(&(relation, attribute))
     }
 
     /// Whether anything was found at all.

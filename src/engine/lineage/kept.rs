@@ -2,7 +2,7 @@
 
 use super::{Key, Origin, Source};
 use crate::engine::catalog::{Catalog, CatalogRelation, CatalogType, RelationKind, TypeKind};
-use crate::engine::classify::Verdict;
+use crate::engine::classify::{Classification, Verdict};
 use crate::engine::detector::{self, Detector};
 
 /// How closely values are kept, from not at all.
@@ -20,12 +20,18 @@ impl Source {
     /// What the column holds, or the value under a name in it; nothing where nothing is known to be sensitive.
     pub(in crate::engine) fn holds(&self, catalog: &Catalog) -> Option<&'static dyn Detector> {
         let Self::Column { relation, attribute, key } = self else { return None };
-        match verdict(catalog, *relation, *attribute) {
+        // What the database masks is what it is all the same.
+        match judged(catalog, *relation, *attribute, Classification::known) {
             Verdict::Sensitive(entity) => Some(entity),
             Verdict::Unknown => None,
             Verdict::Clear if is_mixed(catalog, *relation, *attribute) => key.as_ref().and_then(Key::claimed),
             Verdict::Clear => None,
         }
+    }
+
+    /// Whether the database shows masked values of it only.
+    pub(in crate::engine) fn is_masked(&self, catalog: &Catalog) -> bool {
+        matches!(self, Self::Column { relation, attribute, .. } if catalog.classification.is_masked(*relation, *attribute))
     }
 
     pub(in crate::engine) fn kept(&self, catalog: &Catalog) -> Kept {
@@ -61,7 +67,16 @@ impl Key {
 
 /// What is known about a column, in itself or in the table it is a partition of.
 pub(in crate::engine) fn verdict(catalog: &Catalog, relation: u32, attribute: i16) -> Verdict {
-    let own = catalog.classification.verdict(relation, attribute);
+    judged(catalog, relation, attribute, Classification::verdict)
+}
+
+fn judged(
+    catalog: &Catalog,
+    relation: u32,
+    attribute: i16,
+    judge: fn(&Classification, u32, i16) -> Verdict,
+) -> Verdict {
+    let own = judge(&catalog.classification, relation, attribute);
     if let Verdict::Sensitive(_) = own {
         return own;
     }
@@ -70,7 +85,7 @@ pub(in crate::engine) fn verdict(catalog: &Catalog, relation: u32, attribute: i1
     let above = child.parents.iter().filter_map(|parent| catalog.relation(*parent)).filter_map(|parent| {
         let column = parent.columns.iter().find(|column| Some(&column.name) == name)?;
         // Inheritance has no loops.
-        Some(verdict(catalog, parent.oid, column.attribute))
+        Some(judged(catalog, parent.oid, column.attribute, judge))
     });
     above.fold(own, |own, above| match (own, above) {
         (Verdict::Unknown, known) | (Verdict::Clear, known @ Verdict::Sensitive(_)) => known,

@@ -13,6 +13,7 @@ pub(super) mod recognise;
 mod shape;
 mod text;
 mod treatment;
+pub(super) mod view;
 
 use pseudonym::Pseudonyms;
 use treatment::{Applied, Column, Pen};

@@ -34,8 +34,11 @@ pub(in crate::engine) fn masker(
             None => Cow::Owned(outputs.all()),
         });
         let sources = origin.iter().flat_map(|origin| origin.sources()).map(|(source, _)| source).chain(&told);
-        let held = sources.filter_map(|source| source.holds(catalog)).map(|entity| entity.name());
-        if treated.is_masked() { &mut shown.masked } else { &mut shown.clear }.extend(held);
+        for source in sources {
+            let Some(held) = source.holds(catalog) else { continue };
+            let is_masked = treated.is_masked() || source.is_masked(catalog);
+            if is_masked { &mut shown.masked } else { &mut shown.clear }.insert(held.name());
+        }
         treated
     });
     let treated = treated.collect();
@@ -118,6 +121,11 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
             Verdict::Sensitive(entity) if form <= Form::Picked => Treatment::Entity(entity),
             Verdict::Unknown if form <= Form::Picked => Treatment::Redact,
             Verdict::Sensitive(_) | Verdict::Unknown => Treatment::Hide,
+            // The mask was put on in the database. Looking again costs little and would show if it was not.
+            Verdict::Clear if catalog.classification.is_masked(*relation, *attribute) => match form {
+                Form::Computed => Treatment::Clear,
+                Form::Same | Form::Picked | Form::Readable => Treatment::Look,
+            },
             Verdict::Clear if !is_mixed(catalog, *relation, *attribute) => match form {
                 Form::Computed => Treatment::Clear,
                 Form::Same | Form::Picked | Form::Readable => Treatment::Glance,

@@ -137,7 +137,7 @@ const BPCHAR_ARRAY: u32 = 1014;
 const NAME_MAX: usize = 63;
 
 /// Looking is for what can hold text; numbers and times pass where nothing is known against them.
-fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
+pub(super) fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
     let can_hold = |shape: &Shape| {
         matches!(
             shape,

@@ -14,5 +14,5 @@ SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
       AS extension
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  WHERE p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')
+  WHERE (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')) AND n.nspname !~ '^gov_mask_[0-9a-f]{8}'
   ORDER BY p.oid) q

@@ -8,5 +8,5 @@ SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
       AS extension
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^(pg_(toast|temp)|gov_mask_[0-9a-f]{8})'
   ORDER BY c.oid) q

@@ -13,10 +13,11 @@ mod occurrence;
 mod path;
 mod postgres;
 mod query;
+mod quote;
 mod statement;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(super) mod token;
 pub(super) mod tree;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) use fact::Command;
 pub(super) use path::words as path_words;
 pub(super) use query::constant;
+pub(crate) use quote::{literal, quoted};
 use tree::Tree;
 
 use super::decide::Memory;

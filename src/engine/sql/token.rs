@@ -7,13 +7,13 @@ const NORMALIZED_MAX: usize = 16 * 1024;
 
 /// The tokens of a text that PostgreSQL's scanner accepts.
 #[derive(Debug)]
-pub(super) struct Tokens<'t> {
+pub(in crate::engine) struct Tokens<'t> {
     text: &'t str,
     tokens: Vec<ScanToken>,
 }
 
 impl<'t> Tokens<'t> {
-    pub(super) fn scan(text: &'t str) -> Result<Self, pg_query::Error> {
+    pub(in crate::engine) fn scan(text: &'t str) -> Result<Self, pg_query::Error> {
         Ok(Self { text, tokens: pg_query::scan(text)?.tokens })
     }
 
@@ -22,6 +22,12 @@ impl<'t> Tokens<'t> {
         let start = |token: &ScanToken| usize::try_from(token.start).unwrap_or(0);
         let at = self.tokens.partition_point(|token| start(token) < offset);
         self.tokens.iter().skip(at).find(|token| !is_comment(token)).map_or(offset, start)
+    }
+
+    /// The place of the token that begins here.
+    pub(in crate::engine) fn at(&self, offset: usize) -> Option<std::ops::Range<usize>> {
+        let token = self.tokens.iter().find(|token| usize::try_from(token.start) == Ok(offset))?;
+        Some(offset..usize::try_from(token.end).ok()?)
     }
 
     /// The text with each value replaced by `$n`, without comments, and with one space wherever there was a gap.

@@ -53,7 +53,7 @@ impl Returned {
 /// The surest sign that a command has masked values written in it.
 pub(super) fn written(facts: &Facts<'_>) -> Option<Returned> {
     // No mask was made as long as nothing is known to need one.
-    if !facts.catalog.classification.finds() {
+    if !facts.catalog.classification.finds() || facts.sees_masks() {
         return None;
     }
     let made = facts.roots().find_map(|(root, at)| written_out(root, facts.recogniser).map(|node| (node, at)));
@@ -66,6 +66,9 @@ pub(super) fn written(facts: &Facts<'_>) -> Option<Returned> {
 
 /// The surest sign that a command is given masked values for its parameters.
 pub(super) fn bound(facts: &Facts<'_>, values: &[Parameter<'_>]) -> Option<Returned> {
+    if facts.sees_masks() {
+        return None;
+    }
     if values.iter().any(|parameter| parameter.value.is_some_and(|value| facts.recogniser.carries(value))) {
         return Some(pseudonym(facts.first_position()));
     }

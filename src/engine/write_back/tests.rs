@@ -41,7 +41,7 @@ fn engine(key: u8) -> Engine {
     let found = COLUMNS.iter().zip(1..).filter(|((.., entity), _)| !entity.is_empty());
     let findings = found.map(|((.., entity), attribute)| ((TABLE, attribute), finding(entity))).collect();
     let examined = (1..10).map(|attribute| (TABLE, attribute)).collect();
-    let catalog = Catalog::new(vec![people], Classification { findings, examined });
+    let catalog = Catalog::new(vec![people], Classification { findings, examined, ..Classification::default() });
     let policy = Policy::built_in(Environment::Production);
     Engine::new(Arc::new(policy), Arc::new(catalog), Some(MaskKey(Secret::new([key; 32]))))
 }

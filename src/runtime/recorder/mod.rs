@@ -446,7 +446,8 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::Reconciled(_)
         | Happening::Recovered { .. }
         | Happening::Lost { .. } => Importance::Completing,
-        Happening::PolicyChanged { .. }
+        Happening::MasksRemoved { .. }
+        | Happening::PolicyChanged { .. }
         | Happening::LoginSucceeded { .. }
         | Happening::LoginFailed { .. }
         | Happening::SessionOpened { .. }

@@ -1,9 +1,9 @@
 //! What the columns of a database hold, for whoever may use it.
 
 use super::{Contents, Handler, Method, Route, json};
-use crate::domain::{Failure, Kind, ResourceName};
+use crate::domain::{Failure, Happening, Kind, Masking, ResourceName};
 use crate::server::{access, classification};
-use crate::wire::api::{ClassifiedColumn, ClassifiedResource};
+use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
 
 pub(super) const LIST: Route = Route {
     method: Method::Get,
@@ -31,10 +31,37 @@ pub(super) const LIST: Route = Route {
                 });
             json(&ClassifiedResource {
                 resource: name.to_string(),
+                masking: if reading.masked.is_some() { Masking::Database } else { Masking::Wire }.word().to_owned(),
                 columns: columns.collect(),
                 examined: classification.examined.len(),
                 unexamined: classification::unexamined(&reading.snapshot, classification),
             })
+        })
+    }),
+};
+
+pub(super) const UNMASK: Route = Route {
+    method: Method::Post,
+    path: "/v1/resources/{resource}/unmask",
+    summary: "Take the masking views out of a database; operators only",
+    request: Contents::Json(|schemas| schemas.subschema_for::<Empty>()),
+    response: Contents::Json(|schemas| schemas.subschema_for::<Unmasked>()),
+    handler: Handler::User(|call, caller| {
+        Box::pin(async move {
+            let name: ResourceName = call
+                .parameter("resource")?
+                .parse()
+                .map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
+            let config = call.server.config();
+            if !config.is_operator(&caller.identity) {
+                access::usable(&config, &caller.identity, &name)?;
+                return Err(Failure::new(Kind::Denied, "masking views are taken away by operators only")
+                    .detail(format!("Operators are the members of: {}.", config.operators.join(", "))));
+            }
+            // Whoever is masked there loses sight of everything: on record before it happens.
+            let (subject, resource) = (caller.pseudonym.clone(), name.to_string());
+            call.server.happened(Happening::MasksRemoved { subject, resource });
+            json(&Unmasked { removed: call.server.schema(&name)?.unmask().await? })
         })
     }),
 };

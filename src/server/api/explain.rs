@@ -47,6 +47,7 @@ pub(super) const EXPLAIN: Route = Route {
                 purpose: None,
                 access,
                 reveal: sessions::revealed(&request.reveal, &reading)?,
+                masking: crate::domain::Masking::Wire,
                 limits: Limits { connections_max: 1, rows_max: None },
                 opened_at: now,
                 expires_at: now.after(Duration::from_secs(1)),

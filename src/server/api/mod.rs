@@ -59,6 +59,7 @@ pub(crate) const ROUTES: &[Route] = &[
     resources::LIST,
     explain::EXPLAIN,
     classification::LIST,
+    classification::UNMASK,
     sessions::OPEN,
     sessions::LIST,
     sessions::END,

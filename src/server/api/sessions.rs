@@ -242,6 +242,7 @@ fn entry(live: &Live) -> SessionEntry {
         resource: grant.resource.to_string(),
         who: shown(&grant.identity),
         access: grant.access.word().to_owned(),
+        masking: grant.masking.word().to_owned(),
         purpose: grant.purpose.as_ref().map(|purpose| purpose.id.to_string()),
         reference: grant.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
         opened_at: grant.opened_at.to_string(),

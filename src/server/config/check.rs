@@ -11,15 +11,15 @@ use reqwest::Url;
 use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
-    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, PlatformWord, PurposeSection,
-    ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection, WitnessSection,
-    WorkloadSection,
+    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, MaskingWord, PlatformWord,
+    PurposeSection, ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection,
+    WitnessSection, WorkloadSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
     AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
-    KEEP_DEFAULT, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User, WAIT_DEFAULT,
-    Webhook, WebhookForm, Who, Witness, Workload, WorkloadKeys, inline, place, upstream,
+    KEEP_DEFAULT, MaskingWish, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User,
+    WAIT_DEFAULT, Webhook, WebhookForm, Who, Witness, Workload, WorkloadKeys, inline, place, upstream,
 };
 use crate::audit::{Algorithm, NoteKey};
 use crate::domain::{
@@ -338,6 +338,12 @@ impl<'a> Check<'a> {
                 CredentialWord::Static => CredentialKind::Static,
             },
             roles: Roles { read: section.roles.read, write: section.roles.write, owner: section.roles.owner },
+            masking: match section.masking {
+                None => MaskingWish::default(),
+                Some(MaskingWord::Database) => MaskingWish::Database,
+                Some(MaskingWord::Wire) => MaskingWish::Wire,
+                Some(MaskingWord::Auto) => MaskingWish::Auto,
+            },
         })
     }
 

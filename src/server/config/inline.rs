@@ -12,8 +12,8 @@ use super::sections::DatabaseTlsWord;
 use super::upstream::{self, BadUrl};
 use super::values::{BadWord, LabelName, UserName};
 use super::{
-    AccessRule, ApprovalRules, Config, CredentialKind, Durability, IdentitySource, KEEP_DEFAULT, PORT_DEFAULT, Reach,
-    Resource, Roles, TTL_DEFAULT, TlsIdentity, User, WAIT_DEFAULT, Who,
+    AccessRule, ApprovalRules, Config, CredentialKind, Durability, IdentitySource, KEEP_DEFAULT, MaskingWish,
+    PORT_DEFAULT, Reach, Resource, Roles, TTL_DEFAULT, TlsIdentity, User, WAIT_DEFAULT, Who,
 };
 use crate::domain::{Access, BadName, Labels, ResourceName};
 use crate::engine::{Overrules, PolicySource};
@@ -43,8 +43,17 @@ pub(crate) enum BadArgument {
 }
 
 /// What may stand behind the question mark of a resource's URL. Everything else is a label.
-const OPTIONS: [&str; 8] =
-    ["credential", "owner-role", "password-env", "password-file", "read-role", "sslmode", "sslrootcert", "write-role"];
+const OPTIONS: [&str; 9] = [
+    "credential",
+    "masking",
+    "owner-role",
+    "password-env",
+    "password-file",
+    "read-role",
+    "sslmode",
+    "sslrootcert",
+    "write-role",
+];
 
 /// The configuration of `gov server --dev`: loopback, the built-in issuer with four users, no resources yet.
 ///
@@ -125,6 +134,7 @@ pub(crate) fn resource(text: &str) -> Result<(ResourceName, Resource), BadArgume
         labels: options.labels,
         credential: options.credential.unwrap_or(CredentialKind::PostgresRole),
         roles: options.roles,
+        masking: options.masking,
     };
     Ok((name, resource))
 }
@@ -137,6 +147,7 @@ struct Options {
     labels: Labels,
     credential: Option<CredentialKind>,
     roles: Roles,
+    masking: MaskingWish,
 }
 
 impl Options {
@@ -162,6 +173,14 @@ impl Options {
                     "static" => CredentialKind::Static,
                     _ => return Err(bad("use `postgres-role` or `static`")),
                 });
+            }
+            "masking" => {
+                self.masking = match value.as_str() {
+                    "database" => MaskingWish::Database,
+                    "wire" => MaskingWish::Wire,
+                    "auto" => MaskingWish::Auto,
+                    _ => return Err(bad("use `database`, `wire` or `auto`")),
+                };
             }
             label => {
                 // A label that is nearly an option is an option misspelt, and a guard that is off.

@@ -174,6 +174,19 @@ pub(crate) struct Resource {
     pub(crate) labels: Labels,
     pub(crate) credential: CredentialKind,
     pub(crate) roles: Roles,
+    pub(crate) masking: MaskingWish,
+}
+
+/// Where sensitive values are to be masked for sessions that read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MaskingWish {
+    /// In the database, or not at all: without it sessions are refused.
+    Database,
+    /// On the way.
+    #[default]
+    Wire,
+    /// In the database where that can be had, on the way elsewhere; the session says which.
+    Auto,
 }
 
 /// How the gateway reaches a database.

@@ -134,6 +134,7 @@ pub(super) struct ResourceSection {
     pub(super) credential: Option<CredentialWord>,
     #[serde(default)]
     pub(super) roles: RolesSection,
+    pub(super) masking: Option<MaskingWord>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +156,14 @@ pub(super) enum DatabaseTlsWord {
 pub(super) enum CredentialWord {
     PostgresRole,
     Static,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MaskingWord {
+    Database,
+    Wire,
+    Auto,
 }
 
 #[derive(Default, Deserialize)]

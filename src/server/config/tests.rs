@@ -73,7 +73,7 @@ fn every_mistake_has_a_line_and_most_have_a_hint() {
         "    label: { env: prod",
         "label: {",
         "resources.prod-db: unknown field `label`, expected one of `url`, `password`, `tls`, `labels`, `credential`, \
-         `roles`",
+         `roles`, `masking`",
         Some("did you mean `labels`?"),
     );
     let everywhere = "server.listen: `everywhere`: invalid socket address syntax";

@@ -13,13 +13,24 @@ use crate::server::resource::Resource;
 /// A future in a box, because the sources stand in one list.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What a role sees that is masked in the database, in the place of what its group would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The group that reads masking views only.
+    pub(crate) reader: String,
+    /// The search path on which those views come first.
+    pub(crate) search_path: Vec<String>,
+}
+
 /// What a session needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) access: Access,
     pub(crate) expires_at: Timestamp,
     pub(crate) connections_max: u32,
+    /// `None` where it is not masked in the database.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// A credential on loan. It never leaves the gateway.
@@ -65,6 +76,8 @@ pub(crate) trait CredentialSource: Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
     /// One line for help and documentation.
     fn summary(&self) -> &'static str;
+    /// Each session has a role of its own, whose rights can be masks.
+    fn makes_roles(&self) -> bool;
     /// What is missing before sessions can be opened, in the order to mend it.
     fn preflight<'a>(&'a self, resource: &'a Resource) -> Boxed<'a, Result<Vec<Finding>, Failure>>;
     /// Makes the credential of a session. Asking twice for the same session replaces the first answer.

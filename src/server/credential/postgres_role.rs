@@ -11,8 +11,9 @@ use tracing::warn;
 
 use super::{Boxed, CredentialSource, Finding, Lease, Request, Revoked};
 use crate::domain::{Access, Duration, Failure, Kind, Secret, Timestamp};
+use crate::engine::{literal, quoted};
 use crate::runtime::random;
-use crate::server::resource::{Resource, literal, quoted};
+use crate::server::resource::Resource;
 use crate::wire::postgres;
 
 /// Marks the roles this file makes, so that they can be found without any other memory of them.
@@ -38,6 +39,10 @@ impl CredentialSource for PostgresRole {
 
     fn summary(&self) -> &'static str {
         "a PostgreSQL role of its own for each session (default)"
+    }
+
+    fn makes_roles(&self) -> bool {
+        true
     }
 
     fn preflight<'a>(&'a self, resource: &'a Resource) -> Boxed<'a, Result<Vec<Finding>, Failure>> {
@@ -76,7 +81,8 @@ fn acts_as(resource: &Resource, access: Access) -> Option<&String> {
 /// The statements that make a role: one text, so one implicit transaction. A lost commit is a failed login, never an
 /// orphan, so the commit is not waited for.
 fn mint_sql(role: &str, verifier: &str, resource: &Resource, request: &Request, major: u32) -> String {
-    let groups = resource.roles.of(request.access);
+    let seen = request.seen.as_ref().filter(|_| request.access == Access::Read);
+    let groups = seen.map_or_else(|| resource.roles.of(request.access), |seen| std::slice::from_ref(&seen.reader));
     let quoted_role = quoted(role);
     let limit = request.connections_max;
     let until = request.expires_at.after(GRACE);
@@ -101,7 +107,13 @@ fn mint_sql(role: &str, verifier: &str, resource: &Resource, request: &Request, 
     }
     match request.access {
         // Comfort, not a wall: a session can undo it. The wall is that the group may not write.
-        Access::Read => sql.push_str(&format!(" ALTER ROLE {quoted_role} SET default_transaction_read_only = on;")),
+        Access::Read => {
+            sql.push_str(&format!(" ALTER ROLE {quoted_role} SET default_transaction_read_only = on;"));
+            if let Some(seen) = seen {
+                let path: Vec<String> = seen.search_path.iter().map(|schema| quoted(schema)).collect();
+                sql.push_str(&format!(" ALTER ROLE {quoted_role} SET search_path = {};", path.join(", ")));
+            }
+        }
         Access::Write => {
             if let Some(owner) = acts_as(resource, request.access) {
                 if !groups.contains(owner) {
@@ -363,6 +375,7 @@ mod tests {
             access,
             expires_at: Timestamp::from_millis(0),
             connections_max: 4,
+            seen: None,
         };
         mint_sql("gov_s_x", "SCRAM-SHA-256$1:s$a:b", &resource(own), &request, major)
     }

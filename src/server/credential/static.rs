@@ -17,6 +17,10 @@ impl CredentialSource for Static {
         "one fixed login for all sessions (not recommended)"
     }
 
+    fn makes_roles(&self) -> bool {
+        false
+    }
+
     fn preflight<'a>(&'a self, resource: &'a Resource) -> Boxed<'a, Result<Vec<Finding>, Failure>> {
         Box::pin(async move {
             resource.broker().rows("SELECT 1").await?;

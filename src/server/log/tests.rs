@@ -50,6 +50,7 @@ fn grant() -> Arc<Grant> {
         purpose: None,
         access: Access::Read,
         reveal: Vec::new(),
+        masking: crate::domain::Masking::Wire,
         limits: Limits { connections_max: 1, rows_max: None },
         opened_at: now,
         expires_at: now.after(Duration::from_secs(3600)),

@@ -1,0 +1,528 @@
+//! Masks inside the database: for each relation a view that shows what may be seen of it, and a role that sees nothing else.
+//!
+//! A session of such a role has no right on what holds sensitive values. Whatever it asks, however it asks it, is asked of
+//! masked values: conditions, joins, copies, cursors and code included. What is not known has no view, and is not there.
+//!
+//! Pure: from the catalog, its classification and what the database says about rights ([`RIGHTS`], [`STATE`]) comes the
+//! text of SQL that makes it so, changes what is there, or takes it away. Somebody else runs it, each as one transaction.
+
+mod expression;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use ring::{digest, hmac};
+use serde::Deserialize;
+
+pub(crate) use rewrite::Rewritten;
+pub(in crate::engine) use rewrite::{Lookups, rewritten};
+
+use super::MaskKey;
+use super::plan::of_origin;
+use super::shape::Shape;
+use super::treatment::Treatment;
+use crate::domain::Grant;
+use crate::engine::catalog::{Catalog, CatalogRelation, RelationKind, TypeKind};
+use crate::engine::classify::Verdict;
+use crate::engine::decide::{self, Ground};
+use crate::engine::detector::{self, DETECTORS, Method};
+use crate::engine::lineage::{Form, verdict};
+use crate::engine::mask::recognise::Recogniser;
+use crate::engine::policy::Policy;
+use crate::engine::scope::Scope;
+use crate::engine::sql::{Texts, literal, quoted};
+use expression::Value;
+
+/// What sessions and the broker may do with each column; `@groups@` is an array of the roles whose members sessions would
+/// be without masks.
+const RIGHTS: &str = include_str!("rights.sql");
+
+/// What was made before; `@name@` is the name of the role.
+const STATE: &str = include_str!("state.sql");
+
+/// Columns that the reader may read; `@name@` is its name.
+const READABLE: &str = include_str!("readable.sql");
+
+/// The functions that views call. `@support@` is the schema they are in, `@reader@` the role that may call them.
+const SUPPORT: &str = include_str!("support.sql");
+
+/// How long the statements wait for somebody who uses a view. Then nothing is changed, and it is tried again later.
+const LOCK_TIMEOUT_MS: u32 = 2_000;
+
+/// Longest name that PostgreSQL keeps whole.
+const NAME_MAX: usize = 63;
+
+/// The names under which the masks of one resource stand in its database. They differ by resource and key, so that two
+/// gateways, or two resources in one database, do not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MaskingNames {
+    name: String,
+}
+
+impl MaskingNames {
+    pub(crate) fn new(resource: &str, key: &MaskKey) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.0.expose());
+        let tag = hmac::sign(&key, format!("masking views of {resource}").as_bytes());
+        Self { name: format!("gov_mask_{}", hexadecimal(tag.as_ref(), 4)) }
+    }
+
+    /// The group role that sees masked data only. The schema of what views call has the same name.
+    pub(crate) fn reader(&self) -> &str {
+        &self.name
+    }
+
+    /// The schema of the views on what is in this schema.
+    pub(crate) fn schema(&self, of: &str) -> String {
+        let whole = format!("{}_{of}", self.name);
+        if whole.len() <= NAME_MAX {
+            return whole;
+        }
+        let mut short: String = whole;
+        while short.len() > NAME_MAX - 9 {
+            short.pop();
+        }
+        format!("{short}_{}", hexadecimal(digest::digest(&digest::SHA256, of.as_bytes()).as_ref(), 4))
+    }
+
+    /// A search path on which views stand before what they show.
+    pub(crate) fn path(&self, path: &[String]) -> Vec<String> {
+        let both = path.iter().flat_map(|schema| {
+            let views = (schema != "$user").then(|| self.schema(schema));
+            views.into_iter().chain([schema.clone()])
+        });
+        both.collect()
+    }
+
+    /// Asks what sessions and the broker may do with each column.
+    pub(crate) fn rights(&self, groups: &[String]) -> String {
+        let groups: Vec<String> = groups.iter().map(|group| literal(group)).collect();
+        RIGHTS.replace("@groups@", &format!("ARRAY[{}]", groups.join(", ")))
+    }
+
+    /// Asks what was made before.
+    pub(crate) fn state(&self) -> String {
+        STATE.replace("@name@", &literal(&self.name))
+    }
+
+    /// Asks which columns the reader may read past the views: by what is granted to everybody, or by somebody's hand.
+    pub(crate) fn readable(&self) -> String {
+        READABLE.replace("@name@", &literal(&self.name))
+    }
+
+    fn support(&self) -> String {
+        let names: BTreeSet<String> = DETECTORS
+            .iter()
+            .flat_map(|detector| detector.claims())
+            // What is not plain letters would need to be quoted twice.
+            .filter(|claim| claim.chars().all(|letter| letter.is_alphanumeric() || letter == ' '))
+            .map(|claim| claim.replace(' ', "[-_. ]?"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = quoted(&self.name);
+        let sql = SUPPORT.replace("@support@", &name).replace("@reader@", &name);
+        sql.replace("@names@", &format!("^({})$", names.join("|")))
+    }
+}
+
+/// What the database says about a column.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColumnRights {
+    relation: u32,
+    attribute: i16,
+    /// Its type in SQL; of a domain, what it is over.
+    written: String,
+    /// Characters that a value may have, where the type says so.
+    room: Option<u32>,
+    /// Sessions would see it without masks.
+    wanted: bool,
+    /// The broker may read it.
+    readable: bool,
+    /// The broker may let others read the whole relation.
+    grantable: bool,
+    /// The broker may let others name what is in its schema.
+    opens: bool,
+    /// Row security does not hold for the broker: a view would show rows that sessions must not see.
+    unfiltered: bool,
+}
+
+/// What stands in the database already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaskingState {
+    /// The version of the functions; nothing when they are not there.
+    support: Option<String>,
+    reader: Option<u32>,
+    schemas: Vec<String>,
+    views: Vec<Made>,
+    granted: Vec<Made>,
+    opened: Vec<String>,
+    /// The broker may make schemas.
+    creates: bool,
+    /// The broker may write functions.
+    speaks: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Made {
+    schema: String,
+    name: String,
+    /// The version of a view.
+    #[serde(default)]
+    comment: String,
+}
+
+impl MaskingState {
+    /// What the broker lacks to make or keep masks, as SQL that an administrator may run; empty when it lacks nothing.
+    pub(crate) fn lacks(&self, database: &str, broker: &str) -> Vec<String> {
+        let (database, broker) = (quoted(database), quoted(broker));
+        let mut lacks = Vec::new();
+        if !self.creates {
+            lacks.push(format!("GRANT CREATE ON DATABASE {database} TO {broker};"));
+        }
+        if !self.speaks {
+            lacks.push(format!("GRANT USAGE ON LANGUAGE plpgsql TO {broker};"));
+        }
+        lacks
+    }
+
+    /// Whether anything of ours is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.support.is_none() && self.reader.is_none() && self.schemas.is_empty()
+    }
+}
+
+/// What should stand in the database.
+#[derive(Debug)]
+pub(crate) struct MaskingPlan {
+    names: MaskingNames,
+    views: Vec<View>,
+    /// Relations without anything to mask, of which the broker may say so.
+    granted: BTreeSet<(String, String)>,
+    /// Schemas that the reader is let into.
+    opened: BTreeSet<String>,
+    /// Relations that sessions would see without masks, and do not with them.
+    pub(crate) left_out: Vec<LeftOut>,
+    masked: HashSet<(u32, i16)>,
+    moved: HashMap<u32, String>,
+    named: HashMap<(u32, i16), (&'static str, usize)>,
+}
+
+#[derive(Debug)]
+struct View {
+    schema: String,
+    name: String,
+    sql: String,
+}
+
+/// A relation without a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    pub(crate) relation: String,
+    pub(crate) why: LeftOutWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftOutWhy {
+    /// Nobody has looked at it yet.
+    Unknown,
+    /// The broker may not read it.
+    Unreadable,
+    /// Its row security does not hold for the broker.
+    RowSecurity,
+}
+
+/// What the engine knows of masks that stand in the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MaskedViews {
+    /// Columns of which sessions see only masked values.
+    pub(in crate::engine) masked: HashSet<(u32, i16)>,
+    /// The schema of a relation's view.
+    pub(in crate::engine) moved: HashMap<u32, String>,
+    /// Columns of which pseudonyms of addresses are seen: of which entity, in at most so many characters.
+    named: HashMap<(u32, i16), (&'static str, usize)>,
+}
+
+impl MaskingPlan {
+    /// What should stand there for this classification. The thread needs [`crate::engine::STACK`] bytes of stack.
+    pub(crate) fn new(
+        names: &MaskingNames,
+        catalog: &Arc<Catalog>,
+        policy: &Arc<Policy>,
+        who: &Grant,
+        rights: &[ColumnRights],
+    ) -> Self {
+        // Nothing comes back in a text of our own.
+        let recogniser = Recogniser::new(None);
+        let ground = Ground { policy: Arc::clone(policy), catalog: Arc::clone(catalog), recogniser: &recogniser };
+        let mut plan = Self {
+            names: names.clone(),
+            views: Vec::new(),
+            granted: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            left_out: Vec::new(),
+            masked: HashSet::new(),
+            moved: HashMap::new(),
+            named: HashMap::new(),
+        };
+        let mut by_relation: BTreeMap<u32, Vec<&ColumnRights>> = BTreeMap::new();
+        for column in rights {
+            by_relation.entry(column.relation).or_default().push(column);
+        }
+        for (oid, rights) in by_relation {
+            // What extensions show is not data of the resource; the engine judges who asks for it.
+            if let Some(relation) = catalog.relation(oid).filter(|relation| relation.extension.is_none()) {
+                let treatments = treatments(&ground, who, relation);
+                plan.add(catalog, relation, &treatments, &rights);
+            }
+        }
+        plan
+    }
+
+    fn add(
+        &mut self,
+        catalog: &Catalog,
+        relation: &CatalogRelation,
+        treatments: &BTreeMap<i16, Treatment>,
+        rights: &[&ColumnRights],
+    ) {
+        let name = || format!("{}.{}", relation.schema, relation.name);
+        let treatment = |column: &ColumnRights| treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
+        for column in rights {
+            if matches!(treatment(column), Treatment::Entity(_) | Treatment::Redact | Treatment::Hide) {
+                self.masked.insert((relation.oid, column.attribute));
+            }
+        }
+        let wanted: Vec<&ColumnRights> = rights.iter().copied().filter(|column| column.wanted).collect();
+        let Some(first) = wanted.first() else { return };
+        // What a view shows is known from what is behind it.
+        let is_unknown = |column: &&ColumnRights| {
+            relation.kind != RelationKind::View
+                && matches!(verdict(catalog, relation.oid, column.attribute), Verdict::Unknown)
+        };
+        let why = if wanted.iter().any(is_unknown) {
+            Some(LeftOutWhy::Unknown)
+        } else if !wanted.iter().all(|column| column.readable) {
+            Some(LeftOutWhy::Unreadable)
+        } else {
+            first.unfiltered.then_some(LeftOutWhy::RowSecurity)
+        };
+        if let Some(why) = why {
+            self.left_out.push(LeftOut { relation: name(), why });
+            return;
+        }
+        let shape = |column: &ColumnRights| {
+            let found = relation.columns.iter().find(|found| found.attribute == column.attribute);
+            found.map_or(Shape::Unknown, |found| shape(catalog, found.kind))
+        };
+        let passes = wanted.iter().all(|column| expression::passes(treatment(column), &shape(column)));
+        if passes && first.grantable && relation.kind != RelationKind::View && wanted.len() == rights.len() {
+            self.granted.insert((relation.schema.clone(), relation.name.clone()));
+            if first.opens {
+                self.opened.insert(relation.schema.clone());
+            }
+            return;
+        }
+        for column in &wanted {
+            if let (Treatment::Entity(entity), Shape::Text) = (treatment(column), shape(column))
+                && entity.method() == Method::Pseudonym(detector::Form::Email)
+            {
+                let room = column.room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
+                self.named.insert((relation.oid, column.attribute), (entity.name(), room));
+            }
+        }
+        let support = quoted(self.names.reader());
+        let columns = wanted.iter().filter_map(|column| {
+            let found = relation.columns.iter().find(|found| found.attribute == column.attribute)?;
+            let name = quoted(&found.name);
+            let sql = format!("r.{name}");
+            let shape = shape(column);
+            let value = Value { sql: &sql, shape: &shape, written: &column.written, room: column.room };
+            Some(format!("  {} AS {name}", expression::expression(treatment(column), value, &support)))
+        });
+        let columns: Vec<String> = columns.collect();
+        let schema = self.names.schema(&relation.schema);
+        // Without anything to mask there is nothing to keep conditions away from, and the planner sees through it.
+        let barrier = if passes { "" } else { " WITH (security_barrier)" };
+        let sql = format!(
+            "CREATE VIEW {}.{}{barrier} AS SELECT\n{}\nFROM {}.{} AS r",
+            quoted(&schema),
+            quoted(&relation.name),
+            columns.join(",\n"),
+            quoted(&relation.schema),
+            quoted(&relation.name)
+        );
+        self.moved.insert(relation.oid, schema.clone());
+        self.views.push(View { schema, name: relation.name.clone(), sql });
+    }
+
+    /// What the engine should know once it stands there.
+    pub(crate) fn views(&self) -> MaskedViews {
+        MaskedViews { masked: self.masked.clone(), moved: self.moved.clone(), named: self.named.clone() }
+    }
+
+    /// Relations of which the reader may read a column past its mask: then no view keeps it.
+    pub(crate) fn exposed(&self, catalog: &Catalog, readable: &[(u32, i16)]) -> BTreeSet<String> {
+        let masked = readable.iter().filter(|column| self.masked.contains(column));
+        let relation = masked.filter_map(|(relation, _)| catalog.relation(*relation));
+        relation.map(|relation| format!("{}.{}", quoted(&relation.schema), quoted(&relation.name))).collect()
+    }
+
+    /// How many views there are.
+    pub(crate) fn len(&self) -> usize {
+        self.views.len()
+    }
+
+    /// The statements that make it so; nothing when it is so. They are one transaction.
+    pub(crate) fn changes(&self, state: &MaskingState, key: &MaskKey) -> Option<String> {
+        let reader = quoted(self.names.reader());
+        let mut sql = Vec::new();
+        if state.reader.is_none() {
+            sql.push(format!(
+                "CREATE ROLE {reader} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            ));
+        }
+        let support = self.names.support();
+        let version = version("functions", &support);
+        // Views call the functions, so that they cannot be kept when those change.
+        let anew = state.support.as_ref() != Some(&version);
+        let (schemas, views) = if anew { (&[][..], &[][..]) } else { (&state.schemas[..], &state.views[..]) };
+        if anew {
+            let old = state.schemas.iter().map(String::as_str).chain([self.names.reader()]);
+            sql.extend(old.map(|schema| format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))));
+            sql.push(support.trim_end().trim_end_matches(';').to_owned());
+            let [inner, outer] = pads(key);
+            sql.push(format!("INSERT INTO {reader}.key VALUES (decode('{inner}', 'hex'), decode('{outer}', 'hex'))"));
+            sql.push(format!("COMMENT ON SCHEMA {reader} IS {}", literal(&version)));
+        }
+        self.change_views(schemas, views, &mut sql);
+        self.change_grants(state, &mut sql);
+        (!sql.is_empty()).then(|| transaction(&sql))
+    }
+
+    fn change_views(&self, schemas: &[String], views: &[Made], sql: &mut Vec<String>) {
+        let reader = quoted(self.names.reader());
+        let needed: BTreeSet<&str> = self.views.iter().map(|view| view.schema.as_str()).collect();
+        for schema in schemas.iter().filter(|schema| !needed.contains(schema.as_str())) {
+            sql.push(format!("DROP SCHEMA {} CASCADE", quoted(schema)));
+        }
+        for schema in needed.iter().filter(|schema| !schemas.iter().any(|made| made == *schema)) {
+            let schema = quoted(schema);
+            sql.push(format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {reader}"));
+        }
+        let wanted: HashMap<(&str, &str), (&View, String)> = self
+            .views
+            .iter()
+            .map(|view| ((view.schema.as_str(), view.name.as_str()), (view, version("view", &view.sql))))
+            .collect();
+        let mut kept = HashSet::new();
+        for made in views.iter().filter(|made| needed.contains(made.schema.as_str())) {
+            let place = (made.schema.as_str(), made.name.as_str());
+            if wanted.get(&place).is_some_and(|(_, version)| *version == made.comment) {
+                kept.insert(place);
+            } else {
+                sql.push(format!("DROP VIEW {}.{}", quoted(&made.schema), quoted(&made.name)));
+            }
+        }
+        for view in self.views.iter().filter(|view| !kept.contains(&(view.schema.as_str(), view.name.as_str()))) {
+            let name = format!("{}.{}", quoted(&view.schema), quoted(&view.name));
+            let version = literal(&version("view", &view.sql));
+            sql.push(format!("{}; COMMENT ON VIEW {name} IS {version}; GRANT SELECT ON {name} TO {reader}", view.sql));
+        }
+    }
+
+    fn change_grants(&self, state: &MaskingState, sql: &mut Vec<String>) {
+        let reader = quoted(self.names.reader());
+        let table = |schema: &str, name: &str| format!("{}.{}", quoted(schema), quoted(name));
+        for made in &state.granted {
+            if !self.granted.contains(&(made.schema.clone(), made.name.clone())) {
+                sql.push(format!("REVOKE ALL ON {} FROM {reader}", table(&made.schema, &made.name)));
+            }
+        }
+        for (schema, name) in &self.granted {
+            if !state.granted.iter().any(|made| made.schema == *schema && made.name == *name) {
+                sql.push(format!("GRANT SELECT ON {} TO {reader}", table(schema, name)));
+            }
+        }
+        for schema in self.opened.iter().filter(|schema| !state.opened.contains(schema)) {
+            sql.push(format!("GRANT USAGE ON SCHEMA {} TO {reader}", quoted(schema)));
+        }
+    }
+}
+
+impl MaskingNames {
+    /// The statements that take everything away again.
+    pub(crate) fn removal(&self, state: &MaskingState) -> String {
+        let reader = quoted(&self.name);
+        let mut sql = Vec::new();
+        let schemas = state.schemas.iter().map(String::as_str).chain(state.support.is_some().then_some(self.reader()));
+        sql.extend(schemas.map(|schema| format!("DROP SCHEMA {} CASCADE", quoted(schema))));
+        for made in &state.granted {
+            sql.push(format!("REVOKE ALL ON {}.{} FROM {reader}", quoted(&made.schema), quoted(&made.name)));
+        }
+        sql.extend(state.opened.iter().map(|schema| format!("REVOKE ALL ON SCHEMA {} FROM {reader}", quoted(schema))));
+        if state.reader.is_some() {
+            sql.push(format!("DROP ROLE {reader}"));
+        }
+        transaction(&sql)
+    }
+}
+
+/// One text, so one implicit transaction.
+fn transaction(sql: &[String]) -> String {
+    let settings = format!(
+        "SET LOCAL search_path = ''; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL client_min_messages = warning"
+    );
+    format!("{settings};\n{};", sql.join(";\n"))
+}
+
+/// What becomes of each column of a relation: of a table by what is known of it, of a view by what it shows.
+fn treatments(ground: &Ground<'_>, who: &Grant, relation: &CatalogRelation) -> BTreeMap<i16, Treatment> {
+    let text = format!("SELECT * FROM {}.{}", quoted(&relation.schema), quoted(&relation.name));
+    let what = Texts::default().understand(text.as_bytes());
+    let lineage = decide::traced(ground, who, &what, &Scope::default());
+    let columns = relation.columns.iter().enumerate();
+    let count = relation.columns.len();
+    let treatment = |index: usize| {
+        let outputs = lineage.as_ref().map(|lineage| &lineage.outputs);
+        match outputs.and_then(|outputs| outputs.column(index, count)) {
+            Some(origin) => of_origin(&ground.catalog, origin),
+            None => outputs
+                .map_or(Treatment::Hide, |outputs| of_origin(&ground.catalog, &outputs.all().at_least(Form::Computed))),
+        }
+    };
+    columns.map(|(index, column)| (column.attribute, treatment(index))).collect()
+}
+
+/// What values of a type are made of. A list of values of a domain would have to pass the domain's conditions.
+fn shape(catalog: &Catalog, kind: u32) -> Shape {
+    let element = catalog.type_of(kind).and_then(|list| catalog.type_of(list.element));
+    if element.is_some_and(|element| element.kind == TypeKind::Domain) {
+        return Shape::Unknown;
+    }
+    Shape::of(kind, catalog)
+}
+
+/// The key as HMAC mixes it in before and after (RFC 2104), in hexadecimal.
+fn pads(key: &MaskKey) -> [String; 2] {
+    const BLOCK: usize = 64;
+    let pad = |with: u8| {
+        let bytes: Vec<u8> = key.0.expose().iter().copied().chain(std::iter::repeat(0)).take(BLOCK).collect();
+        hexadecimal(&bytes.iter().map(|byte| byte ^ with).collect::<Vec<_>>(), BLOCK)
+    };
+    [pad(0x36), pad(0x5c)]
+}
+
+/// Tells two versions of something apart. Written beside it in the database, so that what is there need not be read.
+fn version(what: &str, sql: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, sql.as_bytes());
+    format!("gov masking {what} {}", hexadecimal(hash.as_ref(), 16))
+}
+
+fn hexadecimal(bytes: &[u8], count: usize) -> String {
+    bytes.iter().take(count).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,352 @@
+//! Leads names of relations to their masking views, where the search path does not: names with a schema, names under
+//! another path, and COPY, which takes no view by name.
+//!
+//! And e-mail addresses that somebody knows to their pseudonyms: who looks for one person's address finds that person's
+//! row. Each is a guess that is confirmed or not, so there is a limit to them; and values of which there are few enough to
+//! try them all, such as numbers of people, are not looked up.
+//!
+//! Convenience, not a wall: the text is changed only where the parse tree says what a word is, and what is missed is asked
+//! of a relation that the session may not read, which the database refuses.
+
+use std::ops::Range;
+
+use pg_query::protobuf::AExprKind;
+
+use super::super::pseudonym::Pseudonyms;
+use super::{MaskKey, MaskedViews};
+use crate::engine::catalog::{Catalog, CatalogRelation};
+use crate::engine::detector::{self, Detector, Form};
+use crate::engine::scope::Scope;
+use crate::engine::sql::fact::{Command, Name};
+use crate::engine::sql::token::Tokens;
+use crate::engine::sql::tree::Node;
+use crate::engine::sql::{Understood, literal, quoted};
+
+/// Values that one text may look up, as on the way ([`crate::engine::rule`]'s `masked_condition`).
+const LOOKUPS_MAX: usize = 100;
+
+/// A text as the database gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rewritten {
+    pub(crate) text: String,
+    /// Values that were looked up.
+    pub(crate) lookups: usize,
+    before: String,
+    edits: Vec<Edit>,
+}
+
+/// What is needed to look values up.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Lookups<'a> {
+    pub(in crate::engine) key: Option<&'a MaskKey>,
+    /// How many more may be.
+    pub(in crate::engine) left: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Edit {
+    /// Bytes of the text as it was.
+    replaced: Range<usize>,
+    by: String,
+}
+
+impl Rewritten {
+    fn new(before: &str, mut edits: Vec<Edit>, lookups: usize) -> Option<Self> {
+        edits.sort_by_key(|edit| edit.replaced.start);
+        edits.dedup();
+        let mut text = String::with_capacity(before.len() + 32 * edits.len());
+        let mut end = 0;
+        for edit in &edits {
+            // Two that meet cannot both be right.
+            text.push_str(before.get(end..edit.replaced.start)?);
+            text.push_str(&edit.by);
+            end = edit.replaced.end;
+        }
+        text.push_str(before.get(end..)?);
+        (!edits.is_empty()).then(|| Self { text, lookups, before: before.to_owned(), edits })
+    }
+
+    /// Where in the text as it was a position in this one is; both count characters from 1.
+    pub(crate) fn position(&self, position: usize) -> usize {
+        let at = self.text.char_indices().nth(position.saturating_sub(1)).map_or(self.text.len(), |(at, _)| at);
+        let (mut here, mut there) = (0, 0);
+        for edit in &self.edits {
+            let start = here + edit.replaced.start.saturating_sub(there);
+            if at < start {
+                break;
+            }
+            if at < start + edit.by.len() {
+                return self.characters(edit.replaced.start);
+            }
+            here = start + edit.by.len();
+            there = edit.replaced.end;
+        }
+        self.characters(there + at.saturating_sub(here))
+    }
+
+    fn characters(&self, before: usize) -> usize {
+        self.before.char_indices().take_while(|(at, _)| *at < before).count() + 1
+    }
+}
+
+/// The text with the names of masked relations led to their views; nothing when it can stay as it is.
+pub(in crate::engine) fn rewritten(
+    catalog: &Catalog,
+    masking: &MaskedViews,
+    text: &[u8],
+    what: &Understood,
+    scope: &Scope,
+    lookups: Lookups<'_>,
+) -> Option<Rewritten> {
+    let text = std::str::from_utf8(text).ok()?;
+    let finder = Finder { catalog, masking, text, scope };
+    let mut edits: Vec<Edit> = what.commands.iter().flat_map(|command| finder.command(command)).collect();
+    let known = finder.known(what, lookups);
+    let count = known.len();
+    edits.extend(known);
+    Rewritten::new(text, edits, count)
+}
+
+struct Finder<'a> {
+    catalog: &'a Catalog,
+    masking: &'a MaskedViews,
+    text: &'a str,
+    scope: &'a Scope,
+}
+
+impl<'a> Finder<'a> {
+    fn command(&self, command: &Command) -> Vec<Edit> {
+        let root = command.root.node();
+        let edit = |node: Node<'_>| match node.kind() {
+            "RangeVar" => match node.parent().filter(|parent| parent.kind() == "CopyStmt") {
+                Some(copy) if copy.flag("is_from") => None,
+                Some(copy) => self.copied(node, copy),
+                None => self.range(node, command),
+            },
+            "ColumnRef" => self.column(node),
+            _ => None,
+        };
+        root.all().filter_map(edit).collect()
+    }
+
+    /// A relation, in whatever place.
+    fn range(&self, node: Node<'_>, command: &Command) -> Option<Edit> {
+        let (schema, at) = (node.text("schemaname"), node.location()?);
+        if !node.text("catalogname").is_empty() {
+            return None;
+        }
+        if !schema.is_empty() {
+            let (_, moved) = self.moved(schema, node.text("relname"))?;
+            return self.schema_word(at, schema, moved);
+        }
+        // On the path the session began with, views come first.
+        if self.scope.has_default_path() {
+            return None;
+        }
+        let is_relation = |used: &crate::engine::sql::fact::Use| used.position == at && used.name.schema.is_none();
+        let used = command.relations.iter().find(|used| is_relation(used))?;
+        let (_, moved) = self.named(&used.name)?;
+        Some(Edit { replaced: at..at, by: format!("{}.", quoted(moved)) })
+    }
+
+    /// `schema.relation.column`
+    fn column(&self, node: Node<'_>) -> Option<Edit> {
+        let fields: Vec<_> = node.children("fields").collect();
+        let [schema, relation, _, ..] = fields.as_slice() else { return None };
+        let (_, moved) = self.moved(schema.text("sval"), relation.text("sval"))?;
+        self.schema_word(node.location()?, schema.text("sval"), moved)
+    }
+
+    /// `COPY relation (columns) TO` becomes `COPY (SELECT columns FROM view) TO`.
+    fn copied(&self, node: Node<'_>, copy: Node<'_>) -> Option<Edit> {
+        let (schema, name, at) = (node.text("schemaname"), node.text("relname"), node.location()?);
+        if !node.text("catalogname").is_empty() {
+            return None;
+        }
+        let (_, moved) = match schema {
+            "" => self.named(&Name::bare(name))?,
+            schema => self.moved(schema, name)?,
+        };
+        let mut end = at;
+        if !schema.is_empty() {
+            end = self.dot(self.word(at, schema)?)?;
+        }
+        end = self.word(end, name)?;
+        let columns: Vec<&str> = copy.words("attlist").collect();
+        if !columns.is_empty() {
+            let list = self.text.get(end..)?;
+            let open = list.find(|letter: char| !letter.is_ascii_whitespace())?;
+            list.get(open..)?.starts_with('(').then_some(())?;
+            let mut place = end + open + 1;
+            for (index, column) in columns.iter().enumerate() {
+                place += self.text.get(place..)?.find(|letter: char| !letter.is_ascii_whitespace())?;
+                place = self.word(place, column)?;
+                let rest = self.text.get(place..)?;
+                let sign = rest.find(|letter: char| !letter.is_ascii_whitespace())?;
+                let expected = if index + 1 == columns.len() { ')' } else { ',' };
+                rest.get(sign..)?.starts_with(expected).then_some(())?;
+                place += sign + 1;
+            }
+            end = place;
+        }
+        let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+        let columns = if columns.is_empty() { "*".to_owned() } else { columns.join(", ") };
+        let by = format!("(SELECT {columns} FROM {}.{})", quoted(moved), quoted(name));
+        Some(Edit { replaced: at..end, by })
+    }
+
+    /// Values written out that are compared for equality with pseudonyms, as pseudonyms. All of them, or none where there
+    /// are too many.
+    fn known(&self, what: &Understood, lookups: Lookups<'_>) -> Vec<Edit> {
+        let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return Vec::new() };
+        let mut places = Vec::new();
+        for command in &what.commands {
+            // Which rows there are may be asked; whether there is one is an answer without a row, and stays without.
+            let asked = command.root.node();
+            let condition = asked.child("where_clause").filter(|_| asked.kind() == "SelectStmt");
+            let own = |node: Node<'_>| select_around(node) == Some(asked);
+            let compared = condition.into_iter().flat_map(Node::all);
+            let compared = compared.filter(|node| node.kind() == "AExpr" && is_equality(*node) && own(*node));
+            for node in compared {
+                let sides: Vec<Node<'_>> =
+                    node.nodes().filter(|side| matches!(side.field(), "lexpr" | "rexpr")).collect();
+                let [left, right] = sides.as_slice() else { continue };
+                let column = [left, right].into_iter().find(|side| side.kind() == "ColumnRef");
+                let Some((entity, room)) = column.and_then(|column| self.pseudonym(*column, command)) else { continue };
+                let values = [left, right].into_iter().flat_map(|side| match side.kind() {
+                    "List" => side.children("items").collect(),
+                    _ => vec![*side],
+                });
+                places.extend(values.filter_map(text_constant).map(|(value, at)| (value, at, entity, room)));
+            }
+        }
+        if places.is_empty() || places.len() > LOOKUPS_MAX.min(lookups.left) {
+            return Vec::new();
+        }
+        let Ok(tokens) = Tokens::scan(self.text) else { return Vec::new() };
+        let edit = |(value, at, entity, room): (&str, usize, &'static dyn Detector, usize)| {
+            let form = Form::Email;
+            let value = value.trim_end_matches(' ');
+            let mut made = Vec::new();
+            // Whoever writes a pseudonym means it.
+            let is_new = !value.is_empty() && !pseudonyms.made(value);
+            (is_new && pseudonyms.write(entity, form, value.as_bytes(), room, &mut made)).then_some(())?;
+            Some(Edit { replaced: tokens.at(at)?, by: literal(&String::from_utf8(made).ok()?) })
+        };
+        places.into_iter().filter_map(edit).collect()
+    }
+
+    /// What a column shows pseudonyms of, when it is clear which column of which relation it is.
+    fn pseudonym(&self, column: Node<'_>, command: &Command) -> Option<(&'static dyn Detector, usize)> {
+        let words: Vec<&str> = column.words("fields").collect();
+        let (name, qualifier) = match words.as_slice() {
+            [name] => (*name, None),
+            [qualifier, name] => (*name, Some(*qualifier)),
+            _ => return None,
+        };
+        let mut open: Vec<Node<'_>> = select_around(column)?.children("from_clause").collect();
+        let mut found = Vec::new();
+        while let Some(item) = open.pop() {
+            match item.kind() {
+                "JoinExpr" => open.extend(item.nodes().filter(|side| matches!(side.field(), "larg" | "rarg"))),
+                "RangeVar" => {
+                    let called =
+                        item.child("alias").map_or_else(|| item.text("relname"), |alias| alias.text("aliasname"));
+                    if qualifier.is_none_or(|qualifier| qualifier == called) {
+                        found.push(self.column_of(item, name, command));
+                    }
+                }
+                // Any name may be a column of something else.
+                _ if qualifier.is_none() => return None,
+                _ => {}
+            }
+        }
+        let mut found = found.into_iter().flatten();
+        let place = found.next().filter(|_| found.next().is_none())?;
+        let (entity, room) = self.masking.named.get(&place)?;
+        Some((detector::named(entity)?, *room))
+    }
+
+    /// A column of a relation in FROM.
+    fn column_of(&self, range: Node<'_>, name: &str, command: &Command) -> Option<(u32, i16)> {
+        let (schema, relation, at) = (range.text("schemaname"), range.text("relname"), range.location()?);
+        // A common table expression may have the same name.
+        let is_relation = command.relations.iter().any(|used| used.position == at && *used.name.name == *relation);
+        let (relation, _) = match schema {
+            _ if !is_relation => return None,
+            "" => self.named(&Name::bare(relation))?,
+            schema => self.moved(schema, relation)?,
+        };
+        let column = relation.columns.iter().find(|column| column.name == name)?;
+        Some((relation.oid, column.attribute))
+    }
+
+    /// The relation of this name and the schema of its view.
+    fn moved(&self, schema: &str, name: &str) -> Option<(&'a CatalogRelation, &'a str)> {
+        let relation = self.catalog.relations_named(name).find(|relation| relation.schema == schema)?;
+        Some((relation, self.masking.moved.get(&relation.oid)?))
+    }
+
+    /// The relation that a name without a schema means, and the schema of its view.
+    fn named(&self, name: &Name) -> Option<(&'a CatalogRelation, &'a str)> {
+        if self.scope.is_temporary(name) || !self.scope.names().certain {
+            return None;
+        }
+        let found = self
+            .scope
+            .names()
+            .path()
+            .find_map(|schema| self.catalog.relations_named(&name.name).find(|relation| relation.schema == schema));
+        let relation = found?;
+        Some((relation, self.masking.moved.get(&relation.oid)?))
+    }
+
+    fn schema_word(&self, at: usize, schema: &str, moved: &str) -> Option<Edit> {
+        Some(Edit { replaced: at..self.word(at, schema)?, by: quoted(moved) })
+    }
+
+    /// Where the word that begins here ends, if it is this name.
+    fn word(&self, at: usize, name: &str) -> Option<usize> {
+        let rest = self.text.get(at..)?;
+        if let Some(inner) = rest.strip_prefix('"') {
+            let written = quoted(name);
+            let is_whole = rest.starts_with(&written) && !rest.get(written.len()..)?.starts_with('"');
+            return (!inner.is_empty() && is_whole).then_some(at + written.len());
+        }
+        let length = rest.find(|letter: char| !(letter.is_alphanumeric() || matches!(letter, '_' | '$')));
+        let word = rest.get(..length.unwrap_or(rest.len()))?;
+        word.eq_ignore_ascii_case(name).then_some(at + word.len())
+    }
+
+    /// What follows a dot that follows here.
+    fn dot(&self, at: usize) -> Option<usize> {
+        self.text.get(at..)?.starts_with('.').then_some(at + 1)
+    }
+}
+
+/// The query that a node stands in.
+fn select_around(node: Node<'_>) -> Option<Node<'_>> {
+    let mut above = node.parent();
+    while let Some(node) = above.filter(|node| node.kind() != "SelectStmt") {
+        above = node.parent();
+    }
+    above
+}
+
+/// `=` and IN.
+fn is_equality(node: Node<'_>) -> bool {
+    let kind = node.choice::<AExprKind>("kind");
+    matches!(kind, AExprKind::AexprOp | AExprKind::AexprIn) && node.words("name").eq(["="])
+}
+
+/// A text that is written out, with or without a type, and where it stands.
+fn text_constant(node: Node<'_>) -> Option<(&str, usize)> {
+    match node.kind() {
+        "TypeCast" => node.children("arg").find_map(text_constant),
+        "AConst" => {
+            let value = node.nodes().find(|value| value.kind() == "String")?;
+            Some((value.text("sval"), node.location()?))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,331 @@
+//! Plans, their SQL and the texts that lead to it, as data. That the SQL does what it says is tried on a real server in
+//! `tests/it/in_database.rs`.
+
+use super::*;
+use crate::domain::{Access, Environment, IdentityKind, Secret};
+use crate::engine::catalog::CatalogColumn;
+use crate::engine::classify::{Classification, FREE_TEXT, Finding};
+use crate::engine::detector;
+use crate::engine::mask::pseudonym::Pseudonyms;
+use crate::engine::tests::grant;
+
+const TEXT: u32 = 25;
+const INTEGER: u32 = 23;
+const NUMERIC: u32 = 1700;
+
+fn key() -> MaskKey {
+    MaskKey(Secret::new([0; 32]))
+}
+
+fn names() -> MaskingNames {
+    MaskingNames::new("prod-db", &key())
+}
+
+fn relation(oid: u32, schema: &str, name: &str, columns: &[(&str, u32)]) -> CatalogRelation {
+    let columns = columns.iter().zip(1..).map(|((name, kind), attribute)| CatalogColumn {
+        attribute,
+        name: (*name).to_owned(),
+        kind: *kind,
+        ..CatalogColumn::default()
+    });
+    let (schema, name) = (schema.to_owned(), name.to_owned());
+    CatalogRelation { oid, schema, name, columns: columns.collect(), ..CatalogRelation::default() }
+}
+
+/// `people` holds mail and salaries, `orders` nothing, `fresh` nobody has looked at, `contacts` is a view of `people`.
+fn catalog() -> Catalog {
+    let contacts = CatalogRelation {
+        kind: RelationKind::View,
+        definition: Some(" SELECT people.id, lower(people.mail) AS l, people.mail FROM public.people;".to_owned()),
+        ..relation(20_003, "public", "contacts", &[("id", INTEGER), ("l", TEXT), ("mail", TEXT)])
+    };
+    let relations = vec![
+        relation(20_000, "public", "people", &[("id", INTEGER), ("mail", TEXT), ("pay", NUMERIC), ("note", TEXT)]),
+        relation(20_001, "public", "orders", &[("id", INTEGER), ("status", TEXT)]),
+        relation(20_002, "public", "fresh", &[("id", INTEGER)]),
+        contacts,
+        relation(20_004, "shop", "people", &[("mail", TEXT)]),
+    ];
+    let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
+    let findings = [
+        ((20_000, 2), finding("email")),
+        ((20_000, 3), finding("salary")),
+        ((20_000, 4), finding(FREE_TEXT)),
+        ((20_004, 1), finding("email")),
+    ];
+    let examined = relations.iter().filter(|relation| relation.name != "fresh");
+    let examined = examined.flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column.attribute)));
+    let classification =
+        Classification { findings: findings.into(), examined: examined.collect(), ..Classification::default() };
+    Catalog::new(relations, classification)
+}
+
+fn rights(catalog: &Catalog, change: impl Fn(&CatalogRelation, &mut ColumnRights)) -> Vec<ColumnRights> {
+    let column = |relation: &CatalogRelation, column: &CatalogColumn| {
+        let written = match column.kind {
+            TEXT => "text",
+            NUMERIC => "numeric(10,2)",
+            _ => "integer",
+        };
+        let mut rights = ColumnRights {
+            relation: relation.oid,
+            attribute: column.attribute,
+            written: written.to_owned(),
+            room: None,
+            wanted: true,
+            readable: true,
+            grantable: false,
+            opens: false,
+            unfiltered: false,
+        };
+        change(relation, &mut rights);
+        rights
+    };
+    let all = catalog.relations().flat_map(|relation| relation.columns.iter().map(move |one| column(relation, one)));
+    all.collect()
+}
+
+fn plan(change: impl Fn(&CatalogRelation, &mut ColumnRights)) -> MaskingPlan {
+    let catalog = Arc::new(catalog());
+    let policy = Arc::new(Policy::built_in(Environment::Production));
+    let rights = rights(&catalog, change);
+    MaskingPlan::new(&names(), &catalog, &policy, &grant(Access::Read, IdentityKind::Person), &rights)
+}
+
+/// What the database says after a plan was carried out.
+fn carried_out(plan: &MaskingPlan) -> MaskingState {
+    let views = plan.views.iter().map(|view| Made {
+        schema: view.schema.clone(),
+        name: view.name.clone(),
+        comment: version("view", &view.sql),
+    });
+    let schemas: BTreeSet<String> = plan.views.iter().map(|view| view.schema.clone()).collect();
+    let granted = plan.granted.iter().map(|(schema, name)| Made {
+        schema: schema.clone(),
+        name: name.clone(),
+        comment: String::new(),
+    });
+    MaskingState {
+        support: Some(version("functions", &plan.names.support())),
+        reader: Some(1),
+        schemas: schemas.into_iter().collect(),
+        views: views.collect(),
+        granted: granted.collect(),
+        opened: plan.opened.iter().cloned().collect(),
+        creates: true,
+        speaks: true,
+    }
+}
+
+fn view<'p>(plan: &'p MaskingPlan, schema: &str, name: &str) -> Option<&'p str> {
+    let schema = names().schema(schema);
+    plan.views.iter().find(|view| view.schema == schema && view.name == name).map(|view| view.sql.as_str())
+}
+
+#[test]
+fn each_relation_has_the_view_that_fits_it() {
+    let plan = plan(|_, _| {});
+    let people = view(&plan, "public", "people").unwrap();
+    for part in [
+        "WITH (security_barrier)",
+        r#"  r."id" AS "id""#,
+        r#".pseudonym('email', 'email', r."mail"::pg_catalog.text, 2147483647))::text AS "mail""#,
+        r#"pg_catalog.scale(r."pay")))::numeric(10,2) AS "pay""#,
+        r#".scrub(r."note"::pg_catalog.text))::text AS "note""#,
+        r#"FROM "public"."people" AS r"#,
+    ] {
+        assert!(people.contains(part), "{part}: {people}");
+    }
+    let contacts = view(&plan, "public", "contacts").unwrap();
+    assert!(contacts.contains(r#"'***'::text AS "l""#), "computed from mail: {contacts}");
+    assert!(contacts.contains(r#"AS "mail""#) && contacts.contains(".pseudonym('email'"), "{contacts}");
+    assert!(!view(&plan, "public", "orders").unwrap().contains("security_barrier"), "nothing to mask");
+    assert!(view(&plan, "shop", "people").is_some());
+    assert_eq!(plan.left_out, [LeftOut { relation: "public.fresh".to_owned(), why: LeftOutWhy::Unknown }]);
+    assert!(view(&plan, "public", "fresh").is_none());
+    let views = plan.views();
+    assert!(views.masked.contains(&(20_000, 2)) && views.masked.contains(&(20_004, 1)));
+    assert!(!views.masked.contains(&(20_000, 4)), "what is only scrubbed is looked at again on the way");
+}
+
+#[test]
+fn rights_decide_who_sees_what() {
+    let orders = |relation: &CatalogRelation| relation.name == "orders";
+    let granted = plan(|relation, column| (column.grantable, column.opens) = (orders(relation), orders(relation)));
+    assert!(view(&granted, "public", "orders").is_none());
+    assert_eq!(granted.granted, [("public".to_owned(), "orders".to_owned())].into());
+    assert_eq!(granted.opened, ["public".to_owned()].into());
+    // What holds something to mask is never granted.
+    assert!(plan(|_, column| column.grantable = true).views().moved.contains_key(&20_000));
+
+    let partly = plan(|relation, column| column.wanted = relation.name != "people" || column.attribute == 1);
+    let people = view(&partly, "public", "people").unwrap();
+    assert!(people.contains(r#"AS "id""#) && !people.contains("mail"), "{people}");
+    assert!(view(&partly, "shop", "people").is_some());
+
+    let why = |change: fn(&CatalogRelation, &mut ColumnRights)| {
+        let plan = plan(change);
+        assert!(view(&plan, "public", "orders").is_none());
+        plan.left_out.iter().find(|left| left.relation == "public.orders").map(|left| left.why)
+    };
+    assert_eq!(why(|_, column| column.readable = column.attribute != 2), Some(LeftOutWhy::Unreadable));
+    assert_eq!(why(|_, column| column.unfiltered = true), Some(LeftOutWhy::RowSecurity));
+    assert_eq!(why(|_, column| column.wanted = false), None);
+}
+
+#[test]
+fn what_is_there_is_left_alone_and_the_rest_is_brought_to_it() {
+    let first = plan(|_, _| {});
+    let made = first.changes(&MaskingState { creates: true, ..MaskingState::default() }, &key()).unwrap();
+    for part in ["CREATE ROLE", "CREATE SCHEMA", "INSERT INTO", "CREATE VIEW", "GRANT SELECT ON", "COMMENT ON VIEW"] {
+        assert!(made.contains(part), "{part}");
+    }
+    pg_query::parse(&made, 0).unwrap();
+    assert_eq!(first.changes(&carried_out(&first), &key()), None);
+
+    let mut other = carried_out(&first);
+    for made in other.views.iter_mut().filter(|made| made.name == "orders") {
+        made.comment = "of another version".to_owned();
+    }
+    let orders = names().schema("public");
+    let sql = first.changes(&other, &key()).unwrap();
+    assert!(sql.contains(&format!("DROP VIEW \"{orders}\".\"orders\"")) && sql.contains("CREATE VIEW"), "{sql}");
+    assert!(!sql.contains("\"people\""), "{sql}");
+
+    let granted = plan(|relation, column| column.grantable = relation.name == "orders");
+    let sql = granted.changes(&carried_out(&first), &key()).unwrap();
+    assert!(sql.contains("GRANT SELECT ON \"public\".\"orders\"") && sql.contains("DROP VIEW"), "{sql}");
+    let sql = first.changes(&carried_out(&granted), &key()).unwrap();
+    assert!(sql.contains("REVOKE ALL ON \"public\".\"orders\"") && sql.contains("CREATE VIEW"), "{sql}");
+
+    let old = MaskingState { support: Some("gov masking functions 0".to_owned()), ..carried_out(&first) };
+    let sql = first.changes(&old, &key()).unwrap();
+    assert!(sql.contains("CASCADE") && sql.matches("CREATE VIEW").count() == first.len(), "{sql}");
+
+    let removal = names().removal(&carried_out(&granted));
+    pg_query::parse(&removal, 0).unwrap();
+    assert!(removal.contains("DROP ROLE") && removal.contains("REVOKE ALL ON \"public\".\"orders\""), "{removal}");
+    assert!(!names().removal(&MaskingState::default()).contains("DROP"));
+}
+
+#[test]
+fn what_the_reader_may_read_past_its_masks_is_told() {
+    let plan = plan(|_, _| {});
+    let exposed = |columns: &[(u32, i16)]| plan.exposed(&catalog(), columns);
+    assert!(exposed(&[(20_000, 1), (20_001, 2), (20_000, 4)]).is_empty());
+    assert_eq!(exposed(&[(20_000, 2), (20_000, 3)]), ["\"public\".\"people\"".to_owned()].into());
+}
+
+#[test]
+fn the_database_makes_the_pseudonyms_that_we_make() {
+    // What the functions of `support.sql` gave for this key on PostgreSQL 15.18.
+    let pseudonyms = Pseudonyms::new(&key());
+    let check = |entity: &str, form, value: &str, expected: &str| {
+        let mut out = Vec::new();
+        assert!(pseudonyms.write(detector::named(entity).unwrap(), form, value.as_bytes(), 100, &mut out));
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    };
+    check("email", detector::Form::Email, "zoe@x.example", "an826h9fxwh112@masked.invalid");
+    check("phone", detector::Form::Phone, "+16288675309", "+999128362600588");
+    check("person_name", detector::Form::Word, "Zoe", "person_name_w0d4b0z9srrksd");
+    assert_eq!(pads(&key()), ["36".repeat(64), "5c".repeat(64)]);
+}
+
+#[test]
+fn names_fit_and_do_not_meet() {
+    let other = MaskingNames::new("prod-db", &MaskKey(Secret::new([1; 32])));
+    assert_ne!(names(), other);
+    assert_ne!(names(), MaskingNames::new("test-db", &key()));
+    let (long, longer) = ("s".repeat(60), "s".repeat(61));
+    assert!(names().schema(&long).len() <= NAME_MAX && names().schema(&long) != names().schema(&longer));
+    assert!(names().schema("ß".repeat(31).as_str()).len() <= NAME_MAX);
+    let path = names().path(&["$user".to_owned(), "public".to_owned()]);
+    assert_eq!(path, ["$user".to_owned(), names().schema("public"), "public".to_owned()]);
+}
+
+/// The text as the database gets it, with `@` for the schema of the views on `public`.
+fn led(text: &str, path: &str) -> String {
+    let catalog = catalog();
+    let masking = plan(|_, _| {}).views();
+    let mut scope = Scope::default();
+    if !path.is_empty() {
+        scope.search_path_is(path);
+    }
+    let what = Texts::default().understand(text.as_bytes());
+    let lookups = Lookups { key: Some(&key()), left: 3 };
+    let rewritten = rewritten(&catalog, &masking, text.as_bytes(), &what, &scope, lookups);
+    let text = rewritten.map_or_else(|| text.to_owned(), |rewritten| rewritten.text);
+    pg_query::parse(&text, 0).unwrap();
+    text.replace(&quoted(&names().schema("public")), "@").replace(&quoted(&names().schema("shop")), "%")
+}
+
+#[test]
+fn names_are_led_to_views_where_the_path_does_not_lead_them() {
+    let check = |text: &str, expected: &str| assert_eq!(led(text, ""), expected);
+    check("SELECT * FROM people", "SELECT * FROM people");
+    check("SELECT * FROM public.people", "SELECT * FROM @.people");
+    check("SELECT * FROM \"public\" . people p", "SELECT * FROM @ . people p");
+    check("select public.people.mail, people.* from PUBLIC.people", "select @.people.mail, people.* from @.people");
+    check("SELECT 1 FROM public.fresh, shop.people", "SELECT 1 FROM public.fresh, %.people");
+    check("WITH p AS (SELECT * FROM public.people) TABLE p", "WITH p AS (SELECT * FROM @.people) TABLE p");
+    check(
+        "PREPARE a AS SELECT 'public.people' FROM public.orders",
+        "PREPARE a AS SELECT 'public.people' FROM @.orders",
+    );
+    check(
+        "SELECT 'ä', '日本' FROM public.people; TABLE public.people",
+        "SELECT 'ä', '日本' FROM @.people; TABLE @.people",
+    );
+    check("COPY people TO STDOUT", "COPY (SELECT * FROM @.\"people\") TO STDOUT");
+    check(
+        "COPY public.people ( id, \"mail\" ) TO STDOUT (FORMAT csv)",
+        "COPY (SELECT \"id\", \"mail\" FROM @.\"people\") TO STDOUT (FORMAT csv)",
+    );
+    check("COPY people FROM STDIN", "COPY people FROM STDIN");
+    // What is not plain is left to the database, which refuses it.
+    check("SELECT * FROM U&\"publi\\0063\".people", "SELECT * FROM U&\"publi\\0063\".people");
+
+    let elsewhere = |text: &str, expected: &str| assert_eq!(led(text, "shop"), expected);
+    elsewhere("SELECT people.mail FROM people", "SELECT people.mail FROM %.people");
+    elsewhere("WITH people AS (SELECT 1) SELECT * FROM people", "WITH people AS (SELECT 1) SELECT * FROM people");
+    elsewhere("SELECT * FROM orders", "SELECT * FROM orders");
+}
+
+#[test]
+fn values_that_somebody_knows_are_looked_up_as_pseudonyms() {
+    const ZOE: &str = "'an826h9fxwh112@masked.invalid'";
+    let check = |text: &str| {
+        let sent = text.replace('?', "'zoe@x.example'");
+        let expected = text.replace("'zoe@x.example'", ZOE).replace('?', "'zoe@x.example'");
+        assert_eq!(led(&sent, ""), expected);
+    };
+    check("SELECT id FROM people WHERE mail = 'zoe@x.example'");
+    check(
+        "SELECT id FROM people p JOIN orders o USING (id) WHERE p.mail IN ('zoe@x.example') AND 'zoe@x.example'::text = mail",
+    );
+    check("SELECT id FROM people WHERE note = ? OR mail > ? OR mail = 'an826h9fxwh112@masked.invalid'");
+    // It is not clear whose column it is.
+    check("SELECT * FROM people, (SELECT 1 AS mail) s WHERE mail = ?");
+    check("WITH people AS (SELECT 'x' AS mail) SELECT * FROM people WHERE mail = ?");
+    check("SELECT * FROM contacts c WHERE c.mail = 'zoe@x.example'");
+    // Whether there is one is not said.
+    check("SELECT EXISTS (SELECT 1 FROM people WHERE mail = ?)");
+    check("SELECT mail = ? FROM people");
+    // Too many to be one that somebody knows.
+    check("SELECT * FROM people WHERE mail IN (?, 'a@x.example', 'b@x.example', 'c@x.example')");
+}
+
+#[test]
+fn positions_are_led_back() {
+    let catalog = catalog();
+    let text = "SELECT 'ä', nope FROM public.people WHERE nope";
+    let what = Texts::default().understand(text.as_bytes());
+    let (views, lookups) = (plan(|_, _| {}).views(), Lookups { key: None, left: 0 });
+    let led = rewritten(&catalog, &views, text.as_bytes(), &what, &Scope::default(), lookups).unwrap();
+    let place = |text: &str, word: &str| text.rsplit_once(word).unwrap().0.chars().count() + 1;
+    for word in ["SELECT", "nope FROM", "people", "WHERE", "nope"] {
+        assert_eq!(led.position(place(&led.text, word)), place(text, word), "{word}");
+    }
+    assert_eq!(led.position(place(&led.text, "\"gov_mask")), place(text, "public"));
+    assert_eq!(led.position(10_000), text.chars().count() + 1);
+}

@@ -1,0 +1,298 @@
+//! Keeps a resource's masking views in its database: made when there is a classification, changed with it and with the
+//! schema, taken away when somebody asks.
+//!
+//! A session is masked in the database or it is not; which, is decided when it is opened and stays. Should the views be
+//! behind what is known, the role still has no right on what is behind them, and what they do not mask yet is masked on
+//! the way.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use super::config::MaskingWish;
+use super::credential::{Finding, Seen};
+use super::resource::Resource;
+use super::schema::Reading;
+use crate::domain::{
+    Access, Duration, Environment, Failure, Grant, Identity, IdentityKind, Kind, Limits, Masking, Method, SessionId,
+    Timestamp,
+};
+use crate::engine::{
+    Catalog, ColumnRights, LeftOut, LeftOutWhy, MaskKey, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Policy,
+    PolicySource,
+};
+use crate::runtime::clock;
+use crate::runtime::database::{QueryError, Row};
+
+/// How soon it is tried again after it was not possible.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Relations that a finding names; the others are counted.
+const NAMED_MAX: usize = 5;
+
+/// The masks of one resource in its database.
+#[derive(Debug)]
+pub(super) struct DatabaseMasking {
+    resource: Arc<Resource>,
+    wish: MaskingWish,
+    key: MaskKey,
+    names: MaskingNames,
+    /// What views are judged by. It reviews no function: what one would show of masked values is not known.
+    policy: Arc<Policy>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What stands in the database, as it was put there last.
+    made: Option<Arc<MaskedViews>>,
+    /// Why it could not be made, or not be changed.
+    hindrance: Option<Finding>,
+    left_out: Vec<LeftOut>,
+    tried_at: Option<Timestamp>,
+    /// Somebody had it taken away: it is not made again until the server starts again.
+    removed: bool,
+}
+
+impl DatabaseMasking {
+    pub(super) fn new(resource: Arc<Resource>, wish: MaskingWish, key: MaskKey) -> Self {
+        let names = MaskingNames::new(resource.name.as_str(), &key);
+        let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &PolicySource::default()));
+        Self { resource, wish, key, names, policy, state: Mutex::default() }
+    }
+
+    /// Brings the views to what is known now. Gives what stands in the database after that, if sessions can use it. Cancel
+    /// safe: the database does all of it or nothing.
+    pub(super) async fn keep(&self, catalog: &Arc<Catalog>) -> Option<Arc<MaskedViews>> {
+        let mut state = self.state.lock().await;
+        if self.wish == MaskingWish::Wire || !self.resource.source.makes_roles() || state.removed {
+            return None;
+        }
+        state.tried_at = Some(clock::now());
+        match self.make(catalog).await {
+            Ok((views, left_out)) => {
+                state.made = Some(Arc::new(views));
+                state.hindrance = None;
+                state.left_out = left_out;
+            }
+            Err(Hindrance::Broken(finding)) => {
+                state.made = None;
+                state.hindrance = Some(finding);
+            }
+            Err(Hindrance::Busy(finding)) => state.hindrance = Some(finding),
+        }
+        if let Some(finding) = &state.hindrance {
+            let remedy = finding.remedy.as_deref().unwrap_or_default();
+            warn!(resource = %self.resource.name, remedy, "not masked in the database: {}", finding.text);
+        }
+        state.made.clone()
+    }
+
+    /// Whether the last try failed, and it is time for another one.
+    pub(super) async fn is_due(&self) -> bool {
+        let state = self.state.lock().await;
+        let again = state.tried_at.is_some_and(|at| clock::now().since(at) > AGAIN);
+        state.hindrance.is_some() && again && !state.removed
+    }
+
+    async fn make(&self, catalog: &Arc<Catalog>) -> Result<(MaskedViews, Vec<LeftOut>), Hindrance> {
+        let broker = self.resource.broker();
+        let rights = self.ask(&self.names.rights(&self.resource.roles.read)).await?;
+        let rights: Vec<ColumnRights> = read(&rights)?;
+        let state: MaskingState = read(&self.ask(&self.names.state()).await?)?;
+        let lacks = state.lacks(&self.resource.database, &broker.login().user);
+        if !lacks.is_empty() {
+            let text = "The broker may not make the schemas that masking views are in.".to_owned();
+            return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(lacks.join(" ")) }));
+        }
+        let plan = MaskingPlan::new(&self.names, catalog, &self.policy, &self.grant(), &rights);
+        if let Some(sql) = plan.changes(&state, &self.key) {
+            broker.ask(&sql).await.map_err(|error| self.hindered(&error))?;
+            info!(resource = %self.resource.name, views = plan.len(), "masking views changed");
+        }
+        let readable: Vec<(u32, i16)> = read(&self.ask(&self.names.readable()).await?)?;
+        let exposed: Vec<String> = plan.exposed(catalog, &readable).into_iter().collect();
+        if !exposed.is_empty() {
+            let text = format!("Everybody may read {}, so that no view can mask it.", shortened(&exposed));
+            let remedy = format!("REVOKE SELECT ON {} FROM PUBLIC, \"{}\";", exposed.join(", "), self.names.reader());
+            return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(remedy) }));
+        }
+        Ok((plan.views(), plan.left_out))
+    }
+
+    async fn ask(&self, sql: &str) -> Result<Vec<Row>, Hindrance> {
+        // Names of types are then written with their schema.
+        let sql = format!("SET LOCAL search_path = ''; {sql}");
+        self.resource.broker().ask(&sql).await.map_err(|error| self.hindered(&error))
+    }
+
+    fn hindered(&self, error: &QueryError) -> Hindrance {
+        let sqlstate = error.sqlstate().map(|code| String::from_utf8_lossy(&code).into_owned());
+        warn!(resource = %self.resource.name, error = %error, "a statement of the masking views failed");
+        let finding = |text: &str| Finding { fatal: false, text: text.to_owned(), remedy: None };
+        match sqlstate.as_deref() {
+            // Somebody uses a view, or the connection was lost: what stands there is as good as it was.
+            Some("55P03" | "40P01" | "57014") | None => Hindrance::Busy(finding(
+                "The masking views are in use and could not be changed; it will be tried again.",
+            )),
+            Some(code) => Hindrance::Broken(finding(&format!(
+                "The masking views could not be made (SQLSTATE {code}; the gateway's log has the database's words)."
+            ))),
+        }
+    }
+
+    /// Where a session that may do this is masked, and what its role then sees. A wish that cannot be had is refused,
+    /// and what somebody gets instead of it is said to be that.
+    pub(super) async fn of(
+        &self,
+        access: Access,
+        reveals: bool,
+        reading: &Reading,
+    ) -> Result<(Masking, Option<Seen>), Failure> {
+        if access == Access::Write || self.wish == MaskingWish::Wire {
+            return Ok((Masking::Wire, None));
+        }
+        if reveals && self.wish == MaskingWish::Database {
+            let message = format!("`{}` shows masks only to sessions that read", self.resource.name);
+            return Err(Failure::new(Kind::Denied, message)
+                .detail("Real values are out of reach of a session that is masked in the database, and the configuration says that all are.")
+                .hint("leave --reveal out"));
+        }
+        if reading.masked.is_some() && !reveals {
+            let reader = self.names.reader().to_owned();
+            return Ok((Masking::Database, Some(Seen { reader, search_path: self.names.path(&reading.search_path) })));
+        }
+        if self.wish == MaskingWish::Auto {
+            return Ok((Masking::Wire, None));
+        }
+        let why = self.hindrance().await;
+        let why = why.map_or_else(|| "Somebody had the masking views taken away.".to_owned(), |finding| finding.text);
+        Err(Failure::new(
+            Kind::Gateway,
+            format!("`{}` cannot be masked in the database at the moment", self.resource.name),
+        )
+        .detail(format!("{why} The configuration says that it must be."))
+        .hint("tell whoever runs the gateway: the log says what to grant"))
+    }
+
+    async fn hindrance(&self) -> Option<Finding> {
+        if !self.resource.source.makes_roles() {
+            let text = "Masking in the database takes a role of its own for each session.".to_owned();
+            return Some(Finding { fatal: false, text, remedy: Some("credential: postgres-role".to_owned()) });
+        }
+        self.state.lock().await.hindrance.clone()
+    }
+
+    /// What keeps masks out of the database, and what they leave out. After the first [`Self::keep`].
+    pub(super) async fn findings(&self) -> Vec<Finding> {
+        let fatal = self.wish == MaskingWish::Database;
+        if self.wish == MaskingWish::Wire {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        if let Some(finding) = self.hindrance().await {
+            let until = if fatal { "Sessions that read are refused." } else { "Sessions are masked on the way." };
+            findings.push(Finding { fatal, text: format!("{} {until}", finding.text), ..finding });
+        }
+        let state = self.state.lock().await;
+        for (why, text, remedy) in LEFT_OUT {
+            let names: Vec<String> =
+                state.left_out.iter().filter(|left| left.why == *why).map(|left| left.relation.clone()).collect();
+            if !names.is_empty() {
+                let text = format!("Sessions do not see {}: {text}", shortened(&names));
+                let remedy = remedy.map(|remedy| {
+                    let groups: Vec<String> =
+                        self.resource.roles.read.iter().map(|group| crate::engine::quoted(group)).collect();
+                    let broker = crate::engine::quoted(&self.resource.broker().login().user);
+                    remedy.replace("@groups@", &groups.join(", ")).replace("@broker@", &broker)
+                });
+                findings.push(Finding { fatal: false, text, remedy });
+            }
+        }
+        findings
+    }
+
+    /// Takes everything away that was made in the database. Says whether there was anything.
+    pub(super) async fn remove(&self) -> Result<bool, Failure> {
+        let mut held = self.state.lock().await;
+        let broker = self.resource.broker();
+        let rows = broker.rows(&self.names.state()).await?;
+        let state: MaskingState =
+            read(&rows).map_err(|_| Failure::new(Kind::Database, "what stands in the database could not be read"))?;
+        *held = State { removed: true, ..State::default() };
+        if state.is_empty() {
+            return Ok(false);
+        }
+        broker.rows(&self.names.removal(&state)).await?;
+        info!(resource = %self.resource.name, "masking views removed");
+        Ok(true)
+    }
+
+    /// Whom views are judged for: nobody in particular.
+    fn grant(&self) -> Grant {
+        let now = Timestamp::default();
+        Grant {
+            session: SessionId::new(now, [0; 10]),
+            identity: Identity {
+                issuer: String::new(),
+                subject: String::new(),
+                name: String::new(),
+                email: None,
+                groups: Vec::new(),
+                kind: IdentityKind::Workload,
+                actors: Vec::new(),
+                method: Method::IdToken,
+                proved_at: now,
+            },
+            resource: self.resource.name.clone(),
+            labels: self.resource.labels.clone(),
+            purpose: None,
+            access: Access::Read,
+            masking: Masking::Database,
+            limits: Limits { connections_max: 1, rows_max: None },
+            opened_at: now,
+            expires_at: now,
+            policy: self.policy.digest(),
+            reveal: Vec::new(),
+        }
+    }
+}
+
+/// Why views could not be made or changed.
+enum Hindrance {
+    /// What stands there cannot be relied on.
+    Broken(Finding),
+    /// What stands there is as good as it was.
+    Busy(Finding),
+}
+
+/// What is said about relations without a view.
+const LEFT_OUT: &[(LeftOutWhy, &str, Option<&str>)] = &[
+    (LeftOutWhy::Unknown, "nobody has looked at what they hold yet.", None),
+    (
+        LeftOutWhy::Unreadable,
+        "the broker may not read them, and their views could not either.",
+        Some("GRANT @groups@ TO @broker@;"),
+    ),
+    (
+        LeftOutWhy::RowSecurity,
+        "their row security does not hold for the broker, and their views would show all rows.",
+        Some("let the broker be neither their owner nor a superuser, and without BYPASSRLS"),
+    ),
+];
+
+fn shortened(names: &[String]) -> String {
+    let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(NAMED_MAX);
+    if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+}
+
+/// The only cell of an answer, as what it says.
+fn read<T: serde::de::DeserializeOwned>(rows: &[Row]) -> Result<T, Hindrance> {
+    let cell = rows.first().and_then(|row| row.text(0)).unwrap_or_default();
+    serde_json::from_str(cell).map_err(|error| {
+        let text = format!("The database's answer about the masking views was not understood ({error}).");
+        Hindrance::Busy(Finding { fatal: false, text, remedy: None })
+    })
+}
