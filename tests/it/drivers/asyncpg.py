@@ -111,6 +111,22 @@ async def returned(connection):
     await connection.execute("update customers set country = $1 where id = $2", "SE", 3)
 
 
+async def introspection(_):
+    # What it does not know it looks up, with a recursive query over the catalog that takes an array: rows, domains,
+    # ranges and arrays of them. In production, where catalogs are watched most closely.
+    connection = await asyncpg.connect(READ)
+    rows = await connection.fetch("select c, array[c] as all from customers c limit 20")
+    assert len(rows) == 20 and rows[0][0]["id"] == rows[0][1][0]["id"], rows[0]
+    assert len(await connection.fetch("select table_name from information_schema.tables")) > 2
+    assert await connection.fetchval("select array[numrange(1, 2)]") is not None
+    ids = await connection.fetch("select id from orders where id = any($1::int[])", [1, 2, 3])
+    assert len(ids) == 3
+    await connection.set_type_codec("json", encoder=str, decoder=str, schema="pg_catalog")
+    await connection.set_builtin_type_codec("sql_identifier", schema="information_schema", codec_name="text")
+    await connection.reload_schema_state()
+    await connection.close()
+
+
 async def reconnect(connection):
     process = connection.get_server_pid()
     await connection.close()
@@ -123,7 +139,7 @@ async def reconnect(connection):
     await pool.close()
 
 
-CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, reconnect]
+CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, introspection, reconnect]
 
 
 async def main():

@@ -37,7 +37,13 @@ check returned '42501 a value in this was made by a mask ERROR: COPY from stdin 
   '\echo :SQLSTATE' '\echo :LAST_ERROR_MESSAGE' "\copy customers from $TMPDIR/customers" |
   psql -XqAt -d "$write" 2>&1 | grep -oE '^42501|^a value in this was made by a mask|ERROR:  COPY from stdin failed: a value in this was made by a mask' |
   tr -s ' ' | xargs)"
-check introspection 'customers orders' "$(psql -XAt -d "$read" -c '\dt' -c '\d+ orders' -c '\df' -c '\l' -c '\dn+' -c '\du' \
-  2>&1 | grep -oE '^public\|(customers|orders)\|table' | cut -d'|' -f2 | xargs)"
+# The whole family. What the role may not see by itself (\db+, \dRs+) and mappings of users, which hold secrets, are not
+# in it.
+described=$(for what in d d+ 'd customers' 'd+ orders' 'd pg_class' 'd information_schema.tables' dt+ di+ dv+ dm+ ds+ dE+ \
+  da dA+ db dc+ dC+ dd dD+ ddp des+ det+ dew+ dF+ dFd+ dFp+ dFt+ 'df+ abs' dfn dfw dg+ dL+ dl dn+ do+ dO+ dp dP+ drds \
+  dRp+ dT+ du+ dx+ dX dy+ l+ z 'sf abs(int)' 'sv information_schema.tables' dconfig; do printf '\\%s\n' "$what"; done |
+  psql -XAt -d "$read" 2>&1)
+check introspection 'customers orders' "$(printf '%s\n' "$described" | grep -E 'ERROR|DETAIL' || printf '%s\n' "$described" |
+  grep -oE '^public\|(customers|orders)\|table' | cut -d'|' -f2 | sort -u | xargs)"
 check reconnect 'different' "$(printf '%s\n' 'select pg_backend_pid() as one \gset' '\c' \
   "select case when pg_backend_pid() <> :one then 'different' else 'the same' end;" | psql -XqAt -d "$write" 2>&1 | tail -n 1)"

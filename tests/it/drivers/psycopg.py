@@ -6,6 +6,10 @@ import threading
 # This file has the driver's own name.
 sys.path.pop(0)
 import psycopg
+from psycopg.types import TypeInfo
+from psycopg.types.composite import CompositeInfo
+from psycopg.types.enum import EnumInfo
+from psycopg.types.range import RangeInfo
 
 WRITE, READ = sys.argv[1], sys.argv[2]
 
@@ -131,7 +135,18 @@ def returned(connection):
     connection.execute("update customers set country = %s where id = %s", ["SE", 2])
 
 
-CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, reconnect]
+def introspection(_):
+    # What it looks up when somebody registers a type, and so for every type of a database.
+    with psycopg.connect(READ, autocommit=True) as connection:
+        assert TypeInfo.fetch(connection, "text").oid == 25
+        assert CompositeInfo.fetch(connection, "customers").field_names[0] == "id"
+        assert EnumInfo.fetch(connection, "no_such_type") is None
+        assert RangeInfo.fetch(connection, "numrange").subtype_oid == 1700
+        ids = connection.execute("select id from orders where id = any(%s)", [[1, 2, 3]]).fetchall()
+        assert len(ids) == 3
+
+
+CHECKS = [simple, prepared, binary, copy, cancel, error, notice, large, transaction, masked, returned, introspection, reconnect]
 with psycopg.connect(WRITE, autocommit=True) as connection:
     for check in CHECKS:
         try:
