@@ -101,6 +101,9 @@ impl Server {
             HttpError::NotTrusted(_) if http::is_loopback(&self.url) => failure
                 .hint("is it a gov server that this user started? name its authority with: gov login --ca-file FILE"),
             HttpError::NotTrusted(_) => failure.hint("name its authority with: gov login --ca-file FILE"),
+            HttpError::Proxy(_) => {
+                failure.hint("check HTTPS_PROXY, and NO_PROXY if the server can be reached directly")
+            }
             HttpError::Unreachable(_) | HttpError::TooSlow | HttpError::TooLong | HttpError::Broken(_) => {
                 failure.hint("look at the address, and whether the server runs: gov status")
             }

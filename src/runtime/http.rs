@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use thiserror::Error;
@@ -34,6 +35,9 @@ pub(crate) enum HttpError {
     /// Nobody listens, the name is unknown, the network is down.
     #[error("{0}")]
     Unreachable(String),
+    /// The environment names a proxy, and it did not let us through.
+    #[error("{0}")]
+    Proxy(String),
     /// Somebody answered who could not prove to be the one we asked for.
     #[error("its TLS certificate is not trusted: {0}")]
     NotTrusted(String),
@@ -126,11 +130,31 @@ fn explain(error: &reqwest::Error) -> HttpError {
             None => break,
         }
     }
-    let text = match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::ConnectionRefused) => "nothing listens there".to_owned(),
-        _ => cause.to_string(),
-    };
+    if let Some(proxy) = error.url().filter(|_| error.is_connect()).and_then(proxy) {
+        return HttpError::Proxy(match cause.to_string().as_str() {
+            _ if is_refused(cause) => format!("nothing listens at the proxy `{proxy}`"),
+            // What hyper-util says of a CONNECT that was not answered with success.
+            "tunnel error: proxy authorization required" => {
+                format!("the proxy `{proxy}` asks for a user and a password, or for others")
+            }
+            "tunnel error: unsuccessful" => format!("the proxy `{proxy}` refused to connect"),
+            other => format!("the way there leads through the proxy `{proxy}`: {other}"),
+        });
+    }
+    let text = if is_refused(cause) { "nothing listens there".to_owned() } else { cause.to_string() };
     if error.is_connect() { HttpError::Unreachable(text) } else { HttpError::Broken(text) }
+}
+
+fn is_refused(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::ConnectionRefused)
+}
+
+/// The proxy that the environment names for a URL, as `host:port`.
+fn proxy(url: &Url) -> Option<String> {
+    let uri: hyper::Uri = url.as_str().parse().ok()?;
+    let intercepted = Matcher::from_system().intercept(&uri).filter(|_| !is_loopback(url))?;
+    Some(format!("{}:{}", intercepted.uri().host()?, intercepted.uri().port_u16().unwrap_or(80)))
 }
 
 fn untrusted(error: &rustls::Error) -> HttpError {
@@ -146,6 +170,7 @@ fn untrusted(error: &rustls::Error) -> HttpError {
             rustls::CertificateError::NotValidYet | rustls::CertificateError::NotValidYetContext { .. } => {
                 "it is not valid yet, or the clock of this machine is wrong".to_owned()
             }
+            rustls::CertificateError::Other(_) => "it is not one for a server".to_owned(),
             other => format!("{other:?}"),
         }),
         other => HttpError::Unreachable(format!("no TLS connection: {other}")),
