@@ -513,7 +513,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__connect)
-            opts="-h --write --purpose --ref --reveal --ttl --agent --port --print --background --detached --json --color --help"
+            opts="-h --write --purpose --ref --reveal --ttl --agent --port --print --tls --background --detached --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -106,6 +106,7 @@ complete -c gov -n "__fish_gov_using_subcommand connect" -l color -d 'Use colour
 always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand connect" -l write -d 'Ask for write access; without it the session can only read'
+complete -c gov -n "__fish_gov_using_subcommand connect" -l tls -d 'Offer TLS at the port, for tools that insist on it'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l background -d 'Go on in the background, and come back when the endpoint is open'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l detached -d 'The process in the background, once it is there'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l json -d 'Print data as JSON'

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async, wrapped};
-use crate::client::endpoint::{Bound, Local, Port};
+use crate::client::endpoint::{Bound, Encryption, Local, Port};
 use crate::client::session::{Held, Keeper};
 use crate::domain::{Duration, Failure, Kind, ResourceName, print_duration};
 use crate::runtime::{log, shutdown};
@@ -31,6 +31,9 @@ struct Arguments {
     /// Print how to connect, for programs; the password is part of it
     #[arg(long, value_name = "FORM")]
     print: Option<Form>,
+    /// Offer TLS at the port, for tools that insist on it
+    #[arg(long, conflicts_with = "command")]
+    tls: bool,
     /// Go on in the background, and come back when the endpoint is open
     #[arg(long, conflicts_with = "command")]
     background: bool,
@@ -59,6 +62,8 @@ struct Described<'a> {
     password: &'a str,
     database: &'a str,
     socket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
     expires_at: String,
     session: String,
     resource: String,
@@ -109,10 +114,11 @@ async fn connect(arguments: Arguments, output: &mut Output) -> Result<Exit, Fail
     // Before anything is announced: whoever waits for the announcement may end us right after it.
     let mut signalled = std::pin::pin!(shutdown::signalled());
     let port = arguments.port.map_or(Port::Stable, Port::Given);
+    let encryption = if arguments.tls { Encryption::Offered } else { Encryption::None };
     let bound = Bound::open(&gateway.server.origin(), &arguments.resource, port).await?;
     let keeper = Keeper::open(gateway, wish).await?;
     let held = keeper.current().await;
-    let (local, endpoint) = bound.serve(&held.database, keeper)?;
+    let (local, endpoint) = bound.serve(&held.database, encryption, keeper)?;
     let ended = async {
         announce(arguments.print, arguments.detached, &local, &held, output)?;
         tokio::select! {
@@ -155,6 +161,7 @@ fn announce(
         password: local.password.expose(),
         database: &local.database,
         socket: local.socket_folder.display().to_string(),
+        ca_file: local.authority.as_ref().map(|path| path.display().to_string()),
         expires_at: held.grant.expires_at.to_string(),
         session: held.grant.session.to_string(),
         resource: held.grant.resource.to_string(),
@@ -198,6 +205,9 @@ fn announce(
                     "Unmasked where the policy or an approval allows it, and on record: {}.",
                     columns.join(", ")
                 ));
+            }
+            if let Some(path) = &described.ca_file {
+                output.say(format!("  TLS       sslmode=verify-full sslrootcert={path}\n"));
             }
             if !detached {
                 output.say("Ctrl-C ends the session.");

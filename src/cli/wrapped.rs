@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 
 use super::exit::Exit;
 use super::output::Output;
-use crate::client::endpoint::{Bound, Local, Port};
+use crate::client::endpoint::{Bound, Encryption, Local, Port};
 use crate::client::gateway::Gateway;
 use crate::client::proxy::Endpoint;
 use crate::client::session::{Keeper, Wish};
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let bound = Bound::open(&gateway.server.origin(), &wish.resource, port).await?;
     let keeper = Keeper::open(gateway, wish).await?;
     let held = keeper.current().await;
-    let (local, endpoint) = bound.serve(&held.database, keeper)?;
+    let (local, endpoint) = bound.serve(&held.database, Encryption::None, keeper)?;
     let ended = async {
         let mut child = start(command, &local)?;
         wait(&mut child).await

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::proxy::{Dial, Door, Endpoint};
 use crate::domain::{Failure, Kind, ResourceName, Secret};
-use crate::runtime::{env, files, net, ports, random};
+use crate::runtime::{env, files, net, ports, random, tls};
+use crate::wire::postgres::{self, ChannelBinding};
 
 /// Where the ports of resources begin, and how many there are. Below the range from which systems take ports for
 /// outgoing connections (32768 on Linux), above what common services use.
@@ -29,9 +31,18 @@ pub(crate) struct Local {
     pub(crate) database: String,
     /// The socket's folder, as libpq wants it for a host. Whoever reaches it needs no password.
     pub(crate) socket_folder: PathBuf,
+    /// Who vouches for the port's certificate, where TLS is offered.
+    pub(crate) authority: Option<PathBuf>,
     /// The private folder of this endpoint; removed with it.
     folder: PathBuf,
     listeners: JoinSet<()>,
+}
+
+/// Whether the port offers TLS. On one machine it protects from nobody; some tools insist on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    None,
+    Offered,
 }
 
 /// Which TCP port to take.
@@ -83,12 +94,25 @@ impl Bound {
         Ok(Self { resource: resource.clone(), address, folder, tcp, unix })
     }
 
-    /// Serves whoever knows the user and password made here, or is the same user of this machine.
-    pub(crate) fn serve<D: Dial>(self, database: &str, dial: D) -> Result<(Local, Arc<Endpoint<D>>), Failure> {
+    /// Serves whoever knows the user and password made here, or is the same user of this machine; over TLS those who ask
+    /// for it, where it is offered.
+    pub(crate) fn serve<D: Dial>(
+        self,
+        database: &str,
+        encryption: Encryption,
+        dial: D,
+    ) -> Result<(Local, Arc<Endpoint<D>>), Failure> {
         let user = format!("gov_{}", short_word()?);
         let password = random::password()?;
         let databases = vec![database.to_owned(), self.resource.to_string()];
-        let endpoint = Endpoint::new(Door::new(user.clone(), &password, databases, None)?, dial)?;
+        let (tls, authority) = match encryption {
+            Encryption::None => (None, None),
+            Encryption::Offered => {
+                let (tls, authority) = encrypted(&self.folder)?;
+                (Some(tls), Some(authority))
+            }
+        };
+        let endpoint = Endpoint::new(Door::new(user.clone(), &password, databases, tls)?, dial)?;
         let mut listeners = JoinSet::new();
         listeners.spawn(Arc::clone(&endpoint).listen_tcp(self.tcp));
         listeners.spawn(Arc::clone(&endpoint).listen_unix(self.unix));
@@ -98,6 +122,7 @@ impl Bound {
             password,
             database: database.to_owned(),
             socket_folder: self.folder.clone(),
+            authority,
             folder: self.folder,
             listeners,
         };
@@ -109,22 +134,32 @@ impl Local {
     /// `postgresql://…` over TCP. Holds the password: for those who asked for it.
     pub(crate) fn url(&self) -> String {
         format!(
-            "postgresql://{}:{}@{}/{}?sslmode=disable",
+            "postgresql://{}:{}@{}/{}?{}",
             self.user,
             self.password.expose(),
             self.address,
-            percent_encoded(&self.database)
+            percent_encoded(&self.database),
+            self.encryption()
         )
+    }
+
+    /// How to ask for encryption, as parameters of a URL.
+    fn encryption(&self) -> String {
+        match &self.authority {
+            None => "sslmode=disable".to_owned(),
+            Some(path) => format!("sslmode=verify-full&sslrootcert={}", percent_encoded(&path.display().to_string())),
+        }
     }
 
     /// The same for Java; user and password stand beside it there.
     pub(crate) fn jdbc_url(&self) -> String {
         format!(
-            "jdbc:postgresql://{}/{}?user={}&password={}&sslmode=disable",
+            "jdbc:postgresql://{}/{}?user={}&password={}&{}",
             self.address,
             percent_encoded(&self.database),
             self.user,
-            self.password.expose()
+            self.password.expose(),
+            self.encryption()
         )
     }
 
@@ -154,6 +189,18 @@ impl Local {
         // What cannot be removed now is removed by whoever takes the same port next.
         drop(std::fs::remove_dir_all(&self.folder));
     }
+}
+
+/// A certificate for the port, made for this endpoint and gone with it: TLS as it accepts it and logins are bound to it,
+/// and where its authority was written.
+fn encrypted(folder: &Path) -> Result<((Arc<ServerConfig>, ChannelBinding), PathBuf), Failure> {
+    let (authority, identity) = tls::loopback_certificate()?;
+    let path = folder.join("root.crt");
+    files::write_private(&path, authority.as_bytes()).map_err(|error| unusable(&path, &error))?;
+    let hash = postgres::certificate_binding(&tls::leaf(&identity)?);
+    let binding = hash.map_or(ChannelBinding::None, ChannelBinding::EndPoint);
+    // libpq 17 names its protocol; older clients name none.
+    Ok(((tls::server(&identity, &["postgresql"])?, binding), path))
 }
 
 /// A few letters that make a user name of our own: not a secret, just not anybody's real name.

@@ -368,6 +368,8 @@ async fn run(dialled: Dialled, socket: Socket, greeting: Vec<u8>) -> Ended {
         stream: dialled.stream,
         text_key: dialled.text_key,
         approvals: false,
+        // The gateway does.
+        tells_masked: false,
     };
     let (commands, receiver) = mpsc::channel(1);
     let mut ended = dialled.ended;

@@ -11,7 +11,7 @@ use super::policy::Policy;
 use super::resolve::{Asked, Callee, Exposure, Facts};
 use super::rule::coarse_value::CoarseValue;
 use super::rule::masked_value::MaskedValue;
-use super::rule::{RULES, Rule, masked_condition};
+use super::rule::{RULES, Rule, masked_condition, session_guard};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed, Rows};
@@ -47,6 +47,7 @@ impl Permit {
             reason,
             statement: self.statement,
             stale: false,
+            instead: None,
         }
     }
 
@@ -125,6 +126,8 @@ pub(crate) struct Refusal {
     pub(crate) statement: Arc<Statement>,
     /// It names something that the catalog does not have: worth asking again with a newer one.
     pub(crate) stale: bool,
+    /// What may be sent in its place, with a warning.
+    pub(crate) instead: Option<String>,
 }
 
 /// The engine's answer.
@@ -169,7 +172,7 @@ impl Decision {
             Self::Allow(permit) => permit.refused(Verdict::Deny, Action::Deny, reason),
             Self::Hold(refusal) | Self::Deny(refusal) => {
                 let rules = refusal.rules.iter().copied().chain([(reason.rule, Action::Deny)]).collect();
-                Refusal { verdict: Verdict::Deny, reason, rules, ..refusal }
+                Refusal { verdict: Verdict::Deny, reason, rules, instead: None, ..refusal }
             }
         }
     }
@@ -211,6 +214,8 @@ struct Judgement {
     statement: Arc<Statement>,
     obligations: Obligations,
     stale: bool,
+    /// What may be sent in place of a parameter set to what it may not be.
+    instead: Option<String>,
     /// For each command where its values come from and go.
     lineages: Vec<Option<Arc<Lineage>>>,
     /// What messages about it may show.
@@ -419,6 +424,10 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         statement: recorded(&what.statement, relations, tags),
         obligations,
         stale,
+        instead: match what.commands.as_slice() {
+            [command] => session_guard::instead(command, asked.policy),
+            _ => None,
+        },
         lineages,
         exposure,
     }
@@ -490,6 +499,7 @@ impl Judgement {
     fn refusal(&self, verdict: Verdict, reason: Reason) -> Refusal {
         Refusal {
             verdict,
+            instead: self.instead.clone().filter(|_| reason.rule == session_guard::NAME),
             reason,
             rules: Arc::clone(&self.rules),
             statement: Arc::clone(&self.statement),

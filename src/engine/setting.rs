@@ -178,6 +178,22 @@ fn timeout(value: &Value, policy: &Policy) -> Effect {
     }
 }
 
+/// The nearest to `setting` that a session may have, where clients ask for more out of habit and mean no harm: tools
+/// that dump or move whole databases begin with limits off, and would not begin at all otherwise.
+pub(super) fn nearest(setting: &Setting, policy: &Policy) -> Option<(Box<str>, String)> {
+    let name = setting.name.as_deref().filter(|_| setting.certain)?;
+    let word = setting.value.word()?;
+    let limit = policy.limits().timeout;
+    let value = match name {
+        "row_security" => boolean(word).filter(|on| !on).map(|_| "on".to_owned()),
+        name if TIMEOUTS.contains(&name) => {
+            milliseconds(word).filter(|time| *time == 0 || *time > limit).map(|_| format!("{limit}ms"))
+        }
+        _ => None,
+    };
+    Some((name.into(), value?))
+}
+
 /// A boolean as the server reads it: any unique beginning of a word.
 fn boolean(word: &str) -> Option<bool> {
     let word = word.to_ascii_lowercase();
@@ -233,6 +249,34 @@ mod tests {
     #[test]
     fn lists_are_sorted() {
         assert!(HARMLESS.is_sorted());
+    }
+
+    #[test]
+    fn nearest_is_what_may_be_had() {
+        let policy = Policy::parse("limits: {timeout: 30s}", Environment::Production).unwrap();
+        for (name, value, expected) in [
+            ("statement_timeout", "0", Some("30000ms")),
+            ("statement_timeout", "0.4ms", Some("30000ms")),
+            ("lock_timeout", "1h", Some("30000ms")),
+            ("lock_timeout", "-1", None),
+            ("lock_timeout", "5s", None),
+            ("row_security", "off", Some("on")),
+            ("row_security", "on", None),
+            ("row_security", "o", None),
+            ("default_transaction_read_only", "off", None),
+            ("work_mem", "0", None),
+        ] {
+            let value = Value::Words(vec![value.into()]);
+            let mut setting = Setting { name: Some(name.into()), value, local: false, certain: true };
+            let found = nearest(&setting, &policy).map(|(_, value)| value);
+            assert_eq!(found.as_deref(), expected, "{setting:?}");
+            if let Some(found) = found {
+                let near = Setting { value: Value::Words(vec![found.into()]), ..setting.clone() };
+                assert_eq!(effect(&near, &policy), Effect::Harmless, "{near:?}");
+            }
+            setting.certain = false;
+            assert_eq!(nearest(&setting, &policy), None, "what may not happen is not replaced");
+        }
     }
 
     #[test]

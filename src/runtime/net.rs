@@ -15,9 +15,6 @@ use crate::runtime::read_ahead::ReadAhead;
 /// How long a connection attempt may take.
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long sent bytes may stay unacknowledged before the connection counts as lost (`TCP_USER_TIMEOUT`).
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(25);
-
 /// Connects, trying every address the name has.
 pub(crate) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let attempt = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect((host, port)));
@@ -32,14 +29,17 @@ pub(crate) async fn listen_loopback(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await
 }
 
-/// Sends small messages at once, and notices within 25 seconds when the other side is gone without saying so.
+/// Sends small messages at once, and notices within 25 seconds when the other side is gone from an idle connection without
+/// saying so.
+///
+/// Not `TCP_USER_TIMEOUT`: to that, a peer that is there and takes no more bytes for a while (a pager, a COPY that waits
+/// for a lock) is as lost as one that is gone. In the tunnel each end hears whether the other is there.
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// TLS in which we are the client.

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 
 use crate::domain::{ApprovalId, Event, Failure, Happening, Kind, StatementEnd};
 use crate::runtime::clock;
-use crate::session::{Closing, Plea, Session, Turn};
+use crate::session::{Closing, Duty, Plea, Session, Turn};
+use crate::wire::tunnel::{BEAT_EVERY, SILENT_MAX};
 
 /// Bytes read at once. Measured: between 16 and 256 KiB the size makes no difference a relay can show.
 const READ_SIZE: usize = 64 * 1024;
@@ -118,6 +119,28 @@ pub(crate) struct Pump<C, D, R> {
     /// What runs is being cancelled. Until the database has been told, neither side is read: the word must not reach
     /// what comes next.
     cancelling: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pulse: Pulse,
+}
+
+/// Whether the other end of the tunnel is still there.
+#[derive(Debug)]
+struct Pulse {
+    ticks: Interval,
+    /// Something came from there since the last tick.
+    heard: bool,
+    /// Ticks in a row between which nothing came.
+    silent: u32,
+    /// Where our words to it ended at the last tick.
+    said: u64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        let mut ticks = tokio::time::interval_at(Instant::now() + BEAT_EVERY, BEAT_EVERY);
+        // After a sleep of the machine the other end gets its time again.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, heard: false, silent: 0, said: 0 }
+    }
 }
 
 /// Bytes on their way out.
@@ -222,6 +245,7 @@ where
             refreshing: None,
             cancel: None,
             cancelling: None,
+            pulse: Pulse::new(),
         }
     }
 
@@ -256,12 +280,17 @@ where
         // Best effort: the peers see the end either way.
         drop(tokio::time::timeout(LAST_WORDS, shut(&mut self.client)).await);
         drop(tokio::time::timeout(LAST_WORDS, shut(&mut self.database)).await);
+        if let Some(cancel) = self.cancel.filter(|_| self.session.was_cut() && why != Closing::DatabaseFault) {
+            // A backend that computes does not look whether anybody still listens.
+            cancel().await;
+        }
         Ended { why, statements: self.session.statements() }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closing> {
         // For this turn only: an idle connection holds no read buffer.
         let mut scratch: Option<Scratch> = None;
+        self.poll_pulse(cx);
         loop {
             let mut progress = false;
             progress |= self.poll_commands(cx);
@@ -317,6 +346,43 @@ where
         }
     }
 
+    /// Says that we are here when we have said nothing else, and gives the other end up when it says nothing.
+    fn poll_pulse(&mut self, cx: &mut Context<'_>) {
+        while self.closing.is_none() && self.pulse.ticks.poll_tick(cx).is_ready() {
+            let (end, listens) = match self.session.duty() {
+                Duty::Watch => (self.to_database.end(), self.reads_database()),
+                Duty::Enforce => (self.to_client.end(), self.reads_client()),
+            };
+            // What we do not read we cannot hear.
+            let heard = std::mem::take(&mut self.pulse.heard) || !listens;
+            self.pulse.silent = if heard { 0 } else { self.pulse.silent.saturating_add(1) };
+            if self.pulse.silent >= SILENT_MAX {
+                match self.session.duty() {
+                    Duty::Watch => self.database_is_gone("The gateway has fallen silent"),
+                    Duty::Enforce => self.client_is_gone(),
+                }
+            } else if end == self.pulse.said {
+                self.session.beat(&mut self.turn);
+                self.settle();
+            }
+            self.pulse.said = match self.session.duty() {
+                Duty::Watch => self.to_database.end(),
+                Duty::Enforce => self.to_client.end(),
+            };
+        }
+    }
+
+    /// Whether there is room for more of what the database says.
+    fn reads_database(&self) -> bool {
+        self.to_client.waiting() < BUFFER_MAX && self.cancelling.is_none()
+    }
+
+    /// Whether there is room for more of what the client says.
+    fn reads_client(&self) -> bool {
+        let waiting = self.to_database.waiting().max(self.session.held_back());
+        waiting < BUFFER_MAX && self.cancelling.is_none()
+    }
+
     fn poll_refresh(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(refreshing) = &mut self.refreshing else { return false };
         if refreshing.as_mut().poll(cx).is_pending() {
@@ -362,7 +428,7 @@ where
         if !self.database_gone
             && let Poll::Ready(Err(error)) = self.to_database.poll_write(&mut self.database, limit, cx)
         {
-            self.database_is_gone(&error.to_string());
+            self.database_is_gone(&format!("Its connection broke: {error}"));
             progress = true;
         }
         // Room was made: what was not read because of it can be read now.
@@ -374,34 +440,32 @@ where
 
     fn poll_reads(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         let mut progress = false;
-        if self.cancelling.is_some() {
-            return false;
-        }
-        if self.to_client.waiting() < BUFFER_MAX {
+        if self.reads_database() {
             let mut target = ReadBuf::uninit(scratch);
             match poll_gather(&mut self.database, cx, &mut target) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if target.filled().is_empty() => {
-                    self.database_is_gone("the connection was closed");
+                    self.database_is_gone("The far side closed it");
                     progress = true;
                 }
                 Poll::Ready(Ok(())) => {
+                    self.pulse.heard |= self.session.duty() == Duty::Watch;
                     self.session.from_database(clock::now(), target.filled(), &mut self.turn);
                     self.settle();
                     progress = true;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.database_is_gone(&error.to_string());
+                    self.database_is_gone(&format!("Its connection broke: {error}"));
                     progress = true;
                 }
             }
         }
-        let waiting = self.to_database.waiting().max(self.session.held_back());
-        if waiting < BUFFER_MAX && self.closing.is_none() && self.cancelling.is_none() {
+        if self.reads_client() && self.closing.is_none() {
             let mut target = ReadBuf::uninit(scratch);
             match poll_gather(&mut self.client, cx, &mut target) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if !target.filled().is_empty() => {
+                    self.pulse.heard |= self.session.duty() == Duty::Enforce;
                     self.session.recording(self.records.ready());
                     self.session.from_client(clock::now(), target.filled(), &mut self.turn);
                     self.settle();
@@ -486,7 +550,7 @@ where
     fn database_is_gone(&mut self, why: &str) {
         if !std::mem::replace(&mut self.database_gone, true) {
             let failure = Failure::new(Kind::Gateway, "the connection to the database was lost")
-                .detail(format!("The far side said: {why}."))
+                .detail(format!("{why}."))
                 .hint("connect again; a statement that was running may or may not have taken effect");
             self.session.database_lost(clock::now(), &failure, &mut self.turn);
             self.settle();

@@ -56,6 +56,11 @@ pub(crate) fn server(identity: &CertifiedPem, protocols: &[&str]) -> Result<Arc<
     Ok(Arc::new(config))
 }
 
+/// The certificate itself, first of its chain.
+pub(crate) fn leaf(identity: &CertifiedPem) -> Result<CertificateDer<'static>, Failure> {
+    CertificateDer::from_pem_slice(identity.chain.as_bytes()).map_err(|error| broken("the TLS certificate", error))
+}
+
 /// How a client of ours talks to our server.
 pub(crate) fn client(trust: &Trust, protocols: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
     client_config(OURS, trust, protocols).map(Arc::new)

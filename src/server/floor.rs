@@ -244,7 +244,10 @@ async fn play(resource: &Resource, access: Access, case: &Case) -> Vec<wire::Ans
     let lease = resource.source.mint(resource, request).await.unwrap();
     let parameters = vec![("statement_timeout".to_owned(), PATIENCE.to_owned())];
     let startup = Startup { version: Version::V3_0, parameters, negotiate: None };
-    let opened = upstream::open(resource, &lease, upstream::parameters(&startup, access).unwrap()).await.unwrap();
+    let opened =
+        upstream::open(resource, &lease, upstream::parameters(upstream::given(&startup).unwrap(), access).unwrap())
+            .await
+            .unwrap();
 
     let path = std::env::temp_dir().join(format!("gov-floor-{}-{session}", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
@@ -270,6 +273,7 @@ async fn play(resource: &Resource, access: Access, case: &Case) -> Vec<wire::Ans
         stream: 1,
         text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
         approvals: false,
+        tells_masked: false,
     };
     let scope = Scope::new(lease.acts_as(), &["public".to_owned()]);
     let (_commands, commands) = mpsc::channel(1);

@@ -49,15 +49,14 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         Ok(commands) => commands,
         Err(failure) => return refuse(&mut socket, &failure).await,
     };
-    let (startup, wish) = match Wish::taken_from(startup) {
+    let (given, wish) = match upstream::given(startup).and_then(Wish::taken_from) {
         Ok(taken) => taken,
         Err(failure) => {
             live.release(stream);
             return refuse(&mut socket, &failure).await;
         }
     };
-    let startup = &startup;
-    let opened = match governed(live, startup).await {
+    let opened = match governed(live, given).await {
         Ok((parameters, scope)) => match upstream::open(live.schema.resource(), &live.lease, parameters).await {
             Ok(opened) => Ok((opened, scope)),
             Err(error) => {
@@ -93,6 +92,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         stream,
         text_key: live.text_key.clone(),
         approvals: true,
+        tells_masked: wish.tells_masked,
     };
     let session = Session::new(setup, scope);
     let mut pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting)
@@ -115,34 +115,42 @@ struct Wish {
     wait: bool,
     /// An approval that was asked for earlier.
     approval: Option<ApprovalId>,
+    /// Which columns of each result were masked is told.
+    tells_masked: bool,
 }
 
 impl Wish {
-    fn taken_from(startup: &Startup) -> Result<(Startup, Self), Failure> {
-        let mut wish = Self { wait: true, approval: None };
+    fn taken_from(given: Vec<(String, String)>) -> Result<(Vec<(String, String)>, Self), Failure> {
+        let mut wish = Self { wait: true, approval: None, tells_masked: false };
         let mut parameters = Vec::new();
-        for (name, value) in &startup.parameters {
-            match (name.as_str(), value.as_str()) {
-                ("gov.wait", "on") => wish.wait = true,
-                ("gov.wait", "off") => wish.wait = false,
-                ("gov.wait", other) => {
-                    return Err(Failure::new(Kind::Usage, format!("`{other}` is not a value of `gov.wait`"))
-                        .hint("write `on` or `off`"));
-                }
-                ("gov.approval", id) => {
-                    let id = id.parse().map_err(|_| approval::unknown(id))?;
+        for (name, value) in given {
+            match name.as_str() {
+                "gov.wait" => wish.wait = switch(&name, &value)?,
+                postgres::MASKED_COLUMNS => wish.tells_masked = switch(&name, &value)?,
+                "gov.approval" => {
+                    let id = value.parse().map_err(|_| approval::unknown(&value))?;
                     wish.approval = Some(id);
                 }
-                (_, _) => parameters.push((name.clone(), value.clone())),
+                _ => parameters.push((name, value)),
             }
         }
-        Ok((Startup { parameters, ..startup.clone() }, wish))
+        Ok((parameters, wish))
+    }
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, Failure> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => {
+            Err(Failure::new(Kind::Usage, format!("`{other}` is not a value of `{name}`")).hint("write `on` or `off`"))
+        }
     }
 }
 
 /// What a client wants to begin with, judged like the SET it is, and the scope that follows from it.
-async fn governed(live: &Live, startup: &Startup) -> Result<(Vec<(String, String)>, Scope), Failure> {
-    let parameters = upstream::parameters(startup, live.grant.access)?;
+async fn governed(live: &Live, given: Vec<(String, String)>) -> Result<(Vec<(String, String)>, Scope), Failure> {
+    let parameters = upstream::parameters(given, live.grant.access)?;
     let reading = live.schema.current().await?;
     let mut scope = Scope::new(live.lease.acts_as(), &reading.search_path);
     for (name, value) in &parameters {
@@ -179,7 +187,7 @@ fn canceller(live: &Arc<Live>, stream: u32, keys: CancelKeys) -> Cancel {
         Box::pin(async move {
             let address = live.schema.resource().broker().address();
             if let Err(error) = database::cancel(address, keys.process, &keys.theirs).await {
-                warn!(session = %live.grant.session, stream, error = %error, "a cut result is read to its end");
+                warn!(session = %live.grant.session, stream, error = %error, "what nobody waits for could not be cancelled");
             }
         })
     })

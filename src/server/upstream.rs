@@ -21,25 +21,44 @@ pub(crate) async fn open(
     database::open(resource.broker().address(), &login).await
 }
 
-/// The client's startup parameters as they go to the database.
+/// What a client wants to begin with, `options` taken apart: what it sets is judged like everything else that is set.
 ///
-/// `user` and `database` are the session's. Text is UTF-8, because statements are read as UTF-8. `options` is taken
-/// apart, because what it sets is judged like everything else that is set. `replication` is refused: it is another
-/// protocol behind the same login.
+/// What a startup packet says of the connection itself stands beside `options`, never in it. There it would be one more
+/// `user` or `database` behind ours, and the server takes the last.
+pub(crate) fn given(startup: &Startup) -> Result<Vec<(String, String)>, Failure> {
+    let mut out = Vec::new();
+    for (name, value) in &startup.parameters {
+        if name != "options" {
+            out.push((name.to_ascii_lowercase(), value.clone()));
+            continue;
+        }
+        for (name, value) in options(value)? {
+            if matches!(name.as_str(), "user" | "database" | "replication" | "options") {
+                return Err(refused(&name));
+            }
+            out.push((name, value));
+        }
+    }
+    Ok(out)
+}
+
+/// The parameters that go to the database.
+///
+/// `user` and `database` are the session's. Text is UTF-8, because statements are read as UTF-8. `replication` is
+/// refused: it is another protocol behind the same login.
 ///
 /// What a session begins with is also what RESET ALL and DISCARD ALL return to. So where only reading is allowed every
 /// transaction begins READ ONLY, whatever the credential, and there is nothing to set again afterwards.
-pub(crate) fn parameters(startup: &Startup, access: Access) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn parameters(given: Vec<(String, String)>, access: Access) -> Result<Vec<(String, String)>, Failure> {
     let mut out = Vec::new();
-    for (name, value) in &startup.parameters {
+    for (name, value) in given {
         match name.as_str() {
             "user" | "database" => {}
             "replication" if matches!(value.as_str(), "false" | "off" | "no" | "0") => {}
             "replication" => {
                 return Err(Failure::new(Kind::Denied, "replication connections are not allowed here"));
             }
-            "options" => out.extend(options(value)?),
-            _ => out.push((name.to_ascii_lowercase(), value.clone())),
+            _ => out.push((name, value)),
         }
     }
     let ours: &[_] = match access {
@@ -66,10 +85,6 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     }
     words.extend(word);
 
-    let refused = |word: &str| {
-        Failure::new(Kind::Denied, format!("the startup option `{word}` is not allowed here"))
-            .detail("Only `-c name=value` and `--name=value` are.")
-    };
     let mut out = Vec::new();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -84,24 +99,29 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     Ok(out)
 }
 
+fn refused(word: &str) -> Failure {
+    Failure::new(Kind::Denied, format!("the startup option `{word}` is not allowed here"))
+        .detail("Only `-c name=value` and `--name=value` are, where the name is a parameter that SET would take.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::postgres::Version;
 
-    fn check(given: &[(&str, &str)], expected: Result<&[(&str, &str)], &str>) {
+    fn check(asked: &[(&str, &str)], expected: Result<&[(&str, &str)], &str>) {
         let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
             list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let startup = Startup { version: Version::V3_0, negotiate: None, parameters: pairs(given) };
-        match (parameters(&startup, Access::Write), expected) {
+        let startup = Startup { version: Version::V3_0, negotiate: None, parameters: pairs(asked) };
+        match (given(&startup).and_then(|given| parameters(given, Access::Write)), expected) {
             (Ok(got), Ok(expected)) => {
                 let (ours, others) = got.split_last().unwrap();
-                assert_eq!(others, pairs(expected), "{given:?}");
+                assert_eq!(others, pairs(expected), "{asked:?}");
                 assert_eq!(*ours, ("client_encoding".to_owned(), "UTF8".to_owned()));
             }
             (Err(failure), Err(part)) => assert!(failure.message.contains(part), "{failure:?}"),
-            (got, _) => panic!("{given:?} gave {got:?}"),
+            (got, _) => panic!("{asked:?} gave {got:?}"),
         }
     }
 
@@ -121,7 +141,7 @@ mod tests {
         let wish = ("options".to_owned(), "-c default_transaction_read_only=off".to_owned());
         let startup = Startup { version: Version::V3_0, negotiate: None, parameters: vec![wish] };
         let names = ["client_encoding=UTF8", "default_transaction_read_only=on"];
-        let got: Vec<_> = parameters(&startup, Access::Read).unwrap();
+        let got: Vec<_> = parameters(given(&startup).unwrap(), Access::Read).unwrap();
         assert_eq!(got.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(), names);
     }
 
@@ -133,6 +153,10 @@ mod tests {
         );
         check(&[("options", r"-csearch_path=a\ b,c")], Ok(&[("search_path", "a b,c")]));
         check(&[("options", "-c=")], Ok(&[("", "")]));
+        for other in ["user=postgres", "Database=postgres", "replication=true", "options=-c\\ geqo=off"] {
+            check(&[("options", &format!("-c geqo=off -c {other}"))], Err("not allowed"));
+            check(&[("options", &format!("--{other}"))], Err("not allowed"));
+        }
         for bad in ["-c", "-d 5", "geqo=off", "-c geqo"] {
             check(&[("options", bad)], Err("not allowed"));
         }

@@ -35,6 +35,7 @@ use crate::domain::{
 use crate::engine::{Engine, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
+use crate::wire::tunnel;
 use ledger::Ledger;
 use transaction::Script;
 
@@ -62,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) text_key: hmac::Key,
     /// There is somebody to ask about what must be approved. Without, it is refused.
     pub(crate) approvals: bool,
+    /// The client wants to know which columns of each result were masked.
+    pub(crate) tells_masked: bool,
 }
 
 /// What a step hands to the outside.
@@ -167,6 +170,8 @@ pub(crate) struct Session {
     unparked: bool,
     /// The database has said itself why it closes the connection.
     farewell: bool,
+    /// A statement was running when the connection ended.
+    cut: bool,
     closed: bool,
 }
 
@@ -379,6 +384,7 @@ impl Session {
             released: None,
             unparked: false,
             farewell: false,
+            cut: false,
             closed: false,
         }
     }
@@ -386,6 +392,26 @@ impl Session {
     /// Statements numbered so far.
     pub(crate) fn statements(&self) -> u64 {
         self.statements
+    }
+
+    /// Says to the other end of the tunnel that this one is there. In the middle of a message there is no place for that,
+    /// and no need: the rest of it says so too.
+    pub(crate) fn beat(&self, turn: &mut Turn) {
+        match self.setup.duty {
+            Duty::Watch => tunnel::beat(&mut turn.to_database),
+            Duty::Enforce if self.from_database.at_message_start() => tunnel::beat(&mut turn.to_client),
+            Duty::Enforce => {}
+        }
+    }
+
+    /// Which end this is.
+    pub(crate) fn duty(&self) -> Duty {
+        self.setup.duty
+    }
+
+    /// Whether the connection ended while a statement ran, of which the database knows nothing yet.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.cut
     }
 
     /// Says whether records can be written. While they cannot, statements are refused one by one, and the connection
@@ -468,6 +494,7 @@ impl Session {
         }
         for entry in std::mem::take(&mut self.pending) {
             if let Pending::Query(run) | Pending::Execute { run, .. } = entry {
+                self.cut = true;
                 self.ended(now, *run, Outcome::Unknown, turn);
             }
         }

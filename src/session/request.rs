@@ -14,12 +14,15 @@ use crate::domain::{
 use crate::engine::{Decision, Parameter, Permit, Refusal, Rewritten, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
 use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
+use crate::wire::tunnel;
 
 /// What is no SQL, under a name no client can take: preparing it makes a batch fail.
 const POISON: &str = "gov: refused";
 
 /// Bytes of COPY data that are looked at again with what comes next: more than a pseudonym has.
 const COPY_OVERLAP: usize = 64;
+/// `warning`
+const WARNING: &str = "01000";
 
 /// `io_error`: the statement could not be put on record.
 const UNRECORDABLE: &str = "58030";
@@ -75,6 +78,9 @@ impl Session {
     }
 
     pub(super) fn request(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        if frame.tag == tunnel::BEAT && self.setup.duty == Duty::Enforce {
+            return Ok(());
+        }
         let request = Request::read(frame)?;
         if self.pending.len() >= PENDING_MAX {
             return Err(WireError::Violation("more requests were sent ahead than can be remembered"));
@@ -144,6 +150,10 @@ impl Session {
                 if self.parks(&refusal, &Request::Query { text }, turn) {
                     return;
                 }
+                if let Some(instead) = &refusal.instead {
+                    self.replaced(now, raw_hmac, &refusal, position(text, &refusal), turn);
+                    return self.query(now, instead.as_bytes(), turn);
+                }
                 if refusal.verdict == Verdict::Hold && self.asks() {
                     return self.hold(now, case, &refusal, &Request::Query { text }, turn);
                 }
@@ -166,6 +176,11 @@ impl Session {
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
                 if self.parks(&refusal, &Request::Parse { name, text, types: types.clone() }, turn) {
                     return;
+                }
+                if let Some(instead) = &refusal.instead {
+                    let raw_hmac = self.hmac(std::iter::once(text));
+                    self.replaced(now, raw_hmac, &refusal, position(text, &refusal), turn);
+                    return self.parse(now, name, instead.as_bytes(), types, turn);
                 }
                 let holds = refusal.verdict == Verdict::Hold && self.asks();
                 match self.permit_to_prepare(now, &what, &refusal).filter(|_| holds) {
@@ -498,6 +513,27 @@ impl Session {
                 turn,
             );
         }
+    }
+
+    /// Records that a statement was not sent, and warns that another one is sent in its place. That one comes next and is
+    /// judged like any other.
+    fn replaced(
+        &mut self,
+        now: Timestamp,
+        raw_hmac: Digest,
+        refusal: &Refusal,
+        position: Option<usize>,
+        turn: &mut Turn,
+    ) {
+        self.refused(now, raw_hmac, refusal, turn);
+        let Some(instead) = &refusal.instead else { return };
+        let mut warning = failure(refusal);
+        warning.message = format!("{}: sent instead was {instead}", refusal.reason.message);
+        warning.hint = None;
+        let mut bytes = Vec::new();
+        postgres::notice(postgres::complaint(Severity::Warning, WARNING, &warning, position), &mut bytes);
+        self.pending.push_back(Pending::Local { bytes, ready: false });
+        self.settle_local(turn);
     }
 
     pub(super) fn complaint(&self, sqlstate: &str, failure: &Failure, position: Option<usize>) -> Complaint {

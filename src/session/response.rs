@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use super::ledger::Doom;
-use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Task, Turn, Waiting};
+use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Setup, Task, Turn, Waiting};
 use crate::domain::{Access, Failure, Kind, Outcome, Timestamp};
 use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Severity, Target, Transaction, tag};
+use crate::wire::tunnel;
 
 impl Session {
     /// Takes bytes from the database.
@@ -80,6 +81,7 @@ impl Session {
     fn response(&mut self, now: Timestamp, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
         match frame.tag {
             tag::DATA_ROW => return self.row(frame, turn),
+            tunnel::BEAT if self.setup.duty == Duty::Watch => return Ok(()),
             // These three may come at any time.
             tag::NOTICE => return self.notice(frame, turn),
             tag::NOTIFICATION => return self.notification(frame, turn),
@@ -134,7 +136,7 @@ impl Session {
                 done = false;
             }
             (tag::COMMAND_COMPLETE, Pending::Query(run)) => {
-                tell_masked(&mut self.told_masked, self.setup.duty, run, turn);
+                tell_masked(&self.setup, &mut self.told_masked, run, turn);
                 completed(run, frame.body);
                 let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
@@ -334,7 +336,7 @@ impl Session {
             return;
         }
         if let Some(Pending::Execute { run, .. }) = self.pending.front() {
-            tell_masked(&mut self.told_masked, self.setup.duty, run, turn);
+            tell_masked(&self.setup, &mut self.told_masked, run, turn);
         }
         turn.to_client.extend_from_slice(frame.raw);
         if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
@@ -804,10 +806,10 @@ fn result_columns(body: &[u8]) -> Result<Vec<ResultColumn>, WireError> {
         .collect())
 }
 
-/// Tells the client which columns of the result at its end were masked, unless it is what it was told last. A parameter
-/// that it does not know is nothing to any driver; tools that act for agents read it.
-fn tell_masked(told: &mut String, duty: Duty, run: &Run, turn: &mut Turn) {
-    if duty == Duty::Watch {
+/// Tells a client that asked for it which columns of the result at its end were masked, unless it is what it was told
+/// last.
+fn tell_masked(setup: &Setup, told: &mut String, run: &Run, turn: &mut Turn) {
+    if !setup.tells_masked {
         return;
     }
     let columns = run.masker.iter().flat_map(Masker::masked).map(|index| (index + 1).to_string());

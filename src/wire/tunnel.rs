@@ -8,8 +8,25 @@
 //! 3. The server answers `101 Switching Protocols`, or an error in the API's own form.
 //! 4. The client sends a StartupMessage or a CancelRequest; the server answers as PostgreSQL would, asking for no
 //!    password.
+//! 5. From then on each end says [`BEAT`] when it has said nothing else for [`BEAT_EVERY`], and takes the other for lost
+//!    when it has heard nothing for [`SILENT_MAX`] times that. TCP's own keepalive knows only the next hop: behind a proxy
+//!    that is the proxy.
 
-use crate::domain::{Digest, SessionId};
+use crate::domain::{Digest, Duration, SessionId};
+use crate::wire::buffer::Writer;
+
+/// Type of the message that says nothing but that somebody is there. PostgreSQL has none of this type, in either
+/// direction.
+pub(crate) const BEAT: u8 = b'~';
+
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) const SILENT_MAX: u32 = 3;
+
+/// Writes a [`BEAT`].
+pub(crate) fn beat(out: &mut Vec<u8>) {
+    drop(Writer::message(out, BEAT));
+}
 
 /// Label of the exported keying material that a stream's proof signs.
 pub(crate) const EXPORTER_LABEL: &[u8] = b"EXPORTER-gov-tunnel-1";

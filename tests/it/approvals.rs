@@ -135,6 +135,48 @@ fn a_second_person_says_yes_and_the_statement_runs_where_it_waited() {
 }
 
 #[test]
+fn pg_dump_takes_the_schema_of_production_and_asks_for_its_data() {
+    let bench = Bench::new("");
+    bench.sandbox.log_in("alice");
+    let connected = bench.sandbox.connect(&["prod-db"]).unwrap();
+    let dump = |options: &[&str], wait: &str| {
+        let mut command = std::process::Command::new(crate::support::tool("pg_dump", "postgresql-client"));
+        command
+            .args(["-d", &connected.url()])
+            .args(options)
+            .env_clear()
+            .env("PGOPTIONS", format!("-c gov.wait={wait}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let ran = collect(dump(&["--schema-only", "--verbose"], "on")).ok();
+    for part in ["CREATE TABLE public.customers", "CREATE TABLE public.orders", "dump complete"] {
+        assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+    }
+    // It begins by taking its limits off; they stay, and that is said. (It shows notices only when it is verbose.)
+    assert!(ran.stderr.contains("sent instead was SET statement_timeout TO '300000ms'"), "{ran:?}");
+
+    // Whole tables leave production when somebody has agreed, and masked even then.
+    let waiting = dump(&["-t", "customers", "--verbose"], "on");
+    let id = bench.waiting();
+    bench.by("carol", &["approval", "approve", &id]).ok();
+    let ran = collect(waiting).ok();
+    assert!(ran.stderr.contains("this waits for approval"), "{ran:?}");
+    let rows = ran.stdout.lines().skip_while(|line| !line.starts_with("COPY public.customers")).skip(1);
+    assert_eq!(rows.take_while(|line| *line != "\\.").count(), 20, "{ran:?}");
+    assert!(!ran.stdout.contains("mail.example.org") && !ran.stdout.contains("4111 1111"), "{ran:?}");
+    // Whoever does not want to wait says so.
+    let ran = collect(dump(&["-t", "customers"], "off"));
+    assert!(ran.code != 0 && !ran.stdout.contains("Person"), "{ran:?}");
+    assert!(ran.stderr.contains("this needs approval") && ran.stderr.contains("Rule: bulk_export"), "{ran:?}");
+    // In the clients' own words: the limit that is in force.
+    let mut wire = connected.wire(&[]).unwrap();
+    let answer = wire.simple(b"SET statement_timeout = 0");
+    assert_eq!((answer.tags.as_slice(), answer.notices.len()), (&["SET".to_owned()][..], 1), "{answer:?}");
+    assert_eq!((answer.notices[0].sqlstate.as_str(), answer.notices[0].rule()), ("01000", Some("session_guard")));
+    assert_eq!(wire.simple(b"SHOW statement_timeout").rows[0][0].as_deref(), Some("5min"));
+}
+
+#[test]
 fn no_and_too_late_and_withdrawn_are_one_error_each() {
     let bench = Bench::new(", wait: 2s");
     let exec = bench.exec(&["-c", HELD]);

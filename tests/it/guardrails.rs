@@ -231,9 +231,10 @@ fn say(connected: &Connected, case: &Case) -> Vec<Answer> {
     }
 }
 
-/// What was decided. An error of the database's own means that the statement reached it.
+/// What was decided. An error of the database's own means that the statement reached it; a warning of a rule, that
+/// another one was sent in its place.
 fn verdict(answer: &Answer) -> &'static str {
-    let Some(error) = answer.errors.iter().find(|error| error.rule().is_some()) else {
+    let Some(error) = answer.errors.iter().chain(&answer.notices).find(|error| error.rule().is_some()) else {
         // A connection that ends, or never begins, ran nothing.
         return if answer.closed { "block" } else { "allow" };
     };

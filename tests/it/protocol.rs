@@ -3,11 +3,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::postgres::{self, Database};
 use crate::support::wire::{Wire, shown};
-use crate::support::{Connected, Sandbox};
+use crate::support::{Connected, Sandbox, finish, repository, tool};
 
 /// An open endpoint, and what must outlive it. Fields are dropped in this order.
 struct Stage {
@@ -179,6 +180,12 @@ fn pg_04_attack_05_what_a_client_begins_with_is_governed() {
         (&[("session_preload_libraries", "x")], "42501"),
         (&[("options", "-c=")], "42501"),
         (&[("options", "-d 5")], "42501"),
+        // Where the last `user` and `database` of a startup packet count, these would come last.
+        (&[("options", "-c user=postgres")], "42501"),
+        (&[("options", "-c database=postgres")], "42501"),
+        (&[("options", "--DATABASE=postgres")], "42501"),
+        (&[("Database", "postgres")], "none"),
+        (&[("USER", "postgres")], "none"),
     ] {
         assert_eq!(refused(parameters), sqlstate, "{parameters:?}");
     }
@@ -309,6 +316,88 @@ fn pg_06_much_can_be_sent_ahead_while_much_comes_back() {
 }
 
 #[test]
+fn pg_13_logins_are_bound_to_the_certificate_of_the_endpoint() {
+    let stage = Stage::new("env=dev", &["--tls"]);
+    let endpoint = &stage.endpoint;
+    let psql = |host: &str, more: &str| {
+        let mut command = Command::new(tool("psql", "postgresql-client"));
+        let place = format!("host={host} port={} dbname={} user={}", endpoint.port, endpoint.database, endpoint.user);
+        command.args(["-XAtc", "select 7", "-d", &format!("{place} {more}")]);
+        command.env_clear().env("PGPASSWORD", &endpoint.password).env("HOME", &stage.sandbox.home);
+        finish(command)
+    };
+    let verified = format!("sslmode=verify-full sslrootcert={}", endpoint.ca_file.as_ref().unwrap());
+    // The address and the name are in the certificate; and nobody is forced.
+    for (host, more) in [
+        ("127.0.0.1", format!("{verified} channel_binding=require")),
+        ("localhost", format!("{verified} channel_binding=require")),
+        ("127.0.0.1", format!("{verified} channel_binding=disable")),
+        ("127.0.0.1", "sslmode=require".to_owned()),
+        ("127.0.0.1", "sslmode=disable".to_owned()),
+    ] {
+        assert_eq!(psql(host, &more).ok().stdout, "7\n", "{host} {more}");
+    }
+    // Without TLS there is nothing to bind to, and nobody pretends that there is.
+    let ran = psql("127.0.0.1", "sslmode=disable channel_binding=require");
+    assert!(ran.code != 0 && ran.stderr.contains("channel binding"), "{ran:?}");
+    let mut java = Command::new(tool("java", "default-jdk-headless"));
+    java.args(["-cp", "/usr/share/java/postgresql.jar"]).arg(repository().join("tests/it/drivers/One.java"));
+    java.arg(format!("{}&sslmode=verify-full&sslrootcert={}", endpoint.jdbc_url(), endpoint.ca_file.as_ref().unwrap()));
+    assert_eq!(finish(java).ok().stdout, "1\n");
+
+    // An endpoint that offers no TLS says so in the protocol's one word for it.
+    let plain = stage.sandbox.connect(&["shop"]).unwrap();
+    let mut command = Command::new(tool("psql", "postgresql-client"));
+    command.args(["-XAtc", "select 7", "-d", &format!("{}?sslmode=require", plain.url())]).env_clear();
+    let ran = finish(command);
+    assert!(ran.stderr.contains("server does not support SSL, but SSL was required"), "{ran:?}");
+}
+
+#[test]
+fn pg_13_the_database_is_logged_in_to_whatever_its_certificate_is_signed_with() {
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    let issuers = [
+        // A login is bound to the hash of the certificate's signature. Ed25519 has none: there it is not bound.
+        (rcgen::KeyPair::generate().unwrap(), "ECDSA P-256"),
+        (rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(), "ECDSA P-384"),
+        (rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(), "Ed25519"),
+    ];
+    let server = postgres::Postgres::start("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n", &[]);
+    for (issuer_key, name) in issuers {
+        let authority_certificate = authority.self_signed(&issuer_key).unwrap();
+        let issuer = rcgen::Issuer::new(authority.clone(), issuer_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        leaf.serial_number = Some(rcgen::SerialNumber::from(u64::try_from(name.len()).unwrap()));
+        let leaf = leaf.signed_by(&key, &issuer).unwrap();
+        server.encrypt(&leaf.pem(), &key.serialize_pem());
+        let mut sandbox = Sandbox::new();
+        let ca = sandbox.write("db-ca.pem", &authority_certificate.pem());
+        let secret = postgres::broker_password(&sandbox.home);
+        let resource = format!(
+            "shop=postgres://gov_broker@localhost:{}/postgres?env=dev&sslmode=verify-full&sslrootcert={}&password-file={}\
+             &read-role=app_ro&write-role=app_rw",
+            server.port,
+            ca.display(),
+            secret.display()
+        );
+        sandbox.start_server(&["--dev", "--resource", &resource]);
+        sandbox.log_in("bob");
+        let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        // The server takes the new certificate a moment after it was told to.
+        let ran = (0..50)
+            .map(|_| sandbox.gov(["exec", "shop", "--format", "csv", "-c", sql]))
+            .find(|ran| {
+                std::thread::sleep(Duration::from_millis(100));
+                ran.code == 0
+            })
+            .unwrap_or_else(|| panic!("{name}: {}", sandbox.server_log()));
+        assert_eq!(ran.stdout, "ssl\r\nt\r\n", "{name}");
+    }
+}
+
+#[test]
 fn pg_14_who_is_cut_off_is_told_why_and_nothing_goes_on_in_the_database() {
     let stage = Stage::new("env=dev", &[]);
     let mut wire = stage.wire();
@@ -369,6 +458,52 @@ fn pg_17_a_session_serves_many_connections_and_no_more_than_it_may() {
         stage.endpoint.wire(&[]).ok()
     });
     assert!(again.is_some());
+}
+
+#[test]
+fn pg_17_a_port_that_is_taken_names_who_has_it() {
+    let stage = Stage::new("env=dev", &[]);
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = |port: u16| {
+        let ran = stage.sandbox.gov(["connect", "shop", "--port", &port.to_string()]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{ran:?}");
+        assert!(ran.stderr.contains("hint:") && ran.stderr.contains("--port"), "{ran:?}");
+        ran.stderr
+    };
+    let port = holder.local_addr().unwrap().port();
+    assert!(taken(port).contains(&format!("(pid {})", std::process::id())));
+    assert!(taken(stage.endpoint.port).contains(&format!("by gov (pid {})", stage.endpoint.pid())));
+    // Nothing of an endpoint that could not be opened is left.
+    assert_eq!(stage.sandbox.gov(["--json", "session", "ls"]).ok().json()["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn pg_20_a_wrong_local_password_or_user_is_one_error_that_says_where_the_right_one_is() {
+    let stage = Stage::new("env=dev", &[]);
+    let endpoint = &stage.endpoint;
+    for (user, password) in
+        [(endpoint.user.as_str(), "wrong"), ("postgres", endpoint.password.as_str()), ("postgres", "")]
+    {
+        let mut command = Command::new(tool("psql", "postgresql-client"));
+        let place = format!("host=127.0.0.1 port={} dbname={} user={user}", endpoint.port, endpoint.database);
+        command.args(["-XAtwc", "select 7", "-d", &place]).env_clear().env("HOME", &stage.sandbox.home);
+        if !password.is_empty() {
+            command.env("PGPASSWORD", password);
+        }
+        let ran = finish(command);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{user}: {ran:?}");
+        if password.is_empty() {
+            assert!(ran.stderr.contains("no password supplied"), "{user}: {ran:?}");
+            continue;
+        }
+        assert!(ran.stderr.contains("FATAL:  wrong user or password for this local endpoint"), "{user}: {ran:?}");
+        assert!(
+            ran.stderr.contains("HINT:  copy them from the terminal in which `gov connect` runs"),
+            "{user}: {ran:?}"
+        );
+    }
+    assert_eq!(stage.wire().simple(b"SELECT 7").tags, ["SELECT 1"], "nobody else noticed");
 }
 
 #[test]

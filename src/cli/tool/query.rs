@@ -162,7 +162,9 @@ async fn query(desk: &Desk, asked: Arguments) -> Result<Value, Failure> {
         (Some(sql), None) => {
             let inside = desk.session(desk.meant(asked.resource.as_deref())?).await?;
             let grant = Arc::clone(&inside.keeper().current().await.grant);
-            let mut own = inside.connect(Desk::parameters(approval)).await?;
+            let mut parameters = Desk::parameters(approval);
+            parameters.push((MASKED_COLUMNS.to_owned(), "on".to_owned()));
+            let mut own = inside.connect(parameters).await?;
             let values: Vec<_> = asked.parameters.into_iter().map(Parameter::text).collect();
             let values: Vec<_> = values.iter().map(Option::as_deref).collect();
             own.connection.ask_for(&sql, &values, limit).await.map_err(lost)?;

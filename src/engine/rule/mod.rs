@@ -25,7 +25,7 @@ mod role_change;
 mod role_switch;
 mod schema_change;
 mod sequence_reset;
-mod session_guard;
+pub(super) mod session_guard;
 mod tagged_schema_change;
 mod unknown_relation;
 mod unknown_statement;

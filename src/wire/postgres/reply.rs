@@ -14,6 +14,7 @@ use crate::wire::buffer::{Reader, WireError};
 pub(crate) enum Severity {
     Error,
     Fatal,
+    Warning,
     Notice,
 }
 
@@ -22,6 +23,7 @@ impl Severity {
         match self {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
+            Self::Warning => "WARNING",
             Self::Notice => "NOTICE",
         }
     }
@@ -136,7 +138,8 @@ const DENIES: &str = "gov_deny";
 /// A field of ours with the id of the approval that a hold asked for. Drivers pass over fields they do not know.
 pub(crate) const APPROVAL: u8 = b'A';
 
-/// The parameter in which the gateway tells which columns of the last result were masked: their numbers, from 1.
+/// The parameter in which the gateway tells which columns of the last result were masked: their numbers, from 1. Only
+/// whoever begins with it `on` is told.
 pub(crate) const MASKED_COLUMNS: &str = "gov.masked_columns";
 
 /// Writes a ParameterStatus.

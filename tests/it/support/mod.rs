@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod middle;
 pub(crate) mod platform;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod tunnel;
 pub(crate) mod wire;
 
@@ -48,6 +49,8 @@ impl Ran {
 pub(crate) struct Sandbox {
     pub(crate) home: PathBuf,
     server: Option<Running>,
+    /// Variables that commands find in their environment besides.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 /// A server process.
@@ -78,7 +81,7 @@ impl Sandbox {
         let home = std::env::temp_dir().join(format!("gov-it-{}-{number}", std::process::id()));
         drop(std::fs::remove_dir_all(&home));
         std::fs::create_dir_all(&home).unwrap();
-        Self { home, server: None }
+        Self { home, server: None, environment: Vec::new() }
     }
 
     /// With a running `gov server --dev`, and these arguments besides.
@@ -158,6 +161,7 @@ impl Sandbox {
             .env("USER", "tester")
             // No keychain, whatever the machine has: tests must not write into somebody's own.
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.home)
             .stdin(Stdio::null());
         command
@@ -210,6 +214,7 @@ impl Sandbox {
             user: text("user"),
             password: text("password"),
             database: text("database"),
+            ca_file: opened["ca_file"].as_str().map(str::to_owned),
         })
     }
 
@@ -246,6 +251,8 @@ pub(crate) struct Connected {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) database: String,
+    /// Who vouches for its certificate, where it offers TLS.
+    pub(crate) ca_file: Option<String>,
 }
 
 impl Connected {

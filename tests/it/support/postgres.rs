@@ -129,6 +129,23 @@ impl Postgres {
         server
     }
 
+    /// Speaks TLS from now on, with this certificate.
+    pub(crate) fn encrypt(&self, certificate: &str, key: &str) {
+        let data = self.folder.join("data");
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&data).unwrap());
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = data.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        }
+        self.run("postgres", "ALTER SYSTEM SET ssl = on");
+        self.run("postgres", "SELECT pg_reload_conf()");
+        while self.run("postgres", "SHOW ssl") != "on" {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn answers(&self) -> bool {
         let mut psql = self.psql("postgres");
         psql.args(["-c", "SELECT 1"]).stdout(Stdio::null()).stderr(Stdio::null());
