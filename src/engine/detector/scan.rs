@@ -1,8 +1,8 @@
 //! One look at a text for all detectors.
 //!
-//! Digits and signs are counted first, in loops the compiler turns into vector instructions: a cell with hardly a digit,
-//! no `@` and no long word is done with. What is left is cut into runs of digits and into words once, and each detector
-//! is asked only about pieces of its kind.
+//! Which kinds of bytes occur is counted first, in one pass: a cell with hardly a digit, no `@` and no long word is done
+//! with, and nobody is asked about what lacks the signs they need. What is left is cut into runs of digits and into words
+//! once, and each detector is asked only about pieces of its kind.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -19,12 +19,14 @@ pub(in crate::engine) struct Found {
 /// Finds the values in `text` that look at least so likely, in order and without overlaps.
 pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found>) {
     found.clear();
-    let digits = count(text.as_bytes(), |byte| byte.is_ascii_digit());
-    if digits < DIGITS_MIN && text.len() < WORD_MIN && memchr::memchr(b'@', text.as_bytes()).is_none() {
+    let Census { digits, kinds } = Census::of(text.as_bytes());
+    if digits < DIGITS_MIN && text.len() < WORD_MIN && kinds & AT == 0 {
         return;
     }
-    for (needle, find, detector) in &SIGHTS.texts {
-        if !holds(text, needle) {
+    for (needle, sign, find, detector) in &SIGHTS.texts {
+        // Nearly every text lacks the first byte of a needle.
+        let lacks = *sign != 0 && kinds & sign == 0;
+        if lacks || (needle.len() > 1 && !text.contains(needle)) {
             continue;
         }
         let mut from = 0;
@@ -39,9 +41,12 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
     if digits >= RUN_MIN {
         runs(text, floor, found);
     }
-    if is_prose(text) {
+    // Names and streets are written with capitals.
+    if kinds & CAPITAL != 0 && is_prose(text) {
         names(text, found);
-        addresses(text, found);
+        if digits > 0 {
+            addresses(text, found);
+        }
     }
     if found.len() > 1 {
         // Of two that overlap, the one that begins first is kept, and of those the longest.
@@ -60,7 +65,10 @@ static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
     let mut sights = Sights::default();
     for detector in DETECTORS {
         match detector.sight() {
-            Sight::Text { needle, find } => sights.texts.push((needle, find, *detector)),
+            Sight::Text { needle, find } => {
+                let first = needle.as_bytes().first().copied().unwrap_or_default();
+                sights.texts.push((needle, kinds_of(first) & SIGNS, find, *detector));
+            }
             Sight::Word(look) => sights.words.push((look, *detector)),
             Sight::Digits(look) => sights.digits.push((look, *detector)),
             Sight::Nowhere | Sight::Cell(_) => {}
@@ -73,7 +81,8 @@ static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
 
 #[derive(Default)]
 struct Sights {
-    texts: Vec<(&'static str, FindText, &'static dyn Detector)>,
+    /// Also the kind of the needle's first byte.
+    texts: Vec<(&'static str, u8, FindText, &'static dyn Detector)>,
     words: Vec<(LookAtWord, &'static dyn Detector)>,
     digits: Vec<(LookAtDigits, &'static dyn Detector)>,
     /// Of names, which are also known within a text.
@@ -86,11 +95,68 @@ type FindText = fn(&str, usize) -> Option<Range<usize>>;
 type LookAtWord = fn(&Word<'_>) -> Option<(Likeness, usize)>;
 type LookAtDigits = fn(&Digits<'_>) -> Likeness;
 
-/// Nearly every text lacks the first byte of a needle, and one byte is found much faster than several.
-fn holds(text: &str, needle: &str) -> bool {
-    let first = needle.as_bytes().first().copied().unwrap_or_default();
-    memchr::memchr(first, text.as_bytes()).is_some() && (needle.len() == 1 || text.contains(needle))
+/// What bytes a text is made of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Census {
+    digits: usize,
+    /// Which kinds occur.
+    kinds: u8,
 }
+
+impl Census {
+    fn of(bytes: &[u8]) -> Self {
+        let add = |sum: Self, byte: &u8| {
+            let kinds = kinds_of(*byte);
+            Self { digits: sum.digits + usize::from(kinds & DIGIT), kinds: sum.kinds | kinds }
+        };
+        bytes.iter().fold(Self::default(), add)
+    }
+}
+
+/// Kinds of bytes. A byte is of several.
+const DIGIT: u8 = 1;
+/// A letter or digit.
+const PLAIN: u8 = 1 << 1;
+/// What occurs within names and keys.
+const WORD: u8 = 1 << 2;
+/// What may begin a capital letter.
+const CAPITAL: u8 = 1 << 3;
+/// Signs that needles begin with. What begins with another is looked for in every text.
+const AT: u8 = 1 << 4;
+const COLON: u8 = 1 << 5;
+const DOLLAR: u8 = 1 << 6;
+const DASH: u8 = 1 << 7;
+const SIGNS: u8 = AT | COLON | DOLLAR | DASH;
+
+fn kinds_of(byte: u8) -> u8 {
+    KINDS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte: u8 = 0;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+        let kind: &mut u8 = &mut kinds[byte as usize];
+        *kind = match byte {
+            b'0'..=b'9' => DIGIT | PLAIN | WORD,
+            b'A'..=b'Z' => PLAIN | WORD | CAPITAL,
+            b'a'..=b'z' => PLAIN | WORD,
+            0x80.. => WORD | CAPITAL,
+            b'-' => WORD | DASH,
+            b'_' | b'.' | b'+' => WORD,
+            b'@' => AT,
+            b':' => COLON,
+            b'$' => DOLLAR,
+            _ => 0,
+        };
+        match byte.checked_add(1) {
+            Some(next) => byte = next,
+            None => break,
+        }
+    }
+    kinds
+};
 
 /// How much a whole text looks like a value of each detector, by its place in the list. Those that see nothing in it are
 /// left out.
@@ -153,6 +219,9 @@ const RUN_MIN: usize = 7;
 /// Shortest word without digits that can be a secret.
 const WORD_MIN: usize = 16;
 
+/// Shortest word with a digit that can be anything.
+const MIXED_MIN: usize = 4;
+
 /// Most groups of digits that are taken together.
 const GROUPS_MAX: usize = 8;
 
@@ -161,11 +230,6 @@ const DIGITS_MAX: usize = 24;
 
 /// How far before a value the word that names it may stand, in bytes.
 const CONTEXT: usize = 40;
-
-fn count(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
-    // Sums of 255 bytes fit in a byte each, which is what makes this loop fast.
-    bytes.chunks(255).map(|chunk| usize::from(chunk.iter().fold(0u8, |sum, byte| sum + u8::from(is(*byte))))).sum()
-}
 
 /// Whether what is seen counts where it stands.
 fn counts(detector: &dyn Detector, likeness: Likeness, floor: Likeness, text: &str, start: usize) -> bool {
@@ -244,35 +308,40 @@ fn is_in_name(letter: char) -> bool {
 /// Words of letters, digits and the signs that occur within names and keys.
 fn words(text: &str, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().take_while(|byte| is_word(**byte)).count();
-        if length == 0 {
-            start += rest.iter().take_while(|byte| !is_word(**byte)).count();
-            continue;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut kinds = 0;
+        let length = rest.iter().take_while(|byte| {
+            let kind = kinds_of(**byte);
+            kinds |= kind;
+            kind & WORD != 0
+        });
+        let length = length.count();
+        let (word, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        // The byte that ends a word is none of its own, and is no digit.
+        if length >= WORD_MIN || (length >= MIXED_MIN && kinds & DIGIT != 0) {
+            look_at(text, word, bytes.len() - rest.len(), floor, found);
         }
-        let word = rest.get(..length).unwrap_or_default();
-        let trail = word.iter().rev().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
-        let lead = word.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
-        let plain = word.len().saturating_sub(trail + lead);
-        if plain >= 4 && (plain >= WORD_MIN || word.iter().any(u8::is_ascii_digit)) {
-            let word = Word { text, start: start + lead, end: start + lead + plain };
-            for (look, detector) in &SIGHTS.words {
-                if let Some((likeness, end)) = look(&word)
-                    && counts(*detector, likeness, floor, text, word.start)
-                {
-                    found.push(Found { range: word.start..end, detector: *detector });
-                    break;
-                }
-            }
-        }
-        start += length;
+        rest = behind.get(1..).unwrap_or_default();
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | 0x80..)
+/// Asks about the word that stands at `start`.
+fn look_at(text: &str, word: &[u8], start: usize, floor: Likeness, found: &mut Vec<Found>) {
+    let is_outside = |byte: &&u8| kinds_of(**byte) & PLAIN == 0;
+    let trail = word.iter().rev().take_while(is_outside).count();
+    let lead = word.iter().take_while(is_outside).count();
+    let plain = word.len().saturating_sub(trail + lead);
+    if plain < MIXED_MIN || (plain < WORD_MIN && !word.iter().any(u8::is_ascii_digit)) {
+        return;
+    }
+    let word = Word { text, start: start + lead, end: start + lead + plain };
+    let seen = SIGHTS.words.iter().find_map(|(look, detector)| {
+        let (likeness, end) = look(&word)?;
+        let range = word.start..end;
+        counts(*detector, likeness, floor, text, word.start).then_some(Found { range, detector: *detector })
+    });
+    found.extend(seen);
 }
 
 /// Runs of digits with signs between them, and within a long run every row of whole groups.
