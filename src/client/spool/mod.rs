@@ -22,7 +22,8 @@ use crate::runtime::recorder::{Recorder, Recorders};
 
 /// A journal without the server's: at most a day without it at a few hundred statements a second, and a reserve with
 /// room for the ends of some thousand statements. Small segments, because every `gov exec` sets two aside.
-const JOURNAL: Settings = Settings { segment_bytes: 1024 * 1024, reserve: 1, bytes_max: 1024 * 1024 * 1024 };
+const JOURNAL: Settings =
+    Settings { segment_bytes: 1024 * 1024, reserve: 1, bytes_max: 1024 * 1024 * 1024, filled: false };
 
 /// Envelopes in one upload, and their bytes together: within what the server takes.
 const UPLOAD_ENVELOPES: usize = 64;

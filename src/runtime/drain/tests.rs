@@ -14,7 +14,7 @@ use crate::runtime::journal::Settings;
 use crate::runtime::recorder::Recorders;
 use crate::runtime::{env, random};
 
-const SETTINGS: Settings = Settings { segment_bytes: 128 * 1024, reserve: 1, bytes_max: 1 << 30 };
+const SETTINGS: Settings = Settings { segment_bytes: 128 * 1024, reserve: 1, bytes_max: 1 << 30, filled: true };
 
 fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("gov-drain-{}-{name}", std::process::id()));

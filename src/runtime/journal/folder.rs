@@ -38,13 +38,15 @@ pub(super) trait Slot: Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct RealFolder {
     path: PathBuf,
+    /// New files are filled with zeros, and not only given their length.
+    filled: bool,
     /// Held as long as the folder is in use: a second writer would ruin both's numbers.
     _lock: File,
 }
 
 impl RealFolder {
     /// Creates the folder if there is none. `None` when another process uses it, or has removed it in the meantime.
-    pub(super) fn open(path: PathBuf) -> io::Result<Option<Self>> {
+    pub(super) fn open(path: PathBuf, filled: bool) -> io::Result<Option<Self>> {
         match files::create_private_dir(&path) {
             // Made and removed by others while we looked.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
@@ -63,7 +65,7 @@ impl RealFolder {
             Ok(()) => {
                 let held = lock.metadata()?.ino();
                 let found = there(fs::metadata(&file))?.map(|found| found.ino());
-                Ok((found == Some(held)).then_some(Self { path, _lock: lock }))
+                Ok((found == Some(held)).then_some(Self { path, filled, _lock: lock }))
             }
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
@@ -93,7 +95,7 @@ impl Folder for RealFolder {
     fn create(&self, name: &str, length: u64) -> io::Result<Box<dyn Slot>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        let made = set_aside(&file, length).and_then(|()| file.sync_all());
+        let made = set_aside(&file, length, self.filled).and_then(|()| file.sync_all());
         if let Err(error) = made {
             // The first error is the one that matters.
             drop(fs::remove_file(&path));
@@ -123,23 +125,27 @@ impl Folder for RealFolder {
     }
 }
 
-/// Gives a new file its length, with blocks of its own, so that writing within it needs no room later.
-fn set_aside(file: &File, length: u64) -> io::Result<()> {
+/// Gives a new file its length, with blocks of its own, so that writing within it needs no room later; filled with zeros
+/// where that is asked for, or where there is no other way.
+fn set_aside(file: &File, length: u64, filled: bool) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) if filled => fill(file, length),
         Ok(()) => Ok(()),
         // A file system without the call gets zeros the long way.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-            let zeros = vec![0u8; 64 * 1024];
-            let mut offset = 0;
-            while offset < length {
-                let count = usize::try_from(length - offset).unwrap_or(zeros.len()).min(zeros.len());
-                file.write_all_at(zeros.get(..count).unwrap_or(&zeros), offset)?;
-                offset += u64::try_from(count).unwrap_or(u64::MAX);
-            }
-            Ok(())
-        }
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill(file, length),
         Err(error) => Err(error.into()),
     }
+}
+
+fn fill(file: &File, length: u64) -> io::Result<()> {
+    let zeros = vec![0u8; 64 * 1024];
+    let mut offset = 0;
+    while offset < length {
+        let count = usize::try_from(length - offset).unwrap_or(zeros.len()).min(zeros.len());
+        file.write_all_at(zeros.get(..count).unwrap_or(&zeros), offset)?;
+        offset += u64::try_from(count).unwrap_or(u64::MAX);
+    }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -185,13 +191,14 @@ mod tests {
         drop(fs::remove_dir_all(&root));
         fs::create_dir_all(&root).unwrap();
         std::thread::scope(|scope| {
-            let opens = || (0..4000).for_each(|name| drop(RealFolder::open(root.join(name.to_string())).unwrap()));
+            let opens =
+                || (0..4000).for_each(|name| drop(RealFolder::open(root.join(name.to_string()), false).unwrap()));
             let openers = [scope.spawn(opens), scope.spawn(opens)];
             while openers.iter().any(|opener| !opener.is_finished()) {
                 for entry in fs::read_dir(&root).unwrap() {
                     let path = entry.unwrap().path();
                     if path.extension().is_none()
-                        && let Ok(Some(held)) = RealFolder::open(path.clone())
+                        && let Ok(Some(held)) = RealFolder::open(path.clone(), false)
                     {
                         // A name is used twice here, so that the one being removed may be there again.
                         drop(fs::rename(&path, path.with_extension("done")));

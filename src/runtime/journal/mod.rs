@@ -43,13 +43,17 @@ pub(crate) struct Settings {
     pub(crate) reserve: usize,
     /// Most bytes of segments at the same time, the reserve not counted. More means that nobody takes them away.
     pub(crate) bytes_max: u64,
+    /// Somebody waits for frames to be durable: segments are filled with zeros beforehand. Blocks that are only
+    /// reserved become the file's own when they are first written, and each sync would then wait for the file system's
+    /// journal too.
+    pub(crate) filled: bool,
 }
 
 impl Settings {
     /// Segments of 4 MiB, because the newest is read whole at opening; a reserve of 16 MiB, which is room for the ends
     /// of some 50,000 statements.
     pub(crate) const fn new(bytes_max: u64) -> Self {
-        Self { segment_bytes: 4 * 1024 * 1024, reserve: 4, bytes_max }
+        Self { segment_bytes: 4 * 1024 * 1024, reserve: 4, bytes_max, filled: true }
     }
 
     /// Segments to have set aside: the reserve, and the next.
@@ -177,7 +181,8 @@ impl Journal {
     /// Opens the journal in a folder of its own, made if there is none. `None` when another process uses it.
     pub(crate) fn open(path: &Path, settings: Settings) -> Result<Option<(Self, Opened)>, Failure> {
         let place = path.display().to_string();
-        let folder = RealFolder::open(path.to_owned()).map_err(|error| cannot(&place, "be opened", &error))?;
+        let folder =
+            RealFolder::open(path.to_owned(), settings.filled).map_err(|error| cannot(&place, "be opened", &error))?;
         folder.map(|folder| Self::open_in(Box::new(folder), settings, place)).transpose()
     }
 

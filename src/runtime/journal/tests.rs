@@ -211,7 +211,7 @@ impl Random {
     }
 }
 
-const SMALL: Settings = Settings { segment_bytes: 8 * 1024, reserve: 2, bytes_max: 1024 * 1024 };
+const SMALL: Settings = Settings { segment_bytes: 8 * 1024, reserve: 2, bytes_max: 1024 * 1024, filled: false };
 
 /// A body that says its own number, of a length that varies.
 fn body(number: u64) -> Vec<u8> {
