@@ -25,8 +25,9 @@ use crate::runtime::journal::{Importance, Journal, SYNC_TIMEOUT, Ticket};
 use crate::runtime::pump::{self, Records};
 use crate::runtime::{clock, random};
 
-/// Longest time between a record and its signature.
-pub(crate) const SEAL_AFTER: Duration = Duration::from_millis(10);
+/// Longest time between a record and its signature. A busy connection fills an envelope in about this time; sooner, and
+/// signing, checking and keeping envelopes would cost more than what is in them.
+pub(crate) const SEAL_AFTER: Duration = Duration::from_millis(50);
 
 /// How often signatures that could not be written are tried again.
 const SEAL_AGAIN: Duration = Duration::from_millis(100);

@@ -246,6 +246,8 @@ impl Log {
         let last = journal.last_written();
         let mut committed = self.committed.clone();
         let durable = journal.durable(Ticket::from_number(last)).await;
+        // A log that has stopped looks no more.
+        drop(self.jobs.send(Job::Look));
         let taken = committed.wait_for(|committed| durable.is_err() || committed.frames >= last).await;
         // A log that has stopped has what it has.
         taken.map_or(0, |committed| committed.leaves)

@@ -20,8 +20,9 @@ use crate::runtime::journal::Journal;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::{clock, files};
 
-/// How often the journal is looked at when nothing calls.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the journal is looked at when nobody waits for what is in it. Each look that finds something costs a
+/// transaction, whose syncs statements that wait for their own feel.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Longest time, and most leaves, between checkpoints when something has come in (DESIGN §8).
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) enum Job {
     Upload(Upload, Reply),
+    /// Look at the journal now: somebody waits for what is in it.
+    Look,
     /// Sign a checkpoint of all there is, without waiting for its time.
     Publish,
     Stop,
@@ -134,6 +137,7 @@ impl Writer {
             loop {
                 match next {
                     Ok(Job::Upload(upload, reply)) => uploads.push((upload, reply)),
+                    Ok(Job::Look) => {}
                     Ok(Job::Publish) => publish = true,
                     Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => stopping = true,
                     Err(RecvTimeoutError::Timeout) => {}
