@@ -1101,7 +1101,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__request)
-            opts="-h --write --purpose --ref --reveal --ttl --agent --reason --break-glass --json --color --help"
+            opts="-h --write --purpose --ref --ttl --agent --reason --break-glass --reveal --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1115,10 +1115,6 @@ _gov() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --reveal)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1128,6 +1124,10 @@ _gov() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reveal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

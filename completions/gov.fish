@@ -394,10 +394,10 @@ complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcom
 complete -c gov -n "__fish_gov_using_subcommand approval; and __fish_seen_subcommand_from review" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand request" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand request" -l ref -d 'What the purpose refers to, for example a ticket' -r
-complete -c gov -n "__fish_gov_using_subcommand request" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand request" -l ttl -d 'End the session after this long, for example 30m or 1h' -r
 complete -c gov -n "__fish_gov_using_subcommand request" -l agent -d 'Act as this agent, for whoever is logged in' -r
 complete -c gov -n "__fish_gov_using_subcommand request" -l reason -d 'Why, for those who decide and for the record' -r
+complete -c gov -n "__fish_gov_using_subcommand request" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r
 complete -c gov -n "__fish_gov_using_subcommand request" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -12,7 +12,6 @@ mod exec;
 mod exit;
 mod explain;
 mod fleet;
-mod learn;
 mod login;
 mod logout;
 mod ls;

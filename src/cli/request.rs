@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::wish::WishArguments;
 use super::{Command, parse, run_async};
-use crate::domain::{Failure, ResourceName};
+use crate::domain::{Failure, Kind, ResourceName};
 use crate::wire::api::{AccessRequest, ApprovalEntry};
 
 pub(super) struct Request;
@@ -36,6 +36,8 @@ impl Command for Request {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         Arguments::augment_args(command)
+            // Each statement that shows such a column asks by itself.
+            .mut_arg("reveal", |reveal| reveal.hide(true))
             .long_about(
                 "Ask for access to a database that `gov ls` marks with `ask`. Those who may decide see it in `gov approval \
                  ls`; once they have agreed, `gov connect` works for as long as was agreed, and no longer.\n\nIn an \
@@ -50,6 +52,10 @@ impl Command for Request {
 
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
         let arguments: Arguments = parse(arguments)?;
+        if !arguments.wish.revealed().is_empty() {
+            return Err(Failure::new(Kind::Usage, "columns are not asked for together with access")
+                .hint("give --reveal to gov connect or gov exec, once you have access"));
+        }
         run_async(async {
             let gateway = arguments.wish.gateway().await?;
             let wish = arguments.wish.wish(&gateway, &arguments.resource, output).await?;

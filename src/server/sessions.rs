@@ -18,8 +18,8 @@ use super::live::Opening;
 use super::reload;
 use super::schema::Reading;
 use crate::domain::{
-    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, Kind, Limits,
-    Masking, Peer, PublicKey, Purpose, ResourceName,
+    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
+    Kind, Limits, Masking, Peer, PublicKey, Purpose, ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -207,6 +207,10 @@ pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequ
     if !allowed.approval {
         return Err(Failure::new(Kind::Usage, format!("nobody need be asked for this access to `{}`", wish.resource))
             .hint(format!("connect with: gov connect {}", wish.resource)));
+    }
+    if asked.break_glass && caller.identity.acting() != IdentityKind::Person {
+        return Err(Failure::new(Kind::Denied, "only a person can take access without being asked")
+            .hint("ask for it: leave --break-glass out"));
     }
     let longest = match (asked.break_glass, allowed.break_glass) {
         (false, _) => allowed.ttl,

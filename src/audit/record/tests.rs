@@ -181,7 +181,7 @@ fn every_kind_is_one_line_that_reads_back() {
         assert_eq!(matches!(role, Role::End(_)), core.kind == "stmt.end");
         kinds.insert(core.kind);
     }
-    assert_eq!(kinds.len(), 20, "{kinds:?}");
+    assert_eq!(kinds.len(), 21, "{kinds:?}");
 }
 
 #[test]

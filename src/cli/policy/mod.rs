@@ -1,5 +1,7 @@
 //! Write, check and try out policies, offline.
 
+mod learn;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,8 +11,8 @@ use clap::{ArgMatches, Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
+use self::learn::Lesson;
 use super::exit::Exit;
-use super::learn::Lesson;
 use super::output::{Format, Output};
 use super::{Command, moment, parse, run_async};
 use crate::client::gateway::Gateway;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::output::clean;
+use super::super::output::clean;
 use crate::engine::RULES;
 use crate::wire::api::TimelineEntry;
 
