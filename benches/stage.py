@@ -80,6 +80,15 @@ def gov_binary():
     return binary
 
 
+def engine_table():
+    """What `engine.rs` prints; before anything else runs, so that the machine is its own."""
+    command = ["cargo", "bench", "--quiet", "--locked", "--bench", "engine"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    if done.returncode != 0:
+        stop("the engine could not be measured", done.stderr)
+    return done.stdout.rstrip()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

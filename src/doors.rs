@@ -1,4 +1,15 @@
-//! What the tests of this repository may see from outside. Not an interface: it changes as the code does.
+//! What the tests and benches of this repository may see from outside. Not an interface: it changes as the code does.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Access, Digest, Environment, Grant, Identity, IdentityKind, Labels, Limits, Masking, Method, Secret, SessionId,
+    Timestamp,
+};
+use crate::engine::{
+    Catalog, Classification, ColumnKind, Decision, MaskKey, Policy, PolicySource, ResultColumn, Sampled, Scope,
+    Snapshot, classify_relation,
+};
 
 /// A folder whose files are the entries of a list.
 #[derive(Debug)]
@@ -46,4 +57,94 @@ pub fn lists() -> Vec<List> {
             other_files: &["checksum", "given_names", "name", "scan", "surnames"],
         },
     ]
+}
+
+/// The engine without anything around it, for `benches/engine.rs`.
+#[derive(Debug)]
+pub struct Engine {
+    engine: crate::engine::Engine,
+    grant: Grant,
+    scope: Scope,
+}
+
+impl Engine {
+    /// Decides by this policy about the relations of this catalog, in production, for a person who may write. Why not,
+    /// when one of the two cannot be read.
+    pub fn new(policy: &str, catalog: &str) -> Result<Self, String> {
+        let source = PolicySource::parse(policy).map_err(|mistake| mistake.message)?;
+        let policy = Policy::written(Environment::Production, &source);
+        let snapshot: Snapshot = serde_json::from_str(catalog).map_err(|error| error.to_string())?;
+        let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
+        let key = MaskKey(Secret::new([7; 32]));
+        let path = ["$user".to_owned(), "public".to_owned()];
+        Ok(Self {
+            grant: grant(policy.digest())?,
+            engine: crate::engine::Engine::new(Arc::new(policy), Arc::new(catalog), Some(key)),
+            scope: Scope::new("gv_rw", &path),
+        })
+    }
+
+    /// Whether a text may run.
+    pub fn allows(&self, text: &str) -> bool {
+        let what = self.engine.understand(text.as_bytes());
+        matches!(self.engine.decide(Timestamp::default(), &self.grant, &what, &self.scope), Decision::Allow(_))
+    }
+
+    /// Masks rows of texts nobody has classified; how many cells were changed.
+    pub fn masks(&self, rows: &[Vec<String>]) -> u64 {
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let column =
+            ResultColumn { name: String::new(), table: 0, attribute: 0, kind: TEXT, modifier: -1, binary: false };
+        // A text that has no such command has no lineage either: its columns may hold anything.
+        let what = self.engine.understand(b"");
+        let mut masker = self.engine.masker(&self.grant, &what, 0, &self.scope, &vec![column; width]);
+        for row in rows {
+            masker.begin();
+            row.iter().enumerate().for_each(|(index, cell)| masker.cell(index, Some(cell.as_bytes())));
+            let _ = masker.finish();
+        }
+        masker.cells_masked()
+    }
+}
+
+/// In how many of these columns, with their names and values, something was found.
+pub fn classify(columns: &[(String, Vec<String>)]) -> usize {
+    let sampled = columns.iter().map(|(name, values)| Sampled {
+        table: "customers",
+        name,
+        kind: ColumnKind::Text,
+        comment: None,
+        values: values.iter().map(String::as_str).collect(),
+    });
+    classify_relation(&sampled.collect::<Vec<_>>()).iter().flatten().count()
+}
+
+/// `text`
+const TEXT: u32 = 25;
+
+fn grant(policy: Digest) -> Result<Grant, String> {
+    Ok(Grant {
+        session: SessionId::new(Timestamp::default(), [0; 10]),
+        identity: Identity {
+            issuer: "https://issuer.invalid".to_owned(),
+            subject: "1".to_owned(),
+            name: "alice".to_owned(),
+            email: None,
+            groups: Vec::new(),
+            kind: IdentityKind::Person,
+            actors: Vec::new(),
+            method: Method::IdToken,
+            proved_at: Timestamp::default(),
+        },
+        resource: "bench".parse().map_err(|_| "`bench` is no name of a resource")?,
+        labels: Labels::new(),
+        purpose: None,
+        access: Access::Write,
+        masking: Masking::Wire,
+        reveal: Vec::new(),
+        limits: Limits { connections_max: 1, rows_max: None },
+        opened_at: Timestamp::default(),
+        expires_at: Timestamp::from_seconds(1),
+        policy,
+    })
 }
