@@ -35,7 +35,7 @@ pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner
 pub(crate) use ocsf::Ocsf;
 pub(crate) use proof::{Inclusion, ProofError, Receipt};
 pub(crate) use rebuild::{Rebuilder, Rebuilt};
-pub(crate) use record::{Asked, Context, Core, Encoder, Happened, Place, Pseudonyms, RecordError};
+pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{
     BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, Envelope, RECORDS_TYPE, SealError,
     Signer, digest, payload,

@@ -164,15 +164,19 @@ impl Standing {
             Self::Ends => all / 8 * 7..all,
         }
     }
+
+    /// The ids of what happens then.
+    pub(super) fn ids_at(self, at: Timestamp) -> std::ops::Range<i64> {
+        let (moment, ids) = (first_id(at), self.ids());
+        moment.saturating_add(ids.start)..moment.saturating_add(ids.end)
+    }
 }
 
-/// An id for something that happened then.
-pub(super) fn free_id(db: &Transaction<'_>, at: Timestamp, standing: Standing) -> rusqlite::Result<i64> {
-    let (moment, ids) = (first_id(at), standing.ids());
-    let (first, next) = (moment.saturating_add(ids.start), moment.saturating_add(ids.end));
+/// The id behind the last one in the table of a range.
+pub(super) fn free_id(db: &Transaction<'_>, ids: std::ops::Range<i64>) -> rusqlite::Result<i64> {
     let sql = "SELECT id FROM entries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
-    let last: Option<i64> = db.prepare_cached(sql)?.query_row((first, next), |row| row.get(0)).optional()?;
-    Ok(last.map_or(first, |last| last.saturating_add(1)))
+    let last: Option<i64> = db.prepare_cached(sql)?.query_row((ids.start, ids.end), |row| row.get(0)).optional()?;
+    Ok(last.map_or(ids.start, |last| last.saturating_add(1)))
 }
 
 /// How far the index is: how many leaves it has, and the hash of the last.
