@@ -166,18 +166,23 @@ impl Engine {
     }
 
     /// What the values that a client binds to a statement lead to, when masks made them: they are not data.
-    pub(crate) fn bound(
+    pub(crate) fn bound<'v>(
         &self,
         who: &Grant,
         what: &Understood,
         scope: &Scope,
-        values: &[Parameter<'_>],
+        values: impl Iterator<Item = Parameter<'v>>,
     ) -> Option<(Action, Reason)> {
+        let ground = self.ground();
         // Nothing is masked as long as nothing was found.
-        if values.is_empty() || !self.catalog().classification.finds() {
+        if !ground.catalog.classification.finds() {
             return None;
         }
-        decide::bound(&self.ground(), who, what, scope, values)
+        let values: Vec<_> = values.collect();
+        if values.is_empty() {
+            return None;
+        }
+        decide::bound(&ground, who, what, scope, &values)
     }
 
     /// Why COPY data may not be written, when a mask made a value in it.

@@ -9,7 +9,7 @@ use tracing::info;
 use super::Server;
 use super::access::{self, Allowed};
 use super::api::Caller;
-use super::approval::{AccessAsk, Approval};
+use super::approval::{AccessAsk, Approval, Wanted};
 use super::budgets::{self, Tab};
 use super::credential;
 use super::directory;
@@ -81,7 +81,7 @@ pub(super) async fn open(
         masking,
         limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: allowed.bounds.statement_rows },
         opened_at: now,
-        expires_at: now.after(lifetime(&allowed, request.ttl_seconds)),
+        expires_at: now.after(lifetime(allowed.ttl, request.ttl_seconds)),
         policy: policy.digest(),
     });
     let lease_request = credential::Request {
@@ -169,18 +169,7 @@ async fn warrant(
     if !allowed.approval {
         return Ok(None);
     }
-    let ask = AccessAsk {
-        requester: caller.pseudonym.clone(),
-        barred: Vec::new(),
-        identity: caller.identity.clone(),
-        resource: wish.resource.clone(),
-        access: wish.access,
-        purpose: wish.purpose.clone(),
-        lasts: allowed.ttl,
-        reason: String::new(),
-        taken: false,
-    };
-    let Some(found) = server.approvals.standing(&ask).await? else {
+    let Some(found) = server.approvals.standing(&wish.of_caller(caller)).await? else {
         let write = if wish.access == Access::Write { " --write" } else { "" };
         let purpose = wish.purpose.as_ref().map_or_else(String::new, |purpose| {
             let reference = purpose.reference.as_ref().map_or_else(String::new, |text| format!(" --ref {text}"));
@@ -221,15 +210,10 @@ pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequ
                 .hint("ask for it: leave --break-glass out"));
         }
     };
-    let lasts = asked.ttl_seconds.map_or(longest, Duration::from_secs).clamp(TTL_MIN, longest.max(TTL_MIN));
     let ask = AccessAsk {
-        requester: caller.pseudonym.clone(),
+        wanted: wish.of_caller(caller),
         barred: barred(server, caller),
-        identity: caller.identity.clone(),
-        resource: wish.resource,
-        access: wish.access,
-        purpose: wish.purpose,
-        lasts,
+        lasts: lifetime(longest, asked.ttl_seconds),
         reason,
         taken: asked.break_glass,
     };
@@ -272,9 +256,8 @@ fn mask_key(server: &Server, grant: &Grant) -> MaskKey {
     MaskKey(server.keys.mask_key(grant.resource.as_str()))
 }
 
-fn lifetime(allowed: &Allowed, wished_seconds: Option<u64>) -> Duration {
-    let wished = wished_seconds.map_or(allowed.ttl, Duration::from_secs);
-    wished.clamp(TTL_MIN, allowed.ttl.max(TTL_MIN))
+fn lifetime(longest: Duration, wished_seconds: Option<u64>) -> Duration {
+    wished_seconds.map_or(longest, Duration::from_secs).clamp(TTL_MIN, longest.max(TTL_MIN))
 }
 
 fn refusal_word(kind: Kind) -> &'static str {
@@ -317,6 +300,17 @@ impl Wish {
             None => None,
         };
         Ok(Self { resource: resource.parse().map_err(|error| bad(&error))?, access, purpose })
+    }
+
+    /// The same, as what this caller wants.
+    fn of_caller(&self, caller: &Caller) -> Wanted {
+        Wanted {
+            requester: caller.pseudonym.clone(),
+            identity: caller.identity.clone(),
+            resource: self.resource.clone(),
+            access: self.access,
+            purpose: self.purpose.clone(),
+        }
     }
 
     fn as_request(&self) -> access::Request<'_> {

@@ -255,8 +255,7 @@ impl Session {
             binary: format(index) == 1,
             kind: statement.types.get(index).copied().unwrap_or(0),
         });
-        let values: Vec<_> = values.collect();
-        self.setup.engine.bound(&self.setup.grant, &statement.what, &self.scope, &values)
+        self.setup.engine.bound(&self.setup.grant, &statement.what, &self.scope, values)
     }
 
     fn describe(&mut self, target: Target, name: &str, turn: &mut Turn) {

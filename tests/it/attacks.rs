@@ -401,15 +401,21 @@ fn heard_from(mut bytes: &[u8]) -> Vec<&[u8]> {
     answers
 }
 
-#[test]
-fn attack_07_a_server_gets_no_password_and_a_recorded_login_opens_nothing() {
-    let database = postgres::server().database();
+/// A gateway that bob uses, and somebody between it and the database.
+fn with_a_middle(database: &Database) -> (Middle, Sandbox) {
     let middle = Middle::before(postgres::server().port);
     let mut sandbox = Sandbox::new();
     let resource = database.resource("shop", &sandbox.home, "env=dev");
     let resource = resource.replace(&format!(":{}/", postgres::server().port), &format!(":{}/", middle.port));
     sandbox.start_server(&["--dev", "--resource", &resource]);
     sandbox.log_in("bob");
+    (middle, sandbox)
+}
+
+#[test]
+fn attack_07_a_server_gets_no_password_and_a_recorded_login_opens_nothing() {
+    let database = postgres::server().database();
+    let (middle, sandbox) = with_a_middle(&database);
     let endpoint = sandbox.connect(&["shop"]).unwrap();
     let mut tally = Tally::new("07 logins");
     for (name, script) in hostile_logins() {
@@ -473,12 +479,7 @@ fn attack_09_nothing_that_a_database_says_steers_a_terminal() {
              GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO app_ro, app_rw"
         ),
     );
-    let middle = Middle::before(postgres::server().port);
-    let mut sandbox = Sandbox::new();
-    let resource = database.resource("shop", &sandbox.home, "env=dev");
-    let resource = resource.replace(&format!(":{}/", postgres::server().port), &format!(":{}/", middle.port));
-    sandbox.start_server(&["--dev", "--resource", &resource]);
-    sandbox.log_in("bob");
+    let (middle, sandbox) = with_a_middle(&database);
     let mut tally = Tally::new("09 words that steer");
     let commands: &[&[&str]] = &[
         &["exec", "shop", "-c", "select * from evil"],
@@ -556,12 +557,7 @@ fn hostile_answers() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn attack_11_a_hostile_database_reaches_neither_client_nor_gateway() {
     let database = postgres::server().database();
-    let middle = Middle::before(postgres::server().port);
-    let mut sandbox = Sandbox::new();
-    let resource = database.resource("shop", &sandbox.home, "env=dev");
-    let resource = resource.replace(&format!(":{}/", postgres::server().port), &format!(":{}/", middle.port));
-    sandbox.start_server(&["--dev", "--resource", &resource]);
-    sandbox.log_in("bob");
+    let (middle, sandbox) = with_a_middle(&database);
     let endpoint = sandbox.connect(&["shop"]).unwrap();
     let mut tally = Tally::new("11 hostile databases");
     for (name, answer) in hostile_answers() {

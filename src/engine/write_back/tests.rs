@@ -152,7 +152,7 @@ fn bound_values_are_looked_at() {
     let who = grant(Access::Write, IdentityKind::Person);
     let check = |text: &str, values: &[Parameter<'_>], expected: Option<Action>| {
         let what = engine.understand(text.as_bytes());
-        let found = engine.bound(&who, &what, &scope(), values).map(|(action, _)| action);
+        let found = engine.bound(&who, &what, &scope(), values.iter().copied()).map(|(action, _)| action);
         assert_eq!(found, expected, "{text} {values:?}");
     };
     let email = shown(&engine, 1, "zoe@mail.example");

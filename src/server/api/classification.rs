@@ -1,7 +1,7 @@
 //! What the columns of a database hold, for whoever may use it.
 
 use super::{Contents, Handler, Method, Route, json};
-use crate::domain::{Failure, Happening, Kind, Masking, ResourceName};
+use crate::domain::{Failure, Happening, Kind, Masking};
 use crate::server::{access, classification};
 use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
 
@@ -13,10 +13,7 @@ pub(super) const LIST: Route = Route {
     response: Contents::Json(|schemas| schemas.subschema_for::<ClassifiedResource>()),
     handler: Handler::User(|call, caller| {
         Box::pin(async move {
-            let name: ResourceName = call
-                .parameter("resource")?
-                .parse()
-                .map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
+            let name = call.resource()?;
             access::usable(&call.server.config(), &caller.identity, &name)?;
             let reading = call.server.schema(&name)?.current().await?;
             let classification = &reading.catalog.classification;
@@ -48,10 +45,7 @@ pub(super) const UNMASK: Route = Route {
     response: Contents::Json(|schemas| schemas.subschema_for::<Unmasked>()),
     handler: Handler::User(|call, caller| {
         Box::pin(async move {
-            let name: ResourceName = call
-                .parameter("resource")?
-                .parse()
-                .map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
+            let name = call.resource()?;
             let config = call.server.config();
             if !config.is_operator(&caller.identity) {
                 access::usable(&config, &caller.identity, &name)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Contents, Handler, Method, Route, json};
-use crate::domain::{Access, BadName, Duration, Environment, Failure, Grant, Kind, Limits, ResourceName};
+use crate::domain::{Access, Duration, Environment, Failure, Grant, Kind, Limits};
 use crate::engine::{Decision, Engine, ExplainedColumn, ExplainedMask, Policy, Refusal, Scope};
 use crate::runtime::{clock, random};
 use crate::server::access::{self, Request};
@@ -19,13 +19,14 @@ pub(super) const EXPLAIN: Route = Route {
     handler: Handler::User(|mut call, caller| {
         Box::pin(async move {
             let request = call.json::<ExplainRequest>().await?;
-            let bad = |message: String| Failure::new(Kind::Usage, message);
-            let name = call.parameter("resource")?;
-            let name: ResourceName = name.parse().map_err(|error: BadName| bad(error.to_string()))?;
+            let name = call.resource()?;
             let access = match request.access.as_str() {
                 "read" => Access::Read,
                 "write" => Access::Write,
-                other => return Err(bad(format!("`{other}` is not an access; there are `read` and `write`"))),
+                other => {
+                    let message = format!("`{other}` is not an access; there are `read` and `write`");
+                    return Err(Failure::new(Kind::Usage, message));
+                }
             };
             let server = &call.server;
             let config = server.config();

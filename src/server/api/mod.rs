@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 
 use super::Server;
 use super::listener::Connection;
-use crate::domain::{Failure, Identity, Kind, Timestamp};
+use crate::domain::{BadName, Failure, Identity, Kind, ResourceName, Timestamp};
 use crate::identity::dpop::{self, DpopError, Proof};
 use crate::identity::jwt::Thumbprint;
 use crate::identity::token::{AccessToken, TokenError};
@@ -290,6 +290,12 @@ impl Call {
     pub(crate) fn parameter(&self, name: &str) -> Result<&str, Failure> {
         let found = self.parameters.iter().find(|(found, _)| found == name);
         found.map(|(_, value)| value.as_str()).ok_or_else(|| Failure::new(Kind::Usage, format!("`{name}` is missing")))
+    }
+
+    /// The database that the path names.
+    pub(crate) fn resource(&self) -> Result<ResourceName, Failure> {
+        let name = self.parameter("resource")?;
+        name.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))
     }
 
     /// The parameters behind the question mark.

@@ -144,22 +144,28 @@ impl About {
     }
 }
 
-/// Access that somebody asks for.
+/// Access that somebody wants.
 #[derive(Clone, Debug)]
-pub(crate) struct AccessAsk {
+pub(crate) struct Wanted {
     pub(crate) requester: String,
-    pub(crate) barred: Vec<String>,
     pub(crate) identity: Identity,
     pub(crate) resource: ResourceName,
     pub(crate) access: Access,
     pub(crate) purpose: Option<Purpose>,
+}
+
+/// Access that somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessAsk {
+    pub(crate) wanted: Wanted,
+    pub(crate) barred: Vec<String>,
     pub(crate) lasts: Duration,
     pub(crate) reason: String,
     /// Nobody is asked; somebody looks at it later.
     pub(crate) taken: bool,
 }
 
-impl AccessAsk {
+impl Wanted {
     /// Whether an approval is of this very access: for the same person through the same agent, no more than was agreed
     /// to, and for the purpose that those who agreed were told.
     fn is_covered(&self, approval: &Approval) -> bool {
@@ -290,8 +296,8 @@ impl Approvals {
         let now = clock::now();
         let open = self.list(true).await?;
         let same = |approval: &&Approval| {
-            ask.is_covered(approval)
-                && approval.body.access == ask.access.word()
+            ask.wanted.is_covered(approval)
+                && approval.body.access == ask.wanted.access.word()
                 && matches!(approval.ballot.state, ApprovalState::Pending | ApprovalState::Approved)
         };
         // Whoever is waited for may have to be gone without after all.
@@ -301,7 +307,7 @@ impl Approvals {
         }
         let overdue = |approval: &&Approval| {
             let due = approval.body.review_by_ms.map(Timestamp::from_millis);
-            approval.requester == ask.requester && due.is_some_and(|due| now >= due)
+            approval.requester == ask.wanted.requester && due.is_some_and(|due| now >= due)
         };
         if let Some(overdue) = open.iter().find(overdue).filter(|_| ask.taken) {
             let message = format!("what was done with {} has not been reviewed", overdue.id);
@@ -313,18 +319,19 @@ impl Approvals {
         let saved = approval.clone();
         self.store.run(move |db| insert(db, &saved)).await?;
         if ask.taken {
-            warn!(approval = %approval.id, resource = %ask.resource, "access was taken without asking");
+            warn!(approval = %approval.id, resource = %ask.wanted.resource, "access was taken without asking");
         } else {
-            info!(approval = %approval.id, resource = %ask.resource, "access asked for");
+            info!(approval = %approval.id, resource = %ask.wanted.resource, "access asked for");
         }
-        self.note(&approval, None, Some(ask.requester));
+        self.note(&approval, None, Some(ask.wanted.requester));
         Ok(approval)
     }
 
     /// The approval by which somebody has access now.
-    pub(crate) async fn standing(&self, ask: &AccessAsk) -> Result<Option<Approval>, Failure> {
+    pub(crate) async fn standing(&self, wanted: &Wanted) -> Result<Option<Approval>, Failure> {
         let open = self.list(true).await?;
-        let stands = |approval: &Approval| ask.is_covered(approval) && approval.ballot.state == ApprovalState::Approved;
+        let stands =
+            |approval: &Approval| wanted.is_covered(approval) && approval.ballot.state == ApprovalState::Approved;
         Ok(open.into_iter().filter(stands).max_by_key(|approval| approval.ballot.execute_by))
     }
 
@@ -347,16 +354,17 @@ impl Approvals {
     }
 
     fn access_drafted(&self, ask: &AccessAsk, id: ApprovalId, now: Timestamp) -> Approval {
+        let wanted = &ask.wanted;
         let (about, state) = match ask.taken {
             true => (About::BreakGlass, ApprovalState::Approved),
             false => (About::Access, ApprovalState::Pending),
         };
         let approve_by = now.after(self.rules.keep);
         let execute_by = if ask.taken { now.after(ask.lasts) } else { approve_by.after(ask.lasts) };
-        let (access, lasts) = (ask.access.word(), print_duration(ask.lasts));
+        let (access, lasts) = (wanted.access.word(), print_duration(ask.lasts));
         let verb = if ask.taken { "took" } else { "asks for" };
         let case = audit::digest(
-            format!("gov access\n{}\n{}\n{access}\n{lasts}\n{:?}\n", ask.requester, ask.resource, ask.purpose)
+            format!("gov access\n{}\n{}\n{access}\n{lasts}\n{:?}\n", wanted.requester, wanted.resource, wanted.purpose)
                 .as_bytes(),
         );
         let body = Body {
@@ -371,13 +379,13 @@ impl Approvals {
             binding: String::new(),
             digest: bound(case, id, None, (approve_by, execute_by)).to_string(),
             asked_at: now.to_string(),
-            who: ask.identity.name.clone(),
-            kind: ask.identity.acting().word().to_owned(),
-            actors: ask.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
-            resource: ask.resource.to_string(),
+            who: wanted.identity.name.clone(),
+            kind: wanted.identity.acting().word().to_owned(),
+            actors: wanted.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
+            resource: wanted.resource.to_string(),
             access: access.to_owned(),
-            purpose: ask.purpose.as_ref().map(|purpose| purpose.id.to_string()),
-            reference: ask.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
+            purpose: wanted.purpose.as_ref().map(|purpose| purpose.id.to_string()),
+            reference: wanted.purpose.as_ref().and_then(|purpose| purpose.reference.clone()),
             text: None,
             values: Vec::new(),
             normalized: String::new(),
@@ -395,7 +403,7 @@ impl Approvals {
             lasts_ms: u64::try_from(ask.lasts.as_millis()).ok(),
             review_by_ms: ask.taken.then(|| execute_by.after(REVIEW_WITHIN).millis()),
         };
-        Approval { id, ballot: body.ballot(state), requester: ask.requester.clone(), body }
+        Approval { id, ballot: body.ballot(state), requester: wanted.requester.clone(), body }
     }
 
     /// Moves a request, puts that on record, and wakes whoever waits for it.
