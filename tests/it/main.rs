@@ -18,6 +18,7 @@ mod contract;
 mod drivers;
 mod export;
 mod faults;
+mod fleet;
 mod generated;
 mod guard;
 mod guardrails;

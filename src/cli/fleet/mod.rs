@@ -157,7 +157,12 @@ pub(super) async fn run(order: Order, output: &mut Output) -> Result<Exit, Failu
     }
     tokio::spawn(start(Arc::clone(&shared), queue, ending));
 
-    let mut merged = Merged { printer: Printer::new(Sink::new(output), shared.order.format), columns: None };
+    let mut merged = Merged {
+        printer: Printer::new(Sink::new(output), shared.order.format),
+        columns: None,
+        odd: false,
+        left_out: None,
+    };
     let mut reports = Vec::new();
     let mut signalled = Box::pin(shutdown::signalled());
     let mut interrupted = false;
@@ -166,7 +171,7 @@ pub(super) async fn run(order: Order, output: &mut Output) -> Result<Exit, Failu
             tokio::select! {
                 Some(text) = said.recv() => bar.suspend(|| merged.printer.talk(&text)),
                 message = receiver.recv() => match message {
-                    Some(Message::Columns(columns)) => merged.begin(name, columns)?,
+                    Some(Message::Columns(columns)) => merged.begin(columns)?,
                     Some(Message::Row(cells)) => merged.row(name, cells)?,
                     Some(Message::Ended(report)) => break *report,
                     None => break stopped(),
@@ -190,6 +195,9 @@ pub(super) async fn run(order: Order, output: &mut Output) -> Result<Exit, Failu
     merged.end()?;
     drop(merged);
     summarise(&names, &reports, output);
+    if let Some(path) = shared.order.resume.as_ref().filter(|_| worst(&reports) != Exit::Done) {
+        output.say(format!("To go on, run the same command again: `{}` knows what is done.", path.display()));
+    }
     Ok(if interrupted { Exit::Wrapped(exec::INTERRUPTED) } else { worst(&reports) })
 }
 
@@ -402,47 +410,60 @@ impl Run<'_> {
 /// One result out of many.
 struct Merged<'a> {
     printer: Printer<Sink<'a>>,
-    /// Names of the columns, and whether whoever sends rows at the moment has them.
-    columns: Option<(Vec<String>, Option<ResourceName>)>,
+    /// Names of the columns.
+    columns: Option<Vec<String>>,
+    /// The result that is being read has others: its rows are left out.
+    odd: bool,
+    /// What has been left out of the database whose turn it is.
+    left_out: Option<LeftOut>,
+}
+
+/// Rows that could not be merged.
+struct LeftOut {
+    rows: u64,
+    /// Names of the columns that the first such result has.
+    columns: Vec<String>,
 }
 
 impl Merged<'_> {
     /// A database begins a result. Only the first of the list decides what the columns are called.
-    fn begin(&mut self, name: &ResourceName, columns: Vec<Column>) -> Result<(), Failure> {
+    fn begin(&mut self, columns: Vec<Column>) -> Result<(), Failure> {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        match &mut self.columns {
-            None => {
-                let all = std::iter::once(text_column(RESOURCE)).chain(columns).collect();
-                self.columns = Some((names, None));
-                self.printer.begin(all).map_err(exec::unwritable)
-            }
-            Some((known, odd)) => {
-                *odd = (*known != names).then(|| name.clone());
-                Ok(())
-            }
+        let Some(known) = &self.columns else {
+            let all = std::iter::once(text_column(RESOURCE)).chain(columns).collect();
+            self.columns = Some(names);
+            return self.printer.begin(all).map_err(exec::unwritable);
+        };
+        self.odd = *known != names;
+        if self.odd {
+            self.left_out.get_or_insert(LeftOut { rows: 0, columns: names });
         }
+        Ok(())
     }
 
     fn row(&mut self, name: &ResourceName, cells: Vec<Option<Vec<u8>>>) -> Result<(), Failure> {
-        if self.is_odd(name) {
+        if let Some(left_out) = self.left_out.as_mut().filter(|_| self.odd) {
+            left_out.rows += 1;
             return Ok(());
         }
         let cells = std::iter::once(Some(name.to_string().into_bytes())).chain(cells).collect();
         self.printer.row(cells).map_err(exec::unwritable)
     }
 
-    fn is_odd(&self, name: &ResourceName) -> bool {
-        self.columns.as_ref().is_some_and(|(_, odd)| odd.as_ref() == Some(name))
-    }
-
     /// How a database ended, its rows considered: those that could not be merged are not shown, which is told.
-    fn checked(&self, name: &ResourceName, report: Report) -> Report {
-        if !(self.is_odd(name) && matches!(report.end, End::Done)) {
-            return report;
-        }
-        let failure = Failure::new(Kind::Usage, "it ran, and its rows are left out: its columns are not the others'")
-            .hint(format!("look at it alone: gov exec {name} …"));
-        Report { rows: 0, end: End::Failed(failure), ..report }
+    fn checked(&mut self, name: &ResourceName, report: Report) -> Report {
+        self.odd = false;
+        let Some(left_out) = self.left_out.take() else { return report };
+        let rows = report.rows.saturating_sub(left_out.rows);
+        let end = match report.end {
+            End::Done => End::Failed(
+                Failure::new(Kind::Usage, "it ran, and rows are left out: their columns are not those of the others")
+                    .detail(format!("They have {}.", left_out.columns.join(", ")))
+                    .hint(format!("look at it alone: gov exec {name} …")),
+            ),
+            end @ (End::DoneBefore | End::Failed(_) | End::Unknown(_)) => end,
+        };
+        Report { rows, end, ..report }
     }
 
     fn end(&mut self) -> Result<(), Failure> {
@@ -503,8 +524,7 @@ fn summarise(names: &[ResourceName], reports: &[Report], output: &Output) {
         let (word, text) = match &report.end {
             End::Done => {
                 well += 1;
-                let rows = format!("{} {}", report.rows, if report.rows == 1 { "row" } else { "rows" });
-                let what = if report.tags.is_empty() { rows } else { report.tags.join(", ") };
+                let what = if report.tags.is_empty() { counted(report.rows) } else { report.tags.join(", ") };
                 ("ok", format!("{what} in {}", brief(report.took)))
             }
             End::DoneBefore => {
@@ -534,8 +554,12 @@ fn word(kind: Kind) -> &'static str {
 fn told(failure: &Failure, report: &Report) -> String {
     let detail = failure.detail.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-    let rows = if report.rows == 0 { String::new() } else { format!(", after {} rows", report.rows) };
+    let rows = if report.rows == 0 { String::new() } else { format!(", after {}", counted(report.rows)) };
     format!("{}{rows}{detail}", failure.message)
+}
+
+fn counted(rows: u64) -> String {
+    format!("{rows} {}", if rows == 1 { "row" } else { "rows" })
 }
 
 fn brief(took: Duration) -> String {
