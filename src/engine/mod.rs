@@ -133,7 +133,8 @@ impl Engine {
         decide::Ground { policy: self.policy(), catalog: self.catalog(), recogniser: &self.recogniser }
     }
 
-    /// What a text does. Cached by text: asking again is a look-up. The thread needs [`STACK`] bytes of stack.
+    /// What a text does. Cached: asking again is a look-up, also about a text that differs only in the number it looks
+    /// something up by. The thread needs [`STACK`] bytes of stack.
     pub(crate) fn understand(&self, text: &[u8]) -> Arc<Understood> {
         self.texts.understand(text)
     }

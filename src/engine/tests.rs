@@ -220,6 +220,82 @@ fn own_cases() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Texts that differ in constants only, of which the first is allowed and the second is not: whichever comes first, the
+/// other is judged by its own constants.
+#[test]
+fn constants_are_those_of_the_text_itself() {
+    let mut wrong = Vec::new();
+    for (allowed, stopped) in [
+        ("UPDATE orders SET total = 10 WHERE id = 11", "UPDATE orders SET total = 10 WHERE 11 = 11"),
+        ("DELETE FROM orders WHERE id = 12", "DELETE FROM orders WHERE id <> 12"),
+        ("DELETE FROM orders WHERE id > 12345", "DELETE FROM orders WHERE id > -1234"),
+        ("DELETE FROM orders WHERE status = 'open'", "DELETE FROM orders WHERE status LIKE '%'"),
+        ("DELETE FROM notes WHERE body LIKE '%old%'", "DELETE FROM notes WHERE body LIKE '%%%%%'"),
+        ("DELETE FROM orders WHERE false", "DELETE FROM orders WHERE true"),
+        ("DELETE FROM orders WHERE id = 12 AND 21 = 22", "DELETE FROM orders WHERE id = id AND 21 = 21"),
+        ("SELECT set_config('application_name', 'x', false)", "SELECT set_config('role', 'postgres', false)"),
+        ("SELECT set_config('search_path', 'public', false)", "SELECT set_config('search_path', 'scratch', false)"),
+        ("SET search_path = public", "SET search_path = scratch"),
+        ("SET statement_timeout = 1000", "SET statement_timeout = 9999999"),
+        ("SET statement_timeout = '10s'", "SET statement_timeout = '10h'"),
+        ("SELECT * FROM generate_series(1, 100)", "SELECT * FROM generate_series(1, 9999999999)"),
+        ("SELECT repeat('x', 10)", "SELECT repeat('x', 1000000000)"),
+        ("SELECT * FROM billing.invoices LIMIT 10", "SELECT * FROM billing.invoices LIMIT 9999999"),
+        ("COPY (SELECT * FROM billing.invoices LIMIT 10) TO STDOUT", "COPY (SELECT * FROM billing.invoices) TO STDOUT"),
+        ("EXPLAIN (ANALYZE 0) DELETE FROM orders", "EXPLAIN (ANALYZE 1) DELETE FROM orders"),
+    ] {
+        let verdicts = |texts: &[&str]| {
+            let engine = Arc::new(engine(Environment::Production));
+            let session = Session::new(&engine, grant(Access::Write, IdentityKind::Person));
+            texts.iter().map(|text| session.decide(text.as_bytes())).collect::<Vec<_>>()
+        };
+        let (one, other) = (verdicts(&[allowed, stopped, allowed]), verdicts(&[stopped, allowed, stopped]));
+        let fits = one[0] == (Verdict::Allow, String::new()) && one[1].0 != Verdict::Allow;
+        if !fits || one[2] != one[0] || other != [one[1].clone(), one[0].clone(), one[1].clone()] {
+            wrong.push(format!("{allowed}\n{stopped}\n    {one:?}\n    {other:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is looked up by number is judged alike whatever the number is, and as it is when it is alone: with a text of
+/// each kind that an engine knows as one.
+#[test]
+fn what_is_looked_up_by_number_is_judged_as_it_is() {
+    let known = Arc::new(engine(Environment::Production));
+    for access in [Access::Read, Access::Write] {
+        let session = Session::new(&known, grant(access, IdentityKind::Person));
+        for text in [
+            "SELECT * FROM orders WHERE id = {}",
+            "SELECT * FROM billing.invoices WHERE id = {};",
+            "SELECT a, b INTO elsewhere FROM orders WHERE id = {} AND total = {}",
+            "SELECT * FROM pg_authid WHERE oid = {}",
+            "SELECT purge_old() FROM orders WHERE id = {}",
+            "SELECT name, set_config(name, setting, false) FROM pg_settings WHERE name = {}",
+            "UPDATE orders SET total = user_id WHERE orders.id = {}",
+            "UPDATE nowhere SET a = b WHERE id = {}",
+            "DELETE FROM orders USING users WHERE users.id = {}",
+            "DELETE FROM orders o USING orders p WHERE p.id = {}",
+            "DELETE FROM orders WHERE current_user = {}",
+            "DELETE FROM orders WHERE no_such_column = {} AND id = {}",
+            "SELECT a FROM orders WHERE left = {}",
+        ] {
+            let with = |numbers: [&str; 2]| {
+                numbers.iter().fold(text.to_owned(), |text, number| text.replacen("{}", number, 1))
+            };
+            let record = |text: &str| known.understand(text.as_bytes()).statement.normalized.to_string();
+            for numbers in [["12345", "54321"], ["98765", "56789"], ["98", "56"]] {
+                let shared = session.decide(with(numbers).as_bytes());
+                // In brackets a number is nothing that texts are known by.
+                let bracketed = numbers.map(|number| format!("({number})"));
+                let alone = session.decide(with([&bracketed[0], &bracketed[1]]).as_bytes());
+                assert_eq!(shared.0, alone.0, "{text}: {} {}", shared.1, alone.1);
+                assert_eq!(record(&with(numbers)), record(&with(["1", "2"])), "{text}");
+            }
+        }
+    }
+}
+
 /// Cases over the corpus' policy; see [`cases_apply_to_whom_and_what_they_name`].
 const EXCEPTIONS: &str = "\
 cases:

@@ -14,6 +14,7 @@ mod path;
 mod postgres;
 mod query;
 mod quote;
+mod shape;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub(crate) use fact::Command;
 pub(super) use path::words as path_words;
 pub(super) use query::constant;
 pub(crate) use quote::{literal, quoted};
+use shape::Shape;
 use tree::Tree;
 
 use super::decide::Memory;
@@ -133,7 +135,7 @@ pub(super) fn view(definition: &str) -> Option<Arc<Command>> {
     commands.into_iter().next().map(Arc::new)
 }
 
-/// Texts already understood.
+/// Texts already understood, by their shapes.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     cache: Mutex<HashMap<Box<[u8]>, Arc<Understood>>>,
@@ -144,16 +146,21 @@ impl Texts {
         if text.len() > CACHED_TEXT_MAX {
             return Arc::new(postgres::understand(text));
         }
-        if let Some(known) = self.lock().get(text) {
+        let shape = Shape::of(text);
+        if let Some(known) = self.lock().get(shape.text()) {
             return Arc::clone(known);
         }
         // Understood outside the lock: another connection's statement does not wait for this one.
-        let fresh = Arc::new(postgres::understand(text));
+        let fresh = Arc::new(postgres::understand(shape.text()));
+        if fresh.complaint.is_some() && shape.is_shared() {
+            // The parser quotes what it does not understand: it must have been written.
+            return Arc::new(postgres::understand(text));
+        }
         let mut cache = self.lock();
         if cache.len() >= CACHED_TEXTS_MAX {
             cache.clear();
         }
-        cache.insert(text.into(), Arc::clone(&fresh));
+        cache.insert(shape.text().into(), Arc::clone(&fresh));
         fresh
     }
 

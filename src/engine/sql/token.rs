@@ -53,6 +53,10 @@ impl<'t> Tokens<'t> {
                 number += 1;
                 out.push('$');
                 out.push_str(&number.to_string());
+            } else if let Some(parameter) = self.parameter(token) {
+                // `$007` is `$7`.
+                out.push('$');
+                out.push_str(&parameter.to_string());
             } else {
                 out.push_str(word);
             }
@@ -62,13 +66,17 @@ impl<'t> Tokens<'t> {
 
     /// The highest `$n` the text has itself; values are numbered after it.
     fn last_parameter(&self) -> u64 {
-        let parameters = self.tokens.iter().filter(|token| token.token == Token::Param as i32);
-        let number = |token: &ScanToken| -> Option<u64> {
-            let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
-            self.text.get(start..end)?.trim_start_matches('$').parse().ok()
-        };
         // A number that does not fit is refused by the parser.
-        parameters.filter_map(number).max().unwrap_or(0).min(u64::from(u32::MAX))
+        self.tokens.iter().filter_map(|token| self.parameter(token)).max().unwrap_or(0).min(u64::from(u32::MAX))
+    }
+
+    /// The number of a parameter.
+    fn parameter(&self, token: &ScanToken) -> Option<u64> {
+        if token.token != Token::Param as i32 {
+            return None;
+        }
+        let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
+        self.text.get(start..end)?.trim_start_matches('$').parse().ok()
     }
 
     /// An upper bound of how deep the parse tree of this text can be, counted in nodes.
