@@ -159,6 +159,13 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl Subject<'_> {
+    /// The relations that are touched: schema, name and tags.
+    pub(super) fn touched(&self) -> impl Iterator<Item = (&str, &str, &BTreeSet<&str>)> {
+        self.relations.iter().map(|touched| (touched.schema, touched.name, &touched.tags))
+    }
+}
+
 /// A relation that is not the server's own and not the session's.
 fn touched<'a>(facts: &Facts<'a>, name: &'a Name, touch: Touch) -> Option<Touched<'a>> {
     let (schema, name_found, rows) = match facts.find(name) {
@@ -194,7 +201,7 @@ impl Case {
     }
 
     /// The name people gave it.
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.written.name
     }
 
@@ -202,6 +209,16 @@ impl Case {
     pub(super) fn has_hours(&self) -> bool {
         let of = |matches: &Match| matches.hours.is_some();
         of(&self.written.matches) || self.written.unless.as_ref().is_some_and(of)
+    }
+
+    /// What relations must match one of for it to apply; nothing when it may apply whatever is touched.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.written.matches.relation.iter().map(Pattern::as_written)
+    }
+
+    /// Tags of which a relation must carry one for it to apply; nothing when it may apply whatever is touched.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.written.matches.tag.iter().map(String::as_str)
     }
 
     /// What a rule that fired leads to instead of `standard`, when this case says so.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::case::{Case, Subject};
+use super::case::Subject;
 use super::catalog::Catalog;
 use super::lineage::{self, Lineage};
 use super::mask::recognise::{Recogniser, Resemblance};
@@ -148,7 +148,7 @@ pub(super) struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    fn asked<'a>(&'a self, grant: &'a Grant, who: IdentityKind, now: Timestamp) -> Asked<'a> {
+    pub(super) fn asked<'a>(&'a self, grant: &'a Grant, who: IdentityKind, now: Timestamp) -> Asked<'a> {
         Asked { policy: &self.policy, catalog: &self.catalog, recogniser: self.recogniser, grant, who, now }
     }
 }
@@ -290,7 +290,7 @@ pub(super) fn unguarded(what: &Understood, announced: Audit) -> Decision {
 
 fn judgement(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &Understood, scope: &Scope) -> Arc<Judgement> {
     let key = key(ground, who, scope);
-    let minute = ground.policy.cases().any(Case::has_hours).then(|| now.seconds() / 60);
+    let minute = ground.policy.docket().has_hours().then(|| now.seconds() / 60);
     if let Some(judgement) = what.memory.recall(&key, |at| at == minute) {
         return judgement;
     }
@@ -437,18 +437,20 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
 fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
     let rules = RULES.iter().filter_map(|rule| Some((*rule, rule.check(facts)?)));
     let standard = |rule: &dyn Rule| facts.policy.action(rule, facts.who).max(rule.mildest(facts.who));
-    if facts.policy.cases().next().is_none() {
+    let docket = facts.policy.docket();
+    if docket.is_empty() {
         return rules.map(|(rule, reason)| (standard(rule), reason)).collect();
     }
     let subject = Subject::new(facts, now);
+    let cases = docket.of(&subject);
     let outcome = |rule: &dyn Rule| {
         let standard = standard(rule);
-        let changed = facts.policy.cases().filter_map(|case| case.changes(rule, standard, &subject)).max();
+        let changed = cases.iter().filter_map(|case| case.changes(rule, standard, &subject)).max();
         changed.unwrap_or(standard).max(rule.mildest(facts.who))
     };
     let rules = rules.map(|(rule, reason)| (outcome(rule), reason));
-    let cases = facts.policy.cases().filter_map(|case| case.stops(&subject, facts.first_position()));
-    rules.chain(cases).collect()
+    let stops = cases.iter().filter_map(|case| case.stops(&subject, facts.first_position()));
+    rules.chain(stops).collect()
 }
 
 /// The record's part with the relations as they were found, those that nothing was found for as they are written, and

@@ -11,6 +11,7 @@ mod classify;
 mod condition;
 mod decide;
 mod detector;
+mod docket;
 mod explain;
 #[cfg(test)]
 mod fuzz;

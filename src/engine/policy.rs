@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::case::{Case, OperationWord};
+use super::docket::Docket;
 use super::rule::{RULES, Rule};
 use super::setting;
 use crate::domain::{Action, Digest, Environment, IdentityKind, PurposeId};
@@ -22,6 +23,8 @@ pub(crate) struct Policy {
     environment: Environment,
     document: Document,
     digest: Digest,
+    /// The document's cases.
+    docket: Docket,
 }
 
 /// What people write about statements, apart from the environments it applies to: a section of a larger file.
@@ -112,7 +115,8 @@ impl Policy {
     fn of(environment: Environment, document: Document) -> Self {
         let bytes = canonical(environment, &document);
         let digest = Digest::of_hash(ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref());
-        Self { environment, document, digest }
+        let docket = Docket::new(document.cases.iter());
+        Self { environment, document, digest, docket }
     }
 
     /// SHA-256 of the canonical bytes.
@@ -159,8 +163,8 @@ impl Policy {
     }
 
     /// What is said about particular people, purposes, data and hours.
-    pub(super) fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.document.cases.iter()
+    pub(super) fn docket(&self) -> &Docket {
+        &self.docket
     }
 
     pub(crate) fn limits(&self) -> Thresholds {
@@ -433,6 +437,10 @@ struct Tagged {
 pub(super) struct Pattern(String);
 
 impl Pattern {
+    pub(super) fn as_written(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn matches(&self, schema: &str, name: &str) -> bool {
         let (schemas, names) = self.0.split_once('.').unwrap_or(("", ""));
         (schemas == "*" || schemas == schema) && (names == "*" || names == name)
