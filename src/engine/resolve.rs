@@ -212,6 +212,15 @@ impl<'a> Facts<'a> {
         self.parts.iter().map(|part| (part.command.root.node(), part.position))
     }
 
+    /// The statements that write values to columns, itself and what it executes, with where to point.
+    pub(super) fn writers(&self) -> impl Iterator<Item = (Node<'a>, Option<usize>)> {
+        let of_part = |part: &Part<'a>| {
+            let (command, position) = (part.command, part.position);
+            command.writers.iter().map(move |place| (command.root.at(*place), position))
+        };
+        self.parts.iter().flat_map(of_part)
+    }
+
     /// Nodes of the tree that are on no list.
     pub(super) fn strange(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.parts.iter().flat_map(|part| {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::tree::Root;
+use super::tree::{Place, Root};
 use crate::domain::{Operation, Touch};
 
 /// A name with or without its schema.
@@ -72,6 +72,8 @@ pub(crate) struct Command {
     pub(crate) alone: bool,
     /// COPY … TO STDOUT: how its rows are written.
     pub(crate) copies: Option<CopyForm>,
+    /// The statements in it, itself included, that write values to columns: INSERT, UPDATE, MERGE.
+    pub(in crate::engine) writers: Vec<Place>,
     /// Itself in the parse tree, for what follows values through it.
     pub(in crate::engine) root: Root,
 }

@@ -20,6 +20,9 @@ pub(super) fn collect(root: Node<'_>, command: &mut Command) {
     let mut position = command.position;
     for node in root.all() {
         withs.enter(node);
+        if matches!(node.kind(), "InsertStmt" | "UpdateStmt" | "MergeStmt") {
+            command.writers.push(node.place());
+        }
         if matches!(node.kind(), "ColumnRef" | "FuncCall" | "RangeVar" | "AExpr" | "TypeCast" | "SubLink") {
             position = node.location().unwrap_or(position);
         }

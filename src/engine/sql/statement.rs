@@ -14,7 +14,7 @@ use super::fact::{
 };
 use super::occurrence;
 use super::query::{Reader, all_of, constant};
-use super::tree::{Node, Root, Tree};
+use super::tree::{Node, Place, Root, Tree};
 use super::{body, copy, path};
 
 /// `CURSOR_OPT_HOLD` of the server's parsenodes.h.
@@ -45,7 +45,7 @@ pub(super) struct Reading<'t> {
     tree: &'t Arc<Tree>,
     position: usize,
     acts: Vec<Act>,
-    visited: HashSet<u32>,
+    visited: HashSet<Place>,
     /// Statements that do not run now: what EXPLAIN only plans, the actions of a rule, the body of a function.
     aside: Vec<Node<'t>>,
 }
@@ -55,7 +55,7 @@ impl<'t> Reading<'t> {
         // Parts of other statements in the shape of a statement.
         const PARTS: [&str; 3] = ["SelectStmt", "ReturnStmt", "ReplicaIdentityStmt"];
         let part_of = |parents: &[&str]| node.parent().is_some_and(|parent| parents.contains(&parent.kind()));
-        self.visited.contains(&node.id())
+        self.visited.contains(&node.place())
             || self.aside.iter().any(|aside| aside.contains(node))
             || match node.kind() {
                 "VariableSetStmt" => {
@@ -77,7 +77,7 @@ impl<'t> Reading<'t> {
     }
 
     fn statement(&mut self, node: Node<'t>) {
-        self.visited.insert(node.id());
+        self.visited.insert(node.place());
         match node.kind() {
             "SelectStmt" => self.select(node),
             "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => self.modification(node, &mut Reader::default()),
@@ -116,7 +116,7 @@ impl<'t> Reading<'t> {
             _ => match definition::deeds(node) {
                 Some(deeds) => deeds.into_iter().for_each(|(deed, at)| self.act(deed, at)),
                 None => {
-                    self.visited.remove(&node.id());
+                    self.visited.remove(&node.place());
                 }
             },
         }
@@ -137,7 +137,7 @@ impl<'t> Reading<'t> {
 
     /// INSERT, UPDATE, DELETE or MERGE, with the modifications in their WITH clauses.
     fn modification(&mut self, node: Node<'t>, reader: &mut Reader<'t>) {
-        self.visited.insert(node.id());
+        self.visited.insert(node.place());
         reader.under(node.child("with_clause"), |reader| {
             self.common_modifications(node, reader);
             match node.kind() {

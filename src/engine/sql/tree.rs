@@ -34,7 +34,16 @@ impl Root {
     pub(in crate::engine) fn node(&self) -> Node<'_> {
         Node { tree: &self.tree, at: self.at }
     }
+
+    /// The node at a place of the same tree.
+    pub(in crate::engine) fn at(&self, place: Place) -> Node<'_> {
+        Node { tree: &self.tree, at: place.0 }
+    }
 }
+
+/// Where a node stands in its tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::engine) struct Place(u32);
 
 /// A node, a value or an empty place. Values that are zero, false or empty have no entry: they are the default.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +124,8 @@ impl<'t> Node<'t> {
     }
 
     /// What tells this node from the others of its tree.
-    pub(super) fn id(self) -> u32 {
-        self.at
+    pub(super) fn place(self) -> Place {
+        Place(self.at)
     }
 
     /// The field of the parent in which this node stands.

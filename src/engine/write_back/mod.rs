@@ -78,8 +78,8 @@ pub(super) fn bound(facts: &Facts<'_>, values: &[Parameter<'_>]) -> Option<Retur
 /// Values that would be written to columns whose masks they look like.
 fn stored_masks(facts: &Facts<'_>, bound: &[Parameter<'_>]) -> Option<Returned> {
     let mut possible = None;
-    for (root, at) in facts.roots() {
-        for stored in stored(facts, root) {
+    for (writer, at) in facts.writers() {
+        for stored in stored(facts, writer) {
             let Some((resemblance, column)) = stored.resembles(facts, bound) else { continue };
             let position = at.or(stored.position).unwrap_or_default();
             match resemblance {
@@ -178,26 +178,23 @@ impl Stored<'_, '_> {
     }
 }
 
-/// The values that stand at or below a node to be written to columns that the catalog knows.
-fn stored<'t, 'a>(facts: &Facts<'a>, root: Node<'t>) -> Vec<Stored<'t, 'a>> {
+/// The values that a statement writes to columns that the catalog knows.
+fn stored<'t, 'a>(facts: &Facts<'a>, writer: Node<'t>) -> Vec<Stored<'t, 'a>> {
     let mut out = Vec::new();
-    for node in root.all() {
-        let writes = matches!(node.kind(), "InsertStmt" | "UpdateStmt" | "MergeStmt");
-        let target = node.child("relation").filter(|_| writes);
-        let target = target.map(|target| facts.find(&Name::new(target.text("schemaname"), target.text("relname"))));
-        let Some(Found::Known(relation)) = target else { continue };
-        match node.kind() {
-            "InsertStmt" => inserted(node, relation, &mut out),
-            "UpdateStmt" => assigned(node, relation, &mut out),
-            _ => {
-                for when in node.children("merge_when_clauses") {
-                    let values: Vec<_> = when.children("values").collect();
-                    if values.is_empty() {
-                        assigned(when, relation, &mut out);
-                    } else {
-                        let names = when.children("target_list").map(|column| column.text("name"));
-                        row(relation, &names.collect::<Vec<_>>(), values.into_iter(), false, &mut out);
-                    }
+    let target = writer.child("relation");
+    let target = target.map(|target| facts.find(&Name::new(target.text("schemaname"), target.text("relname"))));
+    let Some(Found::Known(relation)) = target else { return out };
+    match writer.kind() {
+        "InsertStmt" => inserted(writer, relation, &mut out),
+        "UpdateStmt" => assigned(writer, relation, &mut out),
+        _ => {
+            for when in writer.children("merge_when_clauses") {
+                let values: Vec<_> = when.children("values").collect();
+                if values.is_empty() {
+                    assigned(when, relation, &mut out);
+                } else {
+                    let names = when.children("target_list").map(|column| column.text("name"));
+                    row(relation, &names.collect::<Vec<_>>(), values.into_iter(), false, &mut out);
                 }
             }
         }
