@@ -37,8 +37,8 @@ pub(crate) use proof::{Inclusion, ProofError, Receipt};
 pub(crate) use rebuild::{Rebuilder, Rebuilt};
 pub(crate) use record::{Asked, Context, Core, Decided, Encoder, Happened, Place, Pseudonyms, RecordError};
 pub(crate) use seal::{
-    BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Certificate, Chain, Envelope, RECORDS_TYPE, SealError,
-    Signer, digest, payload,
+    BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Carried, Certificate, Chain, Envelope, RECORDS_TYPE,
+    SealError, Signer, digest, payload,
 };
 pub(crate) use tree::{
     Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,

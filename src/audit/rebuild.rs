@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::entry::{Entry, Role};
-use super::seal::{self, Envelope, RECORDS_TYPE, SealError};
+use super::seal::{self, Carried, Envelope, RECORDS_TYPE, SealError};
 use crate::domain::{PublicKey, StatementId};
 
 /// Follows a journal from its beginning.
@@ -37,7 +37,7 @@ pub(crate) enum Rebuilt {
     /// Nothing to hand on yet.
     Nothing,
     /// An envelope. Its signature was checked when it was made of records found here.
-    Envelope(String),
+    Envelope(Carried),
     /// A seal that does not fit the records before it: some are missing or changed. They stay, as not sealed.
     Broken { key: PublicKey, why: SealError },
 }
@@ -71,7 +71,7 @@ impl Rebuilder {
                 Rebuilt::Nothing
             }
             Entry::Seal { key, count, signature, header } => self.seal(*key, *count, *signature, header),
-            Entry::Envelope(text) => Rebuilt::Envelope((*text).to_owned()),
+            Entry::Envelope(text) => Rebuilt::Envelope(Carried::unread((*text).to_owned())),
             Entry::Open { key, id } => {
                 if !self.repeated.remove(&number) {
                     let pending = self.keys.entry(*key).or_default();
@@ -100,14 +100,15 @@ impl Rebuilder {
         }
         let payload = seal::payload(header.as_bytes(), &records);
         let envelope = Envelope { payload_type: RECORDS_TYPE, payload, key, signature };
-        if let Err(why) = envelope.verify(key) {
-            return Rebuilt::Broken { key, why };
-        }
+        let carried = match Carried::sealed(envelope) {
+            Ok(carried) => carried,
+            Err(why) => return Rebuilt::Broken { key, why },
+        };
         pending.records.drain(..count.min(pending.records.len()));
         if pending.is_empty() {
             self.keys.remove(&key);
         }
-        Rebuilt::Envelope(envelope.write())
+        Rebuilt::Envelope(carried)
     }
 
     /// The oldest journal frame that is still needed here; `None` when none is.
@@ -183,8 +184,10 @@ mod tests {
         assert_eq!(rebuilder.oldest_needed(), Some(1));
         let (header, signature) = seal(2);
         let sealed = Entry::Seal { key: signer().public(), count: 2, signature, header: &header };
-        let Rebuilt::Envelope(line) = rebuilder.push(4, &sealed) else { panic!() };
-        assert_eq!(Envelope::read(&line).unwrap().verify(signer().public()), Ok(()));
+        let Rebuilt::Envelope(carried) = rebuilder.push(4, &sealed) else { panic!() };
+        let read = Envelope::read(carried.line()).unwrap();
+        assert_eq!(read.verify(signer().public()), Ok(()));
+        assert_eq!(carried.checked(), Some(&read));
         assert_eq!(rebuilder.oldest_needed(), Some(3));
         let left = Leftover { key: signer().public(), records: vec![RECORDS[2].to_owned()], open: vec![id(2)] };
         assert_eq!(rebuilder.leftovers(), [left]);

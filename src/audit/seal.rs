@@ -166,6 +166,40 @@ impl Envelope {
     }
 }
 
+/// An envelope on its way into a log: its line, and itself where its signature has been checked already. Only
+/// [`Carried::sealed`] can say that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    line: String,
+    checked: Option<Envelope>,
+}
+
+impl Carried {
+    /// An envelope put together from records and a signature, if that is the signature over them.
+    pub(crate) fn sealed(envelope: Envelope) -> Result<Self, SealError> {
+        envelope.verify(envelope.key)?;
+        Ok(Self { line: envelope.write(), checked: Some(envelope) })
+    }
+
+    /// A line that nobody has looked at.
+    pub(crate) fn unread(line: String) -> Self {
+        Self { line, checked: None }
+    }
+
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
+    pub(crate) fn into_line(self) -> String {
+        self.line
+    }
+
+    /// The envelope, if it is known that the key it names has signed it.
+    pub(crate) fn checked(&self) -> Option<&Envelope> {
+        self.checked.as_ref()
+    }
+}
+
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::of_hash(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }

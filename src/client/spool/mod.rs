@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::remembered::Remembered;
-use crate::audit::Receipt;
+use crate::audit::{Carried, Receipt};
 use crate::domain::{Failure, Kind, RecordId};
 use crate::runtime::drain::{self, Drain, Recovery};
 use crate::runtime::files;
@@ -116,7 +116,8 @@ impl Spool {
         loop {
             let over = ending();
             while let Some(drained) = drain.next()? {
-                for batch in batches(&drained.envelopes) {
+                let lines: Vec<String> = drained.envelopes.into_iter().map(Carried::into_line).collect();
+                for batch in batches(&lines) {
                     send_batch(uplink, remembered, batch).await?;
                 }
                 drain.free(drained.last)?;

@@ -1,7 +1,7 @@
 //! Empties a journal of records: hands on envelopes, lets go of what has been taken, and after a crash has what was
 //! left unsigned signed by somebody who lives.
 
-use crate::audit::{Entry, Rebuilder, Rebuilt};
+use crate::audit::{Carried, Entry, Rebuilder, Rebuilt};
 use crate::domain::{Event, Failure, Happening, PublicKey};
 use crate::runtime::clock;
 use crate::runtime::journal::{Cursor, Importance, Journal, Piece, Ticket};
@@ -19,7 +19,7 @@ pub(crate) struct Drain {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drained {
     /// Envelopes, in the order of the journal. After a restart some of them have been handed on before.
-    pub(crate) envelopes: Vec<String>,
+    pub(crate) envelopes: Vec<Carried>,
     /// Frames that cannot be read, or make no sense.
     pub(crate) lost: u64,
     /// Some of these are known to have been durable.

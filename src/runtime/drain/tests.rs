@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::audit::{Batch, Certificate, Context, Core, Encoder, Envelope, Place, Report, Signer, Verifier};
+use crate::audit::{Batch, Carried, Certificate, Context, Core, Encoder, Envelope, Place, Report, Signer, Verifier};
 use crate::domain::{
     Digest, Duration, Operation, Outcome, Parse, Secret, SessionId, Shown, Side, Statement, StatementEnd, StatementId,
     StatementStart, Timestamp, Verdict,
@@ -76,7 +76,7 @@ fn envelopes(journal: &Journal, broken: u64) -> Vec<String> {
     let (mut lines, mut lost) = (Vec::new(), 0);
     while let Some(drained) = drain.next().unwrap() {
         lost += drained.lost;
-        lines.extend(drained.envelopes);
+        lines.extend(drained.envelopes.into_iter().map(Carried::into_line));
     }
     assert_eq!(lost, broken);
     lines

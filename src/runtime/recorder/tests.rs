@@ -91,7 +91,7 @@ fn envelopes(journal: &Journal) -> (Vec<String>, Rebuilder) {
         for piece in pieces {
             let Piece::Frame { number, kind, body } = piece else { panic!("{piece:?}") };
             match rebuilder.push(number, &Entry::read(kind, &body).unwrap()) {
-                Rebuilt::Envelope(line) => lines.push(line),
+                Rebuilt::Envelope(carried) => lines.push(carried.into_line()),
                 Rebuilt::Nothing => {}
                 broken @ Rebuilt::Broken { .. } => panic!("{broken:?}"),
             }

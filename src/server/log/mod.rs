@@ -18,8 +18,8 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::audit::{
-    Algorithm, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer, Tile,
-    TileKind, bundle, prove_consistency,
+    Algorithm, Carried, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer,
+    Tile, TileKind, bundle, prove_consistency,
 };
 use crate::domain::{Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side};
 use crate::runtime::drain::{self, Recovery};
@@ -202,6 +202,7 @@ impl Log {
             return Err(Failure::new(Kind::Limit, format!("an upload has {UPLOAD_MAX} envelopes at most")));
         }
         let (reply, answer) = oneshot::channel();
+        let envelopes = envelopes.into_iter().map(Carried::unread).collect();
         let upload = Upload { subject: subject.to_owned(), envelopes, remembered };
         self.jobs.send(Job::Upload(upload, reply)).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::*;
-use crate::audit::{self, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
+use crate::audit::{self, Carried, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
 use crate::domain::{
     Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd,
     StatementId, StatementStart, Verdict,
@@ -123,7 +123,7 @@ impl Client {
         let mut drain = Drain::new(&self.journal);
         let mut envelopes = Vec::new();
         while let Some(drained) = drain.next().unwrap() {
-            envelopes.extend(drained.envelopes);
+            envelopes.extend(drained.envelopes.into_iter().map(Carried::into_line));
         }
         envelopes
     }
@@ -250,7 +250,14 @@ async fn what_does_not_prove_itself_or_belongs_to_others_stays_out() {
         journal.wait_durable(recorder.close().unwrap()).unwrap();
         let mut drain = Drain::new(&journal);
         let drained = drain.next().unwrap().unwrap();
-        forks.push(drained.envelopes.into_iter().find(|line| line.contains(audit::RECORDS_TYPE)).unwrap());
+        forks.push(
+            drained
+                .envelopes
+                .into_iter()
+                .map(Carried::into_line)
+                .find(|line| line.contains(audit::RECORDS_TYPE))
+                .unwrap(),
+        );
     }
     while log.upload(ALICE, vec![forks[0].clone()], 0).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

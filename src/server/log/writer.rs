@@ -11,8 +11,8 @@ use super::Committed;
 use super::admit::{AdmitError, Bearer, Entrance};
 use super::tables;
 use crate::audit::{
-    Checkpoint, Frontier, Head, Inclusion, NOTE_MAX, Note, NoteSigner, Receipt, prove_consistency, prove_inclusion,
-    root,
+    Carried, Checkpoint, Frontier, Head, Inclusion, NOTE_MAX, Note, NoteSigner, Receipt, prove_consistency,
+    prove_inclusion, root,
 };
 use crate::domain::{Duration, Event, Failure, Happening, Kind, PublicKey};
 use crate::runtime::drain::{Drain, Drained};
@@ -50,7 +50,7 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) subject: String,
-    pub(super) envelopes: Vec<String>,
+    pub(super) envelopes: Vec<Carried>,
     /// Size of the tree the client remembers.
     pub(super) remembered: u64,
 }
@@ -214,7 +214,7 @@ impl Writer {
                 Err(AdmitError::Database(error)) => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, "the log refuses what this server has recorded");
-                    tables::insert_refused(&db, entrance.now, &error.to_string(), envelope)?;
+                    tables::insert_refused(&db, entrance.now, &error.to_string(), envelope.line())?;
                 }
             }
         }
@@ -291,7 +291,7 @@ fn take_upload(entrance: &mut Entrance<'_>, upload: &Upload) -> rusqlite::Result
             }
             Err(error) => {
                 let (now, why) = (entrance.now, error.to_string());
-                tables::insert_refused(entrance.db, now, &why, envelope)?;
+                tables::insert_refused(entrance.db, now, &why, envelope.line())?;
                 let failure = Failure::new(Kind::Denied, "the log does not take this record");
                 return Ok(Err(failure.detail(format!("{}.", sentence(&error)))));
             }
