@@ -15,7 +15,8 @@ use super::{Command, parse, run_async, wrapped};
 use crate::client::endpoint::{Bound, Encryption, Local, Port};
 use crate::client::session::{Held, Keeper};
 use crate::domain::{Duration, Failure, Kind, ResourceName, print_duration};
-use crate::runtime::{log, shutdown};
+use crate::runtime::log;
+use crate::runtime::shutdown::{self, Signal};
 
 pub(super) struct Connect;
 
@@ -122,7 +123,12 @@ async fn connect(arguments: Arguments, output: &mut Output) -> Result<Exit, Fail
     let ended = async {
         announce(arguments.print, arguments.detached, &local, &held, output)?;
         tokio::select! {
-            signal = &mut signalled => signal.map(|_| Exit::Done),
+            signal = &mut signalled => {
+                if matches!(signal, Ok(Signal::Terminate)) && !arguments.detached {
+                    output.say("Another process asked this one to end.");
+                }
+                signal.map(|_| Exit::Done)
+            }
             () = over(endpoint.dialer(), arguments.detached, output) => Ok(Exit::Done),
         }
     };
@@ -138,12 +144,12 @@ const AFTERLIFE: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// Comes back when there is nothing left to be there for.
 async fn over(keeper: &Keeper, detached: bool, output: &Output) {
-    keeper.expire().await;
+    let why = keeper.over().await;
     if detached {
         tokio::time::sleep(AFTERLIFE).await;
         return;
     }
-    output.say("The session has expired. Connections are told so; end this with Ctrl-C and connect again.");
+    output.say(format!("The session is over: {why}. Connections are told so; end this with Ctrl-C."));
     std::future::pending().await
 }
 

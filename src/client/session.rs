@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use hyper::Uri;
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tracing::debug;
 
 use super::gateway::Gateway;
@@ -48,8 +48,10 @@ pub(crate) struct Held {
     recorder: Recorder,
     /// Streams opened so far; each has a number of its own.
     streams: AtomicU32,
-    /// Says why, once the session is over.
+    /// Says why to the connections, once the session's time is over.
     ended: watch::Sender<Option<Failure>>,
+    /// Why the gateway has ended the session, once it has.
+    buried: watch::Sender<Option<String>>,
 }
 
 /// Opens sessions by one wish and streams in them.
@@ -61,6 +63,8 @@ pub(crate) struct Keeper {
     me: Me,
     records: Records,
     current: Mutex<Arc<Held>>,
+    /// Told when the current session has taken the place of another.
+    replaced: Notify,
 }
 
 impl Keeper {
@@ -86,7 +90,7 @@ impl Keeper {
         };
         records.send(&held.recorder);
         tokio::spawn(follow(Arc::clone(&gateway), Arc::downgrade(&held)));
-        Ok(Self { gateway, destination, wish, me, records, current: Mutex::new(held) })
+        Ok(Self { gateway, destination, wish, me, records, current: Mutex::new(held), replaced: Notify::new() })
     }
 
     /// The session at the moment.
@@ -94,14 +98,23 @@ impl Keeper {
         Arc::clone(&*self.current.lock().await)
     }
 
-    /// Waits until the session's time is over, and says so to its connections.
-    pub(crate) async fn expire(&self) {
+    /// Waits until the session is over, and gives the reason. When its time is over its connections are told here; when
+    /// somebody ended it, the gateway tells them, after the last row of what had come so far.
+    pub(crate) async fn over(&self) -> String {
         loop {
             let held = self.current().await;
-            tokio::time::sleep(held.grant.expires_at.since(clock::now())).await;
-            if clock::now() >= held.grant.expires_at {
-                held.ended.send_replace(Some(expired(&held.grant)));
-                return;
+            let mut buried = held.buried.subscribe();
+            tokio::select! {
+                () = self.replaced.notified() => {}
+                () = tokio::time::sleep(held.grant.expires_at.since(clock::now())) => {
+                    if clock::now() >= held.grant.expires_at {
+                        let failure = expired(&held.grant);
+                        held.ended.send_replace(Some(failure.clone()));
+                        return failure.message;
+                    }
+                }
+                // An error means that the sender is gone, and it is held right here.
+                Ok(why) = buried.wait_for(Option::is_some) => return why.clone().unwrap_or_default(),
             }
         }
     }
@@ -139,6 +152,8 @@ impl Keeper {
         lost.close("lost")?;
         debug!(lost = %lost.grant.session, session = %held.grant.session, "session replaced");
         *current = Arc::clone(&held);
+        // Whoever is not waiting yet finds this when they do.
+        self.replaced.notify_one();
         Ok(held)
     }
 
@@ -199,8 +214,8 @@ impl Dial for Keeper {
 /// How long it takes to ask again when the gateway could not be asked.
 const FOLLOW_PAUSE: Duration = Duration::from_secs(2);
 
-/// Follows the policy that the gateway decides a session by, so that this end refuses what that one refuses and nothing
-/// else. Ends with the session; until then whatever cannot be asked is asked again.
+/// Follows what becomes of a session at the gateway: the policy it is decided by, so that this end refuses what that one
+/// refuses and nothing else, and its end. Whatever cannot be asked is asked again.
 async fn follow(gateway: Arc<Gateway>, session: Weak<Held>) {
     let mut known = None;
     while let Some(held) = session.upgrade() {
@@ -217,8 +232,12 @@ async fn follow(gateway: Arc<Gateway>, session: Weak<Held>) {
                     known = Some(policy.digest());
                     held.engine.replace_policy(Arc::new(policy));
                 }
+                if let Some(why) = answer.ended {
+                    held.buried.send_replace(Some(why));
+                    return;
+                }
             }
-            // It is over there.
+            // Nobody knows it there: the gateway was started anew. It is replaced when it is used.
             Err(Failure { kind: Kind::NotFound, .. }) => return,
             Err(failure) => {
                 debug!(session = %held.grant.session, error = %failure, "the policy could not be asked for");
@@ -312,6 +331,7 @@ fn hold(
         recorder,
         streams: AtomicU32::new(0),
         ended: watch::Sender::new(None),
+        buried: watch::Sender::new(None),
     }))
 }
 

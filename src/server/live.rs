@@ -142,15 +142,17 @@ impl Live {
     }
 
     /// Waits until it decides by another policy than this one. Cancel safe.
-    pub(crate) async fn policy_other_than(&self, known: Digest) -> Arc<Policy> {
+    pub(crate) async fn policy_other_than(&self, known: Digest) {
         let mut changed = self.policy_changed.subscribe();
-        loop {
-            let policy = self.engine.policy();
-            // Nobody changes it any more when its sender is gone.
-            if policy.digest() != known || changed.changed().await.is_err() {
-                return policy;
-            }
-        }
+        // Nobody changes it any more when its sender is gone.
+        while self.engine.policy().digest() == known && changed.changed().await.is_ok() {}
+    }
+
+    /// Waits until the session has ended. Cancel safe.
+    pub(crate) async fn over(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives as long as we do.
+        drop(ended.wait_for(|ended| *ended).await);
     }
 
     /// The key behind [`Self::text_key`], for the other end.
@@ -294,11 +296,10 @@ impl LiveSessions {
         let id = live.grant.session;
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&live));
         let (sessions, left) = (Arc::clone(self), live.grant.expires_at.since(clock::now()));
-        let mut ended = live.ended.subscribe();
+        let watched = Arc::clone(&live);
         tokio::spawn(async move {
-            let over = async { drop(ended.wait_for(|ended| *ended).await) };
             tokio::select! {
-                () = over => {}
+                () = watched.over() => {}
                 () = tokio::time::sleep(left) => sessions.end(id, &expired(), "expired").await,
                 Some(failure) = spent.recv() => sessions.end(id, &failure, "over_budget").await,
             }

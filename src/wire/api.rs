@@ -500,6 +500,9 @@ pub(crate) struct PolicyInForce {
     pub(crate) policy: Option<String>,
     /// SHA-256 of the same, hexadecimal.
     pub(crate) policy_digest: String,
+    /// Why the session is over, where somebody or something ended it; nothing else changes any more then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<String>,
 }
 
 /// `GET /v1/sessions`: sessions that are open.

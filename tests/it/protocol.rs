@@ -518,3 +518,25 @@ fn pg_18_pg_20_an_expired_session_answers_in_words() {
     assert_eq!(error.sqlstate, "28000", "{error:?}");
     assert!(error.message.contains("expired") && error.hint.contains("gov connect shop"), "{error:?}");
 }
+
+#[test]
+fn pg_18_a_session_that_another_person_ended_stays_ended_and_says_by_whom() {
+    let mut stage = Stage::new("env=dev", &[]);
+    let mut open = stage.wire();
+    let session = stage.sandbox.gov(["--json", "session", "ls"]).ok().json()["sessions"][0]["session"].clone();
+    // At another machine: there is no process of this one to end.
+    stage.sandbox.environment.push(("USER", "elsewhere".to_owned()));
+    stage.sandbox.log_in("dave");
+    stage.sandbox.gov(["session", "kill", session.as_str().unwrap()]).ok();
+    let told = open.answer();
+    assert!(told.closed && told.errors[0].message.contains("ended by Dave Dunn"), "{told:?}");
+    // The endpoint opens no other session in its place, and whoever looks at its terminal knows.
+    let answer = stage.endpoint.wire(&[]).unwrap_err();
+    assert_eq!(answer.errors[0].sqlstate, "28000", "{answer:?}");
+    assert!(answer.errors[0].message.contains("ended by Dave Dunn"), "{answer:?}");
+    assert!(answer.errors[0].hint.contains("gov connect"), "{answer:?}");
+    let left = stage.sandbox.gov(["--json", "session", "ls"]).ok().json();
+    assert_eq!(left["sessions"].as_array().unwrap().len(), 0, "{left}");
+    let said = stage.endpoint.said("The session is over");
+    assert!(said.contains("ended by Dave Dunn"), "{said}");
+}

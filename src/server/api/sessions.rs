@@ -128,7 +128,7 @@ const POLICY_WAIT: Duration = Duration::from_secs(15);
 pub(super) const POLICY: Route = Route {
     method: Method::Get,
     path: "/v1/sessions/{session}/policy",
-    summary: "The policy a session is decided by; with `?known=DIGEST` the answer waits a while for another one",
+    summary: "The policy a session is decided by; with `?known=DIGEST` the answer waits a while for another one, or for the end",
     request: Contents::Nothing,
     response: Contents::Json(|schemas| schemas.subschema_for::<PolicyInForce>()),
     handler: Handler::User(|call, caller| {
@@ -137,15 +137,24 @@ pub(super) const POLICY: Route = Route {
             let live = own(&call, &caller)?;
             let known = known.as_deref().and_then(Digest::parse);
             if let Some(known) = known {
+                let news = async {
+                    tokio::select! {
+                        () = live.policy_other_than(known) => {}
+                        () = live.over() => {}
+                    }
+                };
                 // Over in vain: the answer is that nothing has changed.
-                drop(tokio::time::timeout(POLICY_WAIT, live.policy_other_than(known)).await);
+                drop(tokio::time::timeout(POLICY_WAIT, news).await);
             }
             let policy = live.engine.policy();
+            let epitaph = call.server.live.epitaph(live.grant.session);
             let text = || String::from_utf8(policy.canonical());
             let unreadable = |_| Failure::new(Kind::Internal, "the policy is not text");
             json(&PolicyInForce {
                 policy: (known != Some(policy.digest())).then(text).transpose().map_err(unreadable)?,
                 policy_digest: policy.digest().to_string(),
+                // A gateway that stops has ended nothing: its sessions are replaced.
+                ended: epitaph.filter(|failure| failure.kind != Kind::Gateway).map(|failure| failure.message),
             })
         })
     }),

@@ -260,6 +260,12 @@ impl Connected {
         self.child.id()
     }
 
+    /// Waits for the line with these words on its terminal.
+    pub(crate) fn said(&mut self, words: &str) -> String {
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines();
+        lines.find_map(|line| line.ok().filter(|line| line.contains(words))).expect("it ended without saying so")
+    }
+
     /// Over TCP, with the password.
     pub(crate) fn url(&self) -> String {
         format!("postgresql://{}:{}@127.0.0.1:{}/{}", self.user, self.password, self.port, self.database)
