@@ -283,7 +283,7 @@ fn compare(client: &Account, gateway: &Account) -> Balance {
             differ.push(what);
         }
     };
-    let unread = theirs.text == Digest::UNREAD && theirs.action == "deny";
+    let unread = theirs.text == Digest::UNREAD && matches!(theirs.action.as_str(), "deny" | "hold");
     check(ours.text == theirs.text || unread, "text");
     check(ours.policy == theirs.policy, "policy");
     if ours.action == "allow" && matches!(theirs.action.as_str(), "deny" | "hold") {

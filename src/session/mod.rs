@@ -143,6 +143,8 @@ pub(crate) struct Session {
     pending: VecDeque<Pending>,
     /// A request of an extended-query batch was refused or failed on our side: everything up to Sync is dropped.
     skipping: bool,
+    /// What was refused of the batch that is being dropped, before its Execute came. It is not on record yet.
+    refused_early: Option<Box<Early>>,
     /// An Execute was sent since the last Sync, outside a transaction block: the batch is a transaction of its own.
     batch_executed: bool,
     /// The database is reading COPY data from the client.
@@ -199,6 +201,17 @@ struct Held {
     /// What is on record of it when nobody agrees.
     raw_hmac: Digest,
     refusal: Refusal,
+}
+
+/// What was refused when it was prepared, or when values were bound to it.
+#[derive(Debug)]
+struct Early {
+    raw_hmac: Digest,
+    refusal: Refusal,
+    /// The name it would have had.
+    statement: Option<String>,
+    /// The portal that would have stood for it, once that is known.
+    portal: Option<String>,
 }
 
 /// An approval that was given.
@@ -371,6 +384,7 @@ impl Session {
             portals: HashMap::new(),
             pending: VecDeque::new(),
             skipping: false,
+            refused_early: None,
             batch_executed: false,
             copying_in: false,
             copy_refused: false,
@@ -478,6 +492,7 @@ impl Session {
             return;
         }
         self.closed = true;
+        self.settle_early(now, turn);
         if let Some(held) = self.take_held() {
             turn.pleas.push(Plea::Withdraw);
             self.turned_away(now, held.raw_hmac, &held.refusal, turn);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
-use super::{Closed, Closing, Duty, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting};
+use super::{
+    Closed, Closing, Duty, Early, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting,
+};
 use crate::domain::{
     Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, Statement, StatementId, StatementStart, Timestamp,
     Verdict,
@@ -86,9 +88,7 @@ impl Session {
             return Err(WireError::Violation("more requests were sent ahead than can be remembered"));
         }
         if self.skipping && !matches!(request, Request::Sync | Request::Terminate) {
-            if matches!(request, Request::Query { .. } | Request::Execute { .. }) {
-                self.unread(now, turn);
-            }
+            self.dropped(now, &request, turn);
             return Ok(());
         }
         if self.copying_in && self.setup.duty == Duty::Enforce && is_out_of_place_in_copy(&request) {
@@ -105,7 +105,7 @@ impl Session {
             Request::Describe { target, name } => self.describe(target, name, turn),
             Request::Execute { portal, rows_max } => self.execute(now, portal, rows_max, turn),
             Request::Close { target, name } => self.close_name(target, name, turn),
-            Request::Sync => self.sync(turn),
+            Request::Sync => self.sync(now, turn),
             Request::Flush => self.pass(&Request::Flush, turn),
             Request::CopyData(data) => self.copy_data(data, turn),
             Request::CopyDone => self.copy_end(&Request::CopyDone, turn),
@@ -187,13 +187,9 @@ impl Session {
                     Some(permit) => (permit, true),
                     None => {
                         let raw_hmac = self.hmac(std::iter::once(text));
-                        self.refused(now, raw_hmac, &refusal, turn);
-                        return self.refuse_batch(
-                            sqlstate(&refusal),
-                            &failure(&refusal),
-                            position(text, &refusal),
-                            turn,
-                        );
+                        let at = position(text, &refusal);
+                        let early = Early { raw_hmac, refusal, statement: Some(name.to_owned()), portal: None };
+                        return self.refuse_early(now, early, at, turn);
                     }
                 }
             }
@@ -221,8 +217,8 @@ impl Session {
         let hold = match self.returned(&statement, &bind) {
             Some((Action::Deny, reason)) => {
                 let refusal = self.judge(now, &statement.what).and_deny(reason);
-                self.refused(now, raw_hmac, &refusal, turn);
-                return self.refuse_batch(sqlstate(&refusal), &failure(&refusal), None, turn);
+                let early = Early { raw_hmac, refusal, statement: None, portal: Some(bind.portal.to_owned()) };
+                return self.refuse_early(now, early, None, turn);
             }
             Some((Action::Hold, reason)) => Some(reason),
             Some((Action::Observe | Action::Allow, _)) | None => None,
@@ -322,8 +318,9 @@ impl Session {
         self.pass(&Request::Close { target, name }, turn);
     }
 
-    fn sync(&mut self, turn: &mut Turn) {
+    fn sync(&mut self, now: Timestamp, turn: &mut Turn) {
         self.skipping = false;
+        self.settle_early(now, turn);
         if self.copying_in {
             // The server ignores a Sync while it reads COPY data (manual, section "COPY Operations").
             return;
@@ -474,6 +471,56 @@ impl Session {
         }
     }
 
+    /// Refuses what a batch prepares before it is executed. At the end that counts it is not on record yet: the Execute that
+    /// mostly follows has a number in the account of the other end, and is the same statement.
+    fn refuse_early(&mut self, now: Timestamp, early: Early, position: Option<usize>, turn: &mut Turn) {
+        let refusal = &early.refusal;
+        self.refuse_batch(sqlstate(refusal), &failure(refusal), position, turn);
+        match self.setup.duty {
+            Duty::Watch => self.refused(now, early.raw_hmac, refusal, turn),
+            Duty::Enforce => self.refused_early = Some(Box::new(early)),
+        }
+    }
+
+    /// Nothing follows that would have executed what was refused early: it has no number.
+    pub(super) fn settle_early(&mut self, now: Timestamp, turn: &mut Turn) {
+        if let Some(early) = self.refused_early.take() {
+            self.refused(now, early.raw_hmac, &early.refusal, turn);
+        }
+    }
+
+    /// A request came behind one that failed in its batch, and goes nowhere.
+    fn dropped(&mut self, now: Timestamp, request: &Request<'_>, turn: &mut Turn) {
+        match request {
+            Request::Bind(bind) => {
+                if let Some(early) = &mut self.refused_early
+                    && early.statement.as_deref() == Some(bind.statement)
+                {
+                    early.portal = Some(bind.portal.to_owned());
+                }
+            }
+            Request::Execute { portal, .. } => {
+                let is_early = |early: &mut Box<Early>| early.portal.as_deref() == Some(portal);
+                let Some(early) = self.refused_early.take_if(is_early) else { return self.unread(now, turn) };
+                self.catch_up(now, turn);
+                let id = self.next_id();
+                // The values that came with it were not read, and with them what both accounts are compared by.
+                self.not_run(now, id, Digest::UNREAD, &early.refusal, turn);
+            }
+            Request::Query { .. } => self.unread(now, turn),
+            Request::Parse { .. }
+            | Request::Describe { .. }
+            | Request::Close { .. }
+            | Request::Sync
+            | Request::Flush
+            | Request::CopyData(_)
+            | Request::CopyDone
+            | Request::CopyFail { .. }
+            | Request::FunctionCall { .. }
+            | Request::Terminate => {}
+        }
+    }
+
     fn not_run(&self, now: Timestamp, id: StatementId, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
         let (statement, rules) = (Arc::clone(&refusal.statement), Arc::clone(&refusal.rules));
         let verdict = refusal.verdict;
@@ -490,6 +537,7 @@ impl Session {
         if self.setup.duty == Duty::Watch {
             return;
         }
+        self.settle_early(now, turn);
         let id = self.next_id();
         if self.unread.len() < PENDING_MAX {
             self.unread.push(id);

@@ -677,14 +677,45 @@ fn what_the_gateway_turns_away_has_its_number_and_what_the_client_refuses_has_no
     gateway.session.recording(Ok(()));
     gateway.query("select 5");
     use Verdict::{Allow, Deny};
-    // The refused Parse is no statement yet; the two Executes behind it were not read; 3 and 4 are caught up with.
-    let expected =
-        [(1, Allow), (2, Deny), (0, Deny), (3, Deny), (4, Deny), (5, Allow), (6, Deny), (7, Deny), (8, Allow)];
+    // The refused Parse is the first Execute behind it; the second was not read; 3 and 4 are caught up with.
+    let expected = [(1, Allow), (2, Deny), (3, Deny), (4, Deny), (5, Allow), (6, Deny), (7, Deny), (8, Allow)];
     assert_eq!(gateway.verdicts(), expected);
 
     let mut client = Bench::with(Duty::Watch);
     client.query("drop table t").query("select 1").heard(&["Q select 1."]);
     assert_eq!(client.verdicts(), [(0, Deny), (1, Allow)]);
+}
+
+/// A driver prepares and executes in one go: what is refused when it is prepared is the statement that is executed, and
+/// on record once.
+#[test]
+fn what_is_refused_when_it_is_prepared_is_on_record_once() {
+    let started = |bench: &Bench| -> Vec<(u64, String, Digest)> {
+        let starts = bench.events.iter().filter_map(|happening| match happening {
+            Happening::StatementStarted(start) => {
+                Some((start.id.number, start.statement.normalized.to_string(), start.raw_hmac))
+            }
+            _ => None,
+        });
+        starts.collect()
+    };
+    let text = "DROP TABLE orders";
+    let mut bench = Bench::new();
+    bench.says_raw(&batch(&[parse("", text)], &[run("")]));
+    assert_eq!(started(&bench), [(1, text.to_owned(), Digest::UNREAD)]);
+    bench.says_raw(&sync());
+    assert_eq!(started(&bench).len(), 1);
+    // Prepared, and nothing more: it has no number, and its own digest.
+    bench.says_raw(&batch(&[parse("", text)], &[sync()]));
+    let second = started(&bench).remove(1);
+    assert_eq!((second.0, second.1.as_str(), second.2 == Digest::UNREAD), (0, text, false));
+    // Whoever leaves is no way around the record.
+    bench.says(&[parse("", text)]);
+    assert_eq!(started(&bench).len(), 2);
+    let mut turn = Turn::default();
+    bench.session.client_lost(Timestamp::from_seconds(2_000), &mut turn);
+    bench.settle(turn);
+    assert_eq!(started(&bench).len(), 3);
 }
 
 #[test]

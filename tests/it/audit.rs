@@ -142,3 +142,42 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     files.sort();
     files
 }
+
+/// What the gateway refuses when it is prepared is one statement, in the timeline and in the report on a purpose, with its
+/// text and the rule; and both accounts agree about it.
+#[test]
+fn a_refused_statement_is_counted_once() {
+    let database = postgres::server().database();
+    let mut sandbox = Sandbox::new();
+    postgres::broker_password(&sandbox.home);
+    let config = format!(
+        "server: {{listen: '127.0.0.1:0', data: data}}\nresources:\n  prod-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
+         password: {{file: broker.password}}, labels: {{env: prod}}, roles: {{read: app_ro, write: app_rw}}}}\npurposes: {{support: \
+         {{description: d}}}}\naccess:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, access: write, ttl: 1h}}\n",
+        postgres::server().port,
+        database.name
+    );
+    sandbox.write("gov.yaml", &config);
+    sandbox.start_server(&["--dev", "--config", "gov.yaml"]);
+    sandbox.log_in("bob");
+    // One the client's end refuses, and one that only the gateway can.
+    for text in ["drop table orders", "delete from orders"] {
+        let refused = sandbox.gov(["exec", "prod-db", "--write", "--purpose", "support", "-c", text]);
+        assert_eq!(refused.code, 3, "{refused:?}");
+    }
+    let report = sandbox.gov(["timeline", "--json", "--drift", "--purpose", "support"]).ok().json();
+    assert_eq!(report["statements"], 2, "{report}");
+    let told = |at: usize, what: &str| report["unusual"][at][what].clone();
+    assert_eq!((told(0, "statement"), told(0, "count")), ("drop table orders".into(), 1.into()), "{report}");
+    assert_eq!((told(1, "statement"), told(1, "count")), ("delete from orders".into(), 1.into()), "{report}");
+    let entries = sandbox.gov(["timeline", "--json", "--purpose", "support"]).ok().stdout;
+    let books: Vec<String> = entries
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["books"].as_str().map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(books, ["refused_by_client", "matched"], "{entries}");
+    sandbox.log_in("dave");
+    sandbox.gov(["audit", "verify"]).ok();
+}
