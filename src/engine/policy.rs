@@ -12,7 +12,7 @@ use super::case::{Case, OperationWord};
 use super::docket::Docket;
 use super::rule::{RULES, Rule};
 use super::setting;
-use crate::domain::{Action, Digest, Environment, IdentityKind, PurposeId};
+use crate::domain::{Action, Digest, Duration, Environment, IdentityKind, PurposeId};
 
 /// Longest policy text that is read. A policy with a thousand reviewed functions has 150 KB.
 const TEXT_MAX: usize = 4 * 1024 * 1024;
@@ -178,6 +178,15 @@ impl Policy {
             Environment::Development => u64::MAX,
         })
     }
+
+    /// How long a statement may run unless the session asks for less. Where everything can be made anew, as long as it
+    /// takes.
+    pub(crate) fn statement_time(&self) -> Option<Duration> {
+        match self.environment {
+            Environment::Production | Environment::Staging => Some(Duration::from_millis(self.document.limits.timeout)),
+            Environment::Development => None,
+        }
+    }
 }
 
 /// Of the canonical form.
@@ -237,7 +246,8 @@ pub(crate) struct Thresholds {
     pub(crate) generated_rows: u64,
     /// Length of a value a statement may make out of nothing.
     pub(crate) generated_bytes: u64,
-    /// Highest value a session may give its timeouts, in milliseconds.
+    /// How long a statement may run in production and staging, and the highest value a session may give its timeouts, in
+    /// milliseconds.
     #[serde(with = "duration")]
     #[schemars(with = "String", extend("examples" = ["30s", "5min"]))]
     pub(crate) timeout: u64,

@@ -240,7 +240,7 @@ async fn play(resource: &Resource, access: Access, case: &Case) -> Vec<wire::Ans
     let now = clock::now();
     let session = SessionId::new(now, random::bytes::<10>().unwrap());
     let expires_at = now.after(Duration::from_secs(600));
-    let request = Request { session, access, expires_at, connections_max: 4, seen: None };
+    let request = Request { session, access, expires_at, connections_max: 4, statement_time: None, seen: None };
     let lease = resource.source.mint(resource, request).await.unwrap();
     let parameters = vec![("statement_timeout".to_owned(), PATIENCE.to_owned())];
     let startup = Startup { version: Version::V3_0, parameters, negotiate: None };

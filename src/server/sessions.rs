@@ -89,6 +89,7 @@ pub(super) async fn open(
         access: grant.access,
         expires_at: grant.expires_at,
         connections_max: CONNECTIONS_MAX,
+        statement_time: policy.statement_time(),
         seen,
     };
     let lease = resource.source.mint(&resource, lease_request).await?;

@@ -165,6 +165,52 @@ fn a_session_for_reading_stays_one_whatever_is_reset() {
     }
 }
 
+/// A statement in production runs no longer than the policy lets it, nor than the database does.
+#[test]
+fn a_statement_runs_no_longer_than_it_may() {
+    let database = postgres::server().database();
+    let mut sandbox = Sandbox::new();
+    let rule = |label| format!("  - {{who: {{group: dba}}, labels: {{env: {label}}}, access: write, ttl: 1h}}\n");
+    let config = format!(
+        "server: {{listen: '127.0.0.1:0', data: data}}\npolicy: {{limits: {{timeout: 300ms}}}}\naccess:\n{}{}",
+        rule("prod"),
+        rule("dev")
+    );
+    let config = sandbox.write("gov.yaml", &config);
+    let (prod, dev) = ("prod-db", "dev-db");
+    let resources =
+        [(prod, "env=prod"), (dev, "env=dev")].map(|(name, label)| database.resource(name, &sandbox.home, label));
+    let arguments =
+        ["--dev", "--config", config.to_str().unwrap(), "--resource", &resources[0], "--resource", &resources[1]];
+    sandbox.start_server(&arguments);
+    sandbox.log_in("bob");
+    let limit = |wire: &mut Wire| wire.simple(b"SHOW statement_timeout").rows[0][0].clone().unwrap();
+    for access in [&["--write"][..], &[]] {
+        let connected = sandbox.connect(&[&[prod], access].concat()).unwrap();
+        let mut wire = connected.wire(&[]).unwrap();
+        assert_eq!(limit(&mut wire), "300ms", "{access:?}");
+        for text in ["RESET ALL", "DISCARD ALL", "SET statement_timeout = 0", "SET statement_timeout = '1h'"] {
+            wire.simple(text.as_bytes());
+            assert_eq!(limit(&mut wire), "300ms", "{text}");
+        }
+        let answer = wire.simple(b"SELECT count(*) FROM generate_series(1, 10000000)");
+        assert_eq!(answer.errors[0].sqlstate, "57014", "{answer:?}");
+        wire.simple(b"SET statement_timeout = '200ms'");
+        assert_eq!(limit(&mut wire), "200ms");
+    }
+    let connected = sandbox.connect(&[dev]).unwrap();
+    assert_eq!(limit(&mut connected.wire(&[]).unwrap()), "0");
+    // What an administrator has set lower stays.
+    postgres::server()
+        .run(&database.name, &format!("ALTER DATABASE {} SET statement_timeout = '150ms'", database.name));
+    // The broker's own connection is from before.
+    sandbox.stop_server();
+    sandbox.start_server(&arguments);
+    sandbox.log_in("bob");
+    let connected = sandbox.connect(&[prod]).unwrap();
+    assert_eq!(limit(&mut connected.wire(&[]).unwrap()), "150ms");
+}
+
 /// What is returned beyond the limit goes nowhere, COPY included; and where that is much, the database is told to stop.
 #[test]
 fn a_statement_returns_no_more_rows_than_it_may() {

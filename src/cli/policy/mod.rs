@@ -582,7 +582,7 @@ fn beginning(environment: Environment) -> String {
          # What depends on who asks, why, for what and when.\n#cases:\n\
          #  - name: money is not for agents\n#    if: { kind: agent, tag: financial }\n#    then: deny\n\n\
          limits:\n  changed_rows: 1000        # by one transaction, in all tables\n  exported_rows: 1000       # without \
-         asking\n  timeout: 5min             # the most a session may set\n",
+         asking\n  timeout: 5min             # for one statement; and the most a session may set\n",
     );
     out
 }

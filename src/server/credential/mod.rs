@@ -7,7 +7,7 @@ mod r#static;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Access, Failure, Secret, SessionId, Timestamp};
+use crate::domain::{Access, Duration, Failure, Secret, SessionId, Timestamp};
 use crate::server::resource::Resource;
 
 /// A future in a box, because the sources stand in one list.
@@ -29,6 +29,9 @@ pub(crate) struct Request {
     pub(crate) access: Access,
     pub(crate) expires_at: Timestamp,
     pub(crate) connections_max: u32,
+    /// How long a statement may run, unless the database says less. Comfort, not a wall: a session may change its own limit;
+    /// the engine sees to it that no session sets a longer one.
+    pub(crate) statement_time: Option<Duration>,
     /// `None` where it is not masked in the database.
     pub(crate) seen: Option<Seen>,
 }

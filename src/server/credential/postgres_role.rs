@@ -105,6 +105,15 @@ fn mint_sql(role: &str, verifier: &str, resource: &Resource, request: &Request, 
             sql.push_str(&format!(" GRANT {group} TO {quoted_role} WITH INHERIT TRUE, SET FALSE;"));
         }
     }
+    if let Some(time) = request.statement_time {
+        // 0 means that there is no limit; LEAST ignores NULL.
+        sql.push_str(&format!(
+            " SELECT pg_catalog.set_config(name, LEAST({}, NULLIF(reset_val::bigint, 0))::text, true) \
+             FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'; \
+             ALTER ROLE {quoted_role} SET statement_timeout FROM CURRENT;",
+            time.as_millis()
+        ));
+    }
     match request.access {
         // Comfort, not a wall: a session can undo it. The wall is that the group may not write.
         Access::Read => {
@@ -375,6 +384,7 @@ mod tests {
             access,
             expires_at: Timestamp::from_millis(0),
             connections_max: 4,
+            statement_time: Some(Duration::from_secs(2)).filter(|_| access == Access::Write),
             seen: None,
         };
         mint_sql("gov_s_x", "SCRAM-SHA-256$1:s$a:b", &resource(own), &request, major)
@@ -390,5 +400,6 @@ mod tests {
         let write = sql(Access::Write, 16);
         assert!(write.contains(r#"IN ROLE "gov_managed", "app_rw";"#) && write.contains("SET role = 'app_rw'"));
         assert!(!write.contains("read_only"));
+        assert!(write.contains("LEAST(2000, ") && !read_15.contains("statement_timeout"));
     }
 }
