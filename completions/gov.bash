@@ -103,6 +103,9 @@ _gov() {
             gov__subcmd__audit,access)
                 cmd="gov__subcmd__audit__subcmd__access"
                 ;;
+            gov__subcmd__audit,erase)
+                cmd="gov__subcmd__audit__subcmd__erase"
+                ;;
             gov__subcmd__audit,export)
                 cmd="gov__subcmd__audit__subcmd__export"
                 ;;
@@ -309,7 +312,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__audit)
-            opts="-h --json --color --help tail verify access export key"
+            opts="-h --json --color --help tail verify access erase export key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -350,6 +353,32 @@ _gov() {
                     return 0
                     ;;
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__audit__subcmd__erase)
+            opts="-h --subject --reason --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --subject)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1295,7 +1324,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__timeline)
-            opts="-f -h --person --agent --resource --purpose --table --tag --approval --operation --outcome --books --text --since --until --limit --follow --all --drift --csv --json --color --help"
+            opts="-f -h --person --agent --resource --purpose --table --tag --approval --operation --outcome --books --text --since --until --limit --follow --all --drift --raw --csv --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -282,19 +282,21 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s f -l follow -d 'Go on showing what happens'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l all -d 'Also show connections, credentials, and who read the log'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l drift -d 'Of one purpose, show what was never done for it in the 30 days before; --since says from when, a day ago if not'
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l raw -d 'Show the session\'s statements as they were typed: for auditors, where they are kept; it is recorded'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l csv -d 'Print as CSV'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "access" -d 'Show who touched what kind of data, how often, masked or clear, and what for'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "export" -d 'Hand the log on: whole, for verifying it elsewhere, or as events'
-complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access export key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "tail" -d 'Show records as they are in the log, the newest last'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "verify" -d 'Check the log: signatures, chains, the tree, what was seen last time, both accounts'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "access" -d 'Show who touched what kind of data, how often, masked or clear, and what for'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "erase" -d 'Forget a person: destroy the keys of what they typed, and whose their records are'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "export" -d 'Hand the log on: whole, for verifying it elsewhere, or as events'
+complete -c gov -n "__fish_gov_using_subcommand audit; and not __fish_seen_subcommand_from tail verify access erase export key" -f -a "key" -d 'Print the log\'s public key, for verifying elsewhere'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'Show so many records before what comes' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from tail" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -321,6 +323,13 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l csv -d 'Write comma-separated values'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from access" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -l subject -d 'Whom: name, e-mail address or pseudonym' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -l reason -d 'Why, as a reference that names nobody: a ticket, an article of law' -r
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines of the Open Cybersecurity Schema Framework' -r -f -a "folder\t''
 zip\t''
 ocsf-json\t''"

@@ -30,6 +30,7 @@ pub fn lists() -> Vec<List> {
             entries: crate::cli::COMMANDS.iter().map(|command| (command.name(), command.summary())).collect(),
             other_files: &[
                 "drift",
+                "raw",
                 "exit",
                 "fleet",
                 "moment",

@@ -4,7 +4,8 @@
     verify.py FOLDER KEY [WITNESS]   keys are `name+id+key` (c2sp.org/signed-note), from whoever runs server and witness
 
 Checks the checkpoint's signature, and the witness's under it (c2sp.org/tlog-cosignature), the Merkle tree (RFC 6962), every envelope (DSSE, Ed25519), that each key is
-certified by the server and signed one chain without gaps, and that the two accounts of each statement agree.
+certified by the server and signed one chain without gaps, that the two accounts of each statement agree, and that the
+encrypted raw texts that records name are there, unless the server's own records say that their key was destroyed.
 Needs python3-cryptography.
 """
 import base64, hashlib, json, os, struct, sys
@@ -103,6 +104,38 @@ def evidence(folder, packs):
             fail(f"{name} is not what it was")
 
 
+def differ(client, gateway):
+    same = lambda name: name not in client or name not in gateway or client[name] == gateway[name]
+    if client.get("action") == "allow" and gateway.get("action") in ("deny", "hold"):
+        # Handed on and turned away: all the client may have had of it is an error. What is not even read has no text.
+        read = gateway["action"] == "hold" or gateway["text"] != "00" * 32
+        told = client.get("outcome", "error") == "error" and client.get("rows", 0) == 0
+        return (read and not same("text")) or not same("policy") or "outcome" in gateway or not told
+    return not all(map(same, client))
+
+
+def raw_texts(folder, named, destroyed):
+    """The raw texts beside the log, by the SHA-256 under which they stand there: whether each is what it should be."""
+    found, part = {}, 0
+    while os.path.exists(place := os.path.join(folder, f"sealed/{part:06}")):
+        data, at, part = open(place, "rb").read(), 0, part + 1
+        while at + 36 <= len(data):
+            name, (length,) = data[at:at + 32], struct.unpack_from(">I", data, at + 32)
+            sealed, at = data[at + 36:at + 36 + length], at + 36 + length
+            found[name.hex()] = found.get(name.hex(), False) or hashlib.sha256(sealed).digest() == name
+    counts = {"intact": 0, "erased": 0}
+    for name, key in named.items() if part else ():
+        if key in destroyed:
+            counts["erased"] += 1
+        elif name not in found:
+            fail(f"the raw text {name} is missing, and nobody has erased it")
+        elif not found[name]:
+            fail(f"the raw text {name} is not the one that was recorded")
+        else:
+            counts["intact"] += 1
+    return counts
+
+
 def main(folder, verifier_key, witness_key=None):
     server, size, top = checkpoint(folder, verifier_key)
     if witness_key:
@@ -110,7 +143,7 @@ def main(folder, verifier_key, witness_key=None):
     leaves = entries(folder, size)
     if root(leaves) != top:
         fail(f"the {size} entries are not those the checkpoint was signed for")
-    certified, chains, statements, records, packs = {}, {}, {}, 0, set()
+    certified, chains, statements, records, packs, named, destroyed = {}, {}, {}, 0, set(), {}, set()
     for leaf, line in enumerate(leaves):
         envelope = json.loads(line)
         kind, payload = envelope["payloadType"], base64.b64decode(envelope["payload"])
@@ -138,6 +171,12 @@ def main(folder, verifier_key, witness_key=None):
             previous, following = digest, first + len(body["records"])
             for number, record in enumerate(body["records"], first):
                 records += 1
+                recovered = record.get("of", {}).get("record")
+                for told in [record] + [recovered] * isinstance(recovered, dict):
+                    if "pay" in told:
+                        named[told["pay"]["cid"]] = told["pay"]["kid"]
+                if record["kind"] == "erase" and side == "server":
+                    destroyed.update(record["kids"])
                 if record["kind"] == "evidence":
                     packs.add(record["digest"])
                 if record["seq"] != number or record["side"] != side:
@@ -149,12 +188,13 @@ def main(folder, verifier_key, witness_key=None):
                     if "res" in record and record["res"]["outcome"] != "unknown":
                         account.update(outcome=record["res"]["outcome"], state=record["res"].get("sqlstate"), rows=record["res"].get("rows", 0))
     evidence(folder, packs)
+    texts = raw_texts(folder, named, destroyed)
     both = {key: sides for key, sides in statements.items() if {"client", "gateway"} <= sides.keys()}
     for (session, statement), sides in both.items():
         ours, theirs = sides["client"], sides["gateway"]
-        if any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
+        if differ(ours, theirs):
             fail(f"client and gateway differ about statement {statement} of session {session}")
-    print(f"sound: {size} entries, {records} records, {len(certified)} keys, {len(both)} statements matched")
+    print(f"sound: {size} entries, {records} records, {len(certified)} keys, {len(both)} statements matched, {texts['intact']} raw texts, {texts['erased']} erased")
 
 
 if __name__ == "__main__":

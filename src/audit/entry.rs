@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+use super::sealed::{self, CutShort};
 use crate::domain::{PublicKey, StatementId};
 
 /// Why a frame was not understood.
@@ -17,6 +18,8 @@ pub(crate) enum EntryError {
     Short(&'static str),
     #[error("it is not text")]
     NotText,
+    #[error("its raw text: {0}")]
+    Sealed(#[from] CutShort),
 }
 
 /// The part a record plays for a statement. What is started and not ended when a process dies becomes `unknown`.
@@ -30,8 +33,11 @@ pub(crate) enum Role {
 /// One journal frame's contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
-    /// A record, not signed yet.
-    Record { key: PublicKey, role: Role, core: &'a str },
+    /// A record, not signed yet. `sealed` is the raw text that came into being with it, as [`write_sealed`] writes one;
+    /// empty where there is none.
+    ///
+    /// [`write_sealed`]: super::write_sealed
+    Record { key: PublicKey, role: Role, sealed: &'a [u8], core: &'a str },
     /// The signature over the next `count` records of `key`. `header` is the payload up to its first record.
     Seal { key: PublicKey, count: u32, signature: [u8; 64], header: &'a str },
     /// A whole envelope.
@@ -47,6 +53,7 @@ const SEAL: u8 = 2;
 const ENVELOPE: u8 = 3;
 const ADOPTED: u8 = 4;
 const OPEN: u8 = 5;
+const SEALED_RECORD: u8 = 6;
 
 const OTHER: u8 = 0;
 const START: u8 = 1;
@@ -56,10 +63,11 @@ impl<'a> Entry<'a> {
     /// The frame's kind, and its body appended to `out`.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> u8 {
         match self {
-            Self::Record { key, role, core } => {
+            Self::Record { key, role, sealed, core } => {
                 write_record_head(out, *key, *role);
+                out.extend_from_slice(sealed);
                 out.extend_from_slice(core.as_bytes());
-                RECORD
+                record_kind(sealed)
             }
             Self::Seal { key, count, signature, header } => {
                 out.extend_from_slice(&key.0);
@@ -91,7 +99,7 @@ impl<'a> Entry<'a> {
         };
         let text = |rest: &'a [u8]| std::str::from_utf8(rest).map_err(|_| EntryError::NotText);
         match kind {
-            RECORD | OPEN => {
+            RECORD | SEALED_RECORD | OPEN => {
                 let (key, rest) = key(body)?;
                 let ([role], rest) = rest.split_first_chunk::<1>().ok_or(EntryError::Short("role"))?;
                 let (stream, rest) = rest.split_first_chunk::<4>().ok_or(EntryError::Short("stream"))?;
@@ -106,7 +114,9 @@ impl<'a> Entry<'a> {
                 if kind == OPEN {
                     return Ok(Self::Open { key, id });
                 }
-                Ok(Self::Record { key, role, core: text(rest)? })
+                let length = if kind == SEALED_RECORD { sealed::first_sealed(rest)?.2 } else { 0 };
+                let (sealed, rest) = rest.split_at_checked(length).ok_or(CutShort)?;
+                Ok(Self::Record { key, role, sealed, core: text(rest)? })
             }
             SEAL => {
                 let (key, rest) = key(body)?;
@@ -139,8 +149,10 @@ pub(crate) fn set_role(frame: &mut [u8], role: Role) {
     }
 }
 
-/// Kind of a record frame, for whoever writes the frame in place.
-pub(crate) const RECORD_KIND: u8 = RECORD;
+/// Kind of the frame of a record with this sealed text, for whoever writes the frame in place.
+pub(crate) fn record_kind(sealed: &[u8]) -> u8 {
+    if sealed.is_empty() { RECORD } else { SEALED_RECORD }
+}
 
 fn role_bytes(role: Role) -> [u8; 13] {
     let (code, id) = match role {
@@ -160,13 +172,16 @@ fn role_bytes(role: Role) -> [u8; 13] {
 mod tests {
     use super::*;
 
+    const SEALED: &[u8] = b"01234567890123456789012345678901\0\0\0\x03abc";
+
     fn entries() -> Vec<Entry<'static>> {
         let key = PublicKey([7; 32]);
         let id = StatementId { stream: 3, number: 9 };
         vec![
-            Entry::Record { key, role: Role::Start(id), core: "{}" },
-            Entry::Record { key, role: Role::End(id), core: "{\"a\":1}" },
-            Entry::Record { key, role: Role::Other, core: "" },
+            Entry::Record { key, role: Role::Start(id), sealed: &[], core: "{}" },
+            Entry::Record { key, role: Role::Start(id), sealed: SEALED, core: "{}" },
+            Entry::Record { key, role: Role::End(id), sealed: &[], core: "{\"a\":1}" },
+            Entry::Record { key, role: Role::Other, sealed: &[], core: "" },
             Entry::Seal { key, count: 5, signature: [9; 64], header: "{\"v\":1" },
             Entry::Envelope("{}"),
             Entry::Open { key, id },
@@ -184,7 +199,7 @@ mod tests {
         let mut body = Vec::new();
         write_record_head(&mut body, PublicKey([7; 32]), Role::Other);
         set_role(&mut body, Role::End(StatementId { stream: 1, number: 2 }));
-        assert!(matches!(Entry::read(RECORD_KIND, &body), Ok(Entry::Record { role: Role::End(_), .. })));
+        assert!(matches!(Entry::read(RECORD, &body), Ok(Entry::Record { role: Role::End(_), .. })));
     }
 
     #[test]
@@ -193,7 +208,8 @@ mod tests {
             let mut body = Vec::new();
             let kind = entry.write(&mut body);
             let fixed = match entry {
-                Entry::Record { .. } | Entry::Open { .. } => 45,
+                Entry::Record { sealed, .. } => 45 + sealed.len(),
+                Entry::Open { .. } => 45,
                 Entry::Seal { .. } => 100,
                 Entry::Envelope(_) => 0,
                 Entry::Adopted { .. } => 32,

@@ -146,7 +146,7 @@ fn fuzz_records_batches_and_frames_are_read_or_refused() {
     let id = crate::domain::StatementId { stream: 1, number: 2 };
     let key = PublicKey([5; 32]);
     for entry in [
-        Entry::Record { key, role: Role::Start(id), core: &record },
+        Entry::Record { key, role: Role::Start(id), sealed: &[], core: &record },
         Entry::Seal { key, count: 1, signature: [7; 64], header: "{" },
         Entry::Envelope("{}"),
         Entry::Open { key, id },

@@ -23,13 +23,14 @@ mod proof;
 mod rebuild;
 mod record;
 mod seal;
+mod sealed;
 mod tree;
 mod verify;
 mod witness;
 
 pub(crate) use archive::{ArchiveError, ArchiveWriter, file_in};
 pub(crate) use books::Line;
-pub(crate) use entry::{Entry, RECORD_KIND, Role, set_role, write_record_head};
+pub(crate) use entry::{Entry, Role, record_kind, set_role, write_record_head};
 pub(crate) use evidence::{Evidence, MANIFEST, Table};
 pub(crate) use note::{Algorithm, Checkpoint, NOTE_MAX, Note, NoteKey, NoteSigner, tree_size};
 pub(crate) use ocsf::Ocsf;
@@ -40,6 +41,7 @@ pub(crate) use seal::{
     BATCH_MAX, BATCH_RECORDS_MAX, Batch, CERTIFICATE_TYPE, Carried, Certificate, Chain, Envelope, RECORDS_TYPE,
     SealError, Signer, digest, payload,
 };
+pub(crate) use sealed::{TextSealer, open_text, sealed_texts, write_sealed};
 pub(crate) use tree::{
     Complete, Frontier, Hashes, Head, InTiles, Tile, TileKind, TreeError, bundle, bundle_entries, leaf,
     prove_consistency, prove_inclusion, root,

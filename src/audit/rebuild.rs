@@ -17,12 +17,21 @@ pub(crate) struct Rebuilder {
 /// What is known of one key.
 #[derive(Debug, Default)]
 struct Pending {
-    /// Records not sealed yet: journal number and text.
-    records: VecDeque<(u64, String)>,
+    /// Records without a signature yet.
+    records: VecDeque<Unsigned>,
     /// Statements started and not ended, with the journal number that says so.
     open: BTreeMap<StatementId, u64>,
     /// Ends whose start stood in a part of the journal that is no more. What is said again later must not open them.
     ended: BTreeSet<StatementId>,
+}
+
+/// A record without a signature, and where in the journal it stands.
+#[derive(Debug)]
+struct Unsigned {
+    number: u64,
+    text: String,
+    /// The raw text that came into being with it, sealed.
+    sealed: Vec<u8>,
 }
 
 impl Pending {
@@ -46,8 +55,8 @@ pub(crate) enum Rebuilt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leftover {
     pub(crate) key: PublicKey,
-    /// Records it had not signed, in order.
-    pub(crate) records: Vec<String>,
+    /// Records it had not signed, in order, each with its sealed raw text, if it has one.
+    pub(crate) records: Vec<(String, Vec<u8>)>,
     /// Statements that were started and have no end.
     pub(crate) open: Vec<StatementId>,
 }
@@ -56,9 +65,10 @@ impl Rebuilder {
     /// Takes the entry of journal frame `number`.
     pub(crate) fn push(&mut self, number: u64, entry: &Entry<'_>) -> Rebuilt {
         match entry {
-            Entry::Record { key, role, core } => {
+            Entry::Record { key, role, sealed, core } => {
                 let pending = self.keys.entry(*key).or_default();
-                pending.records.push_back((number, (*core).to_owned()));
+                let (text, sealed) = ((*core).to_owned(), sealed.to_vec());
+                pending.records.push_back(Unsigned { number, text, sealed });
                 match role {
                     Role::Start(id) => _ = pending.open.insert(*id, number),
                     Role::End(id) => {
@@ -92,19 +102,23 @@ impl Rebuilder {
         let pending = self.keys.entry(key).or_default();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let mut records = Vec::new();
-        for (index, (_, record)) in pending.records.iter().take(count).enumerate() {
+        for (index, record) in pending.records.iter().take(count).enumerate() {
             if index > 0 {
                 records.push(b',');
             }
-            records.extend_from_slice(record.as_bytes());
+            records.extend_from_slice(record.text.as_bytes());
         }
         let payload = seal::payload(header.as_bytes(), &records);
         let envelope = Envelope { payload_type: RECORDS_TYPE, payload, key, signature };
-        let carried = match Carried::sealed(envelope) {
+        let mut carried = match Carried::sealed(envelope) {
             Ok(carried) => carried,
             Err(why) => return Rebuilt::Broken { key, why },
         };
-        pending.records.drain(..count.min(pending.records.len()));
+        let signed = pending.records.drain(..count.min(pending.records.len()));
+        let mut texts = BTreeSet::new();
+        // A prepared statement brings the same text each time it runs.
+        let raw_texts = signed.map(|record| record.sealed).filter(|sealed| texts.insert(sealed.clone()));
+        carried.raw_texts = raw_texts.collect::<Vec<_>>().concat();
         if pending.is_empty() {
             self.keys.remove(&key);
         }
@@ -113,7 +127,7 @@ impl Rebuilder {
 
     /// The oldest journal frame that is still needed here; `None` when none is.
     pub(crate) fn oldest_needed(&self) -> Option<u64> {
-        self.keys.values().filter_map(|pending| pending.records.front().map(|(number, _)| *number)).min()
+        self.keys.values().filter_map(|pending| pending.records.front().map(|record| record.number)).min()
     }
 
     /// Statements without an end whose start stands before frame `number`: what must be said again before those
@@ -139,7 +153,7 @@ impl Rebuilder {
     pub(crate) fn leftovers(&self) -> Vec<Leftover> {
         let leftover = |(key, pending): (&PublicKey, &Pending)| Leftover {
             key: *key,
-            records: pending.records.iter().map(|(_, record)| record.clone()).collect(),
+            records: pending.records.iter().map(|record| (record.text.clone(), record.sealed.clone())).collect(),
             open: pending.open.keys().copied().collect(),
         };
         let something = |leftover: &Leftover| !leftover.records.is_empty() || !leftover.open.is_empty();
@@ -150,6 +164,7 @@ impl Rebuilder {
 #[cfg(test)]
 mod tests {
     use super::super::seal::{Chain, Signer, payload};
+    use super::super::sealed::write_sealed;
     use super::*;
     use crate::domain::{Digest, Secret, Side};
 
@@ -160,7 +175,7 @@ mod tests {
     }
 
     fn record(role: Role, index: usize) -> Entry<'static> {
-        Entry::Record { key: signer().public(), role, core: RECORDS[index] }
+        Entry::Record { key: signer().public(), role, sealed: &[], core: RECORDS[index] }
     }
 
     fn signer() -> Signer {
@@ -189,10 +204,29 @@ mod tests {
         assert_eq!(read.verify(signer().public()), Ok(()));
         assert_eq!(carried.checked(), Some(&read));
         assert_eq!(rebuilder.oldest_needed(), Some(3));
-        let left = Leftover { key: signer().public(), records: vec![RECORDS[2].to_owned()], open: vec![id(2)] };
+        let left =
+            Leftover { key: signer().public(), records: vec![(RECORDS[2].to_owned(), vec![])], open: vec![id(2)] };
         assert_eq!(rebuilder.leftovers(), [left]);
         rebuilder.push(5, &Entry::Adopted { key: signer().public() });
         assert_eq!((rebuilder.leftovers(), rebuilder.oldest_needed()), (vec![], None));
+    }
+
+    #[test]
+    fn raw_texts_go_with_their_records_and_a_repeated_one_goes_once() {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        write_sealed(&mut one, Digest([1; 32]), b"one");
+        write_sealed(&mut other, Digest([2; 32]), b"other");
+        let key = signer().public();
+        let record = |index: usize, sealed| Entry::Record { key, role: Role::Other, sealed, core: RECORDS[index] };
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.push(1, &record(0, &one));
+        rebuilder.push(2, &record(1, &one));
+        rebuilder.push(3, &record(2, &other));
+        let (header, signature) = seal(2);
+        let sealed = Entry::Seal { key, count: 2, signature, header: &header };
+        let Rebuilt::Envelope(carried) = rebuilder.push(4, &sealed) else { panic!() };
+        assert_eq!(carried.raw_texts, one);
+        assert_eq!(rebuilder.leftovers()[0].records, [(RECORDS[2].to_owned(), other)]);
     }
 
     #[test]
@@ -204,7 +238,7 @@ mod tests {
             let sealed = Entry::Seal { key: signer().public(), count, signature, header: &header };
             assert!(matches!(rebuilder.push(2, &sealed), Rebuilt::Broken { .. }), "{count}");
         }
-        assert_eq!(rebuilder.leftovers()[0].records, [RECORDS[1]]);
+        assert_eq!(rebuilder.leftovers()[0].records, [(RECORDS[1].to_owned(), vec![])]);
     }
 
     #[test]

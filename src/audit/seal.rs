@@ -172,22 +172,29 @@ impl Envelope {
 pub(crate) struct Carried {
     line: String,
     checked: Option<Envelope>,
+    /// The raw texts that came into being with its records, sealed, one behind the other.
+    pub(super) raw_texts: Vec<u8>,
 }
 
 impl Carried {
     /// An envelope put together from records and a signature, if that is the signature over them.
     pub(crate) fn sealed(envelope: Envelope) -> Result<Self, SealError> {
         envelope.verify(envelope.key)?;
-        Ok(Self { line: envelope.write(), checked: Some(envelope) })
+        Ok(Self { line: envelope.write(), checked: Some(envelope), raw_texts: Vec::new() })
     }
 
     /// A line that nobody has looked at.
     pub(crate) fn unread(line: String) -> Self {
-        Self { line, checked: None }
+        Self { line, checked: None, raw_texts: Vec::new() }
     }
 
     pub(crate) fn line(&self) -> &str {
         &self.line
+    }
+
+    /// Raw texts come with what a gateway brings from its own journal, and with nothing else.
+    pub(crate) fn raw_texts(&self) -> &[u8] {
+        &self.raw_texts
     }
 
     pub(crate) fn into_line(self) -> String {

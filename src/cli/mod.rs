@@ -20,6 +20,7 @@ mod mcp;
 mod moment;
 mod output;
 mod policy;
+mod raw;
 mod request;
 mod result;
 mod run;

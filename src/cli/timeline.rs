@@ -4,7 +4,7 @@ use clap::{ArgMatches, Args};
 
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::{Command, drift, moment, parse, result, run_async};
+use super::{Command, drift, moment, parse, raw, result, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Timestamp};
 use crate::runtime::clock;
@@ -67,6 +67,9 @@ struct Arguments {
     /// Of one purpose, show what was never done for it in the 30 days before; --since says from when, a day ago if not
     #[arg(long, requires = "purpose", conflicts_with_all = ["follow", "csv", "limit", "until", "all", "session"])]
     drift: bool,
+    /// Show the session's statements as they were typed: for auditors, where they are kept; it is recorded
+    #[arg(long, requires = "session", conflicts_with_all = ["follow", "csv", "drift"])]
+    raw: bool,
     /// Print as CSV
     #[arg(long)]
     csv: bool,
@@ -93,7 +96,8 @@ impl Command for Timeline {
                 "Show who connected, what they ran, and what data they touched. One's own sessions; for operators, \
                  everybody's. Statements are shown as they are recorded: without their literal values. That somebody \
                  looked is recorded too. With --drift and a purpose: statements, tables and kinds of data that were never \
-                 seen under it before.\n\nTimes are in UTC. Filters narrow each other: everything given must hold.",
+                 seen under it before. With --raw and a session, \
+                 auditors see statements as they were typed, if the server keeps them.\n\nTimes are in UTC. Filters narrow each other: everything given must hold.",
             )
             .after_help(
                 "Examples:\n  gov timeline --since 2h\n  gov timeline --person alice --table customers --operation read\n  \
@@ -110,6 +114,9 @@ impl Command for Timeline {
             if arguments.drift {
                 drift::report(&gateway, &query, clock::now(), output).await?;
                 return Ok(Exit::Done);
+            }
+            if arguments.raw {
+                return raw::show(&gateway, query, output).await;
             }
             let page: TimelinePage = gateway.find("/v1/timeline", &query).await?;
             let mut printer = Printer::new(&arguments, output);

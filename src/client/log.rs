@@ -113,6 +113,23 @@ impl Source {
         Ok(found)
     }
 
+    /// Encrypted raw texts that lie beside the log, some at a time: those from `at` on, and where to go on. `None` when
+    /// there are none at `at`.
+    pub(crate) async fn raw_texts(&self, at: u64) -> Result<Option<(Vec<u8>, Option<u64>)>, Failure> {
+        let path = match self {
+            Self::Server(_) => format!("sealed/{at}"),
+            Self::Folder(_) | Self::Archive(_) => raw_texts_path(at),
+        };
+        let Some(bytes) = self.file(&path).await? else { return Ok(None) };
+        if let Self::Folder(_) | Self::Archive(_) = self {
+            return Ok(Some((bytes, at.checked_add(1))));
+        }
+        let (next, texts) = bytes.split_first_chunk::<8>().ok_or_else(|| not_a_log(&"its raw texts cannot be read"))?;
+        // A server that does not go forward would be asked for ever.
+        let next = Some(u64::from_be_bytes(*next)).filter(|next| *next > at && *next < u64::MAX);
+        Ok(Some((texts.to_vec(), next)))
+    }
+
     /// Reads all of it and says what it proves.
     pub(crate) async fn verify(&self, key: &NoteKey, remembered: Head) -> Result<Verified, Failure> {
         let (text, note, checkpoint) = self.checkpoint(key).await?;
@@ -123,6 +140,13 @@ impl Source {
             for entry in self.entries(tile).await? {
                 walk.entry(&entry);
             }
+        }
+        let mut at = Some(0);
+        while let Some(from) = at
+            && let Some((texts, next)) = self.raw_texts(from).await?
+        {
+            walk.raw_texts(&texts);
+            at = next;
         }
         for tile in hashes {
             walk.tile(tile, &self.tile(tile).await?);
@@ -143,6 +167,11 @@ impl Source {
         }
         Ok(Verified { origin: checkpoint.origin, note, checkpoint: text, head, report })
     }
+}
+
+/// Where an export has the `number`th part of the encrypted raw texts.
+pub(crate) fn raw_texts_path(number: u64) -> String {
+    format!("sealed/{number:06}")
 }
 
 /// Reads what the log has of one's own sessions and says what that proves.

@@ -369,6 +369,7 @@ async fn run(dialled: Dialled, socket: Socket, greeting: Vec<u8>) -> Ended {
         text_key: dialled.text_key,
         approvals: false,
         // The gateway does.
+        sealer: None,
         tells_masked: false,
     };
     let (commands, receiver) = mpsc::channel(1);

@@ -8,6 +8,7 @@ use super::digest::Digest;
 use super::grant::Grant;
 use super::id::{ApprovalId, SessionId, StatementId};
 use super::key::PublicKey;
+use super::sealed::{SealedText, TextKeyId};
 use super::statement::Statement;
 use super::time::{Duration, Timestamp};
 use super::verdict::{Action, Verdict};
@@ -140,6 +141,15 @@ pub(crate) enum Happening {
         subject: String,
         what: String,
     },
+    /// Somebody had everything destroyed that leads from the records to a person, and the keys of what that person typed.
+    Erased {
+        subject: String,
+        /// The pseudonym of who was erased.
+        person: String,
+        /// Why, as a reference: a ticket, an article of law.
+        why: String,
+        keys: Vec<TextKeyId>,
+    },
     /// Somebody made a pack of evidence.
     EvidencePacked {
         subject: String,
@@ -152,6 +162,8 @@ pub(crate) enum Happening {
         key: PublicKey,
         /// The record as it was found: one JSON object on one line.
         record: String,
+        /// The raw text that was found with it, sealed; empty where there was none.
+        sealed: Vec<u8>,
     },
     /// A statement that a process which no longer runs had started and not ended: it may have run.
     StatementUnknown {
@@ -226,6 +238,8 @@ pub(crate) struct StatementStart {
     /// HMAC-SHA256 of the raw bytes under the session's text key: equal on both sides for equal bytes, and worthless
     /// to whoever does not have the key.
     pub(crate) raw_hmac: Digest,
+    /// The raw text itself, where such texts are kept.
+    pub(crate) sealed: Option<Arc<SealedText>>,
     pub(crate) verdict: Verdict,
     /// The rules that fired, strictest first, with what each asked for.
     pub(crate) rules: Arc<[(&'static str, Action)]>,

@@ -13,6 +13,7 @@ mod id;
 mod identity;
 mod key;
 mod resource;
+mod sealed;
 mod secret;
 mod statement;
 mod time;
@@ -33,6 +34,7 @@ pub(crate) use id::{
 pub(crate) use identity::{Actor, Identity, IdentityKind, Method};
 pub(crate) use key::PublicKey;
 pub(crate) use resource::{Environment, Labels, ProtocolName};
+pub(crate) use sealed::{SealedText, TextKeyId};
 pub(crate) use secret::Secret;
 pub(crate) use statement::{Operation, Parse, Relation, Statement, Touch};
 pub(crate) use time::{Duration, Timestamp, parse_duration, print_duration};

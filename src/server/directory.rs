@@ -1,10 +1,9 @@
 //! Who is behind a pseudonym. Records carry pseudonyms only; this table can be erased without touching them.
 
-use ring::hmac;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::store::Migrations;
-use crate::domain::{Identity, Secret, Timestamp};
+use crate::domain::{Identity, Timestamp};
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "directory",
@@ -22,29 +21,44 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
     "],
 };
 
-/// What an identity is called in records: 80 bits of HMAC-SHA256 over issuer and subject, so that nobody without the
-/// server's key can tell whose it is, not even by trying all names. Two of a billion people share one with a chance
-/// of one in a million.
-pub(super) fn pseudonym(key: &Secret<[u8; 32]>, identity: &Identity) -> String {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
-    // The length keeps (`ab`, `c`) apart from (`a`, `bc`).
-    context.update(&u64::try_from(identity.issuer.len()).unwrap_or(u64::MAX).to_be_bytes());
-    context.update(identity.issuer.as_bytes());
-    context.update(identity.subject.as_bytes());
-    let tag = context.sign();
-    let hex: String = tag.as_ref().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    format!("u-{hex}")
+/// What an identity is called in records: 80 bits of chance, given when they are first seen and written nowhere but
+/// here. Once the row is gone nobody can tell whose records they were, the server's own keys included; who comes back
+/// gets another. Two of a billion people share one with a chance of one in a million.
+///
+/// Notes that they were here, under their present name.
+pub(super) fn enter(
+    db: &Transaction<'_>,
+    identity: &Identity,
+    chance: [u8; 10],
+    now: Timestamp,
+) -> rusqlite::Result<String> {
+    let hex: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
+    let now = i64::try_from(now.millis()).unwrap_or(i64::MAX);
+    db.query_row(
+        "INSERT INTO people VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+         ON CONFLICT (issuer, subject)
+         DO UPDATE SET name = excluded.name, email = excluded.email, last_seen = excluded.last_seen
+         RETURNING pseudonym",
+        (format!("u-{hex}"), &identity.issuer, &identity.subject, &identity.name, &identity.email, now),
+        |row| row.get(0),
+    )
 }
 
-/// Notes that somebody was here, under their present name.
-pub(super) fn note(db: &Transaction<'_>, pseudonym: &str, identity: &Identity, now: Timestamp) -> rusqlite::Result<()> {
+/// The pseudonym of somebody who may not have been here yet: who answers for an agent. What is known of them stays.
+pub(super) fn mention(
+    db: &Transaction<'_>,
+    (issuer, subject): (&str, &str),
+    chance: [u8; 10],
+    now: Timestamp,
+) -> rusqlite::Result<String> {
+    let hex: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
     let now = i64::try_from(now.millis()).unwrap_or(i64::MAX);
-    db.execute(
-        "INSERT INTO people VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
-         ON CONFLICT (pseudonym) DO UPDATE SET name = excluded.name, email = excluded.email, last_seen = excluded.last_seen",
-        (pseudonym, &identity.issuer, &identity.subject, &identity.name, &identity.email, now),
-    )?;
-    Ok(())
+    db.query_row(
+        "INSERT INTO people VALUES (?1, ?2, ?3, ?3, NULL, ?4, ?4)
+         ON CONFLICT (issuer, subject) DO UPDATE SET last_seen = last_seen RETURNING pseudonym",
+        (format!("u-{hex}"), issuer, subject, now),
+        |row| row.get(0),
+    )
 }
 
 /// The pseudonyms of whoever is called this: by name, e-mail address, the issuer's subject, or pseudonym.
@@ -58,6 +72,21 @@ pub(super) fn called(db: &Transaction<'_>, text: &str) -> rusqlite::Result<Vec<S
 pub(super) fn name(db: &Transaction<'_>, pseudonym: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT name FROM people WHERE pseudonym = ?1";
     db.prepare_cached(sql)?.query_row([pseudonym], |row| row.get(0)).optional()
+}
+
+/// Words that lead to somebody: subject, name, e-mail address.
+pub(super) fn words_of(db: &Transaction<'_>, pseudonym: &str) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT subject, name, email FROM people WHERE pseudonym = ?1";
+    let read = |row: &rusqlite::Row<'_>| {
+        let email: Option<String> = row.get(2)?;
+        Ok([row.get(0)?, row.get(1)?].into_iter().chain(email).collect())
+    };
+    Ok(db.prepare_cached(sql)?.query_row([pseudonym], read).optional()?.unwrap_or_default())
+}
+
+/// Forgets whose a pseudonym is.
+pub(super) fn forget(db: &Transaction<'_>, pseudonym: &str) -> rusqlite::Result<()> {
+    db.execute("DELETE FROM people WHERE pseudonym = ?1", [pseudonym]).map(drop)
 }
 
 #[cfg(test)]
@@ -81,33 +110,49 @@ mod tests {
     }
 
     #[test]
-    fn pseudonyms_depend_on_issuer_subject_and_key_only() {
-        let key = Secret::new([1; 32]);
-        let alice = pseudonym(&key, &person("https://a", "1", "Alice"));
-        assert_eq!(alice.len(), 22);
-        assert_eq!(alice, pseudonym(&key, &person("https://a", "1", "Renamed")));
-        for other in
-            [person("https://a", "2", "Alice"), person("https://b", "1", "Alice"), person("https://a1", "", "")]
-        {
-            assert_ne!(alice, pseudonym(&key, &other));
-        }
-        assert_ne!(alice, pseudonym(&Secret::new([2; 32]), &person("https://a", "1", "Alice")));
-    }
-
-    #[test]
-    fn the_directory_keeps_the_latest_name() {
+    fn who_is_seen_again_keeps_the_pseudonym_under_the_latest_name() {
         let store = scratch("directory");
-        for (name, second) in [("Alice", 1), ("Alice Ames", 2)] {
-            let now = Timestamp::from_seconds(second);
-            store.run_blocking(move |db| note(db, "u-1", &person("https://a", "1", name), now)).unwrap();
-        }
+        let enter = |issuer: &'static str, subject: &'static str, name: &'static str, chance: u8| {
+            let now = Timestamp::from_seconds(u64::from(chance));
+            store.run_blocking(move |db| enter(db, &person(issuer, subject, name), [chance; 10], now)).unwrap()
+        };
+        let alice = enter("https://a", "1", "Alice", 1);
+        assert_eq!(alice, "u-01010101010101010101");
+        assert_eq!(enter("https://a", "1", "Alice Ames", 2), alice);
+        assert_ne!(enter("https://a", "2", "Alice", 3), alice);
+        assert_ne!(enter("https://b", "1", "Alice", 4), alice);
         let row = store
             .run_blocking(|db| {
-                db.query_row("SELECT name, first_seen, last_seen FROM people", [], |row| {
+                let sql = "SELECT name, first_seen, last_seen FROM people WHERE issuer = 'https://a' AND subject = '1'";
+                db.query_row(sql, [], |row| {
                     Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
                 })
             })
             .unwrap();
         assert_eq!(row, ("Alice Ames".to_owned(), 1000, 2000));
+    }
+
+    #[test]
+    fn who_was_only_mentioned_is_the_same_person_when_they_come() {
+        let store = scratch("directory-mentioned");
+        let now = Timestamp::from_seconds(1);
+        let bob = store.run_blocking(move |db| mention(db, ("https://a", "bob"), [5; 10], now)).unwrap();
+        let came = store.run_blocking(move |db| enter(db, &person("https://a", "bob", "Bob"), [6; 10], now)).unwrap();
+        assert_eq!(bob, came);
+        let again = store.run_blocking(move |db| mention(db, ("https://a", "bob"), [7; 10], now)).unwrap();
+        assert_eq!(again, bob);
+        assert_eq!(store.run_blocking(move |db| name(db, &bob)).unwrap().as_deref(), Some("Bob"));
+    }
+
+    #[test]
+    fn who_was_forgotten_comes_back_as_somebody_else() {
+        let store = scratch("directory-forgotten");
+        let now = Timestamp::from_seconds(1);
+        let first = store.run_blocking(move |db| enter(db, &person("https://a", "1", "Al"), [1; 10], now)).unwrap();
+        let gone = first.clone();
+        store.run_blocking(move |db| forget(db, &gone)).unwrap();
+        let again = store.run_blocking(move |db| enter(db, &person("https://a", "1", "Al"), [2; 10], now)).unwrap();
+        assert_ne!(first, again);
+        assert_eq!(store.run_blocking(move |db| name(db, &first)).unwrap(), None);
     }
 }

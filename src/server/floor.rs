@@ -273,6 +273,7 @@ async fn play(resource: &Resource, access: Access, case: &Case) -> Vec<wire::Ans
         stream: 1,
         text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
         approvals: false,
+        sealer: None,
         tells_masked: false,
     };
     let scope = Scope::new(lease.acts_as(), &["public".to_owned()]);

@@ -29,6 +29,8 @@ const KEY_FILE: &str = "server.key";
 /// What the server signs and computes pseudonyms with.
 #[derive(Debug)]
 pub(crate) struct ServerKeys {
+    /// Under it everything secret is kept.
+    sealing: Secret<[u8; 32]>,
     /// Signs access tokens.
     pub(crate) signing: SigningKey,
     /// The same key, for certificates and what the server itself records.
@@ -55,11 +57,22 @@ impl ServerKeys {
             masks: open_or_make(store, &sealing, "masks")?,
             pseudonym: open_or_make(store, &sealing, "pseudonym")?,
             issuer: signing_key(store, &sealing, "issuer")?,
+            sealing,
         })
     }
 }
 
 impl ServerKeys {
+    /// A key for keeping, as it may lie on a disk. The name is authenticated.
+    pub(super) fn wrap(&self, name: &str, key: &Secret<[u8; 32]>, nonce: [u8; NONCE_LEN]) -> Option<Vec<u8>> {
+        seal(&self.sealing, name, key, nonce)
+    }
+
+    /// A key that was kept under this name.
+    pub(super) fn unwrap(&self, name: &str, sealed: Vec<u8>) -> Option<Secret<[u8; 32]>> {
+        open(&self.sealing, name, sealed)
+    }
+
     /// The key under which values of a resource are pseudonymised: equal values stay equal there, and nowhere else.
     pub(crate) fn mask_key(&self, resource: &str) -> Secret<[u8; 32]> {
         let mut out = [0u8; 32];
@@ -122,8 +135,8 @@ fn cipher(sealing: &Secret<[u8; 32]>) -> Option<LessSafeKey> {
     UnboundKey::new(&AES_256_GCM, sealing.expose()).ok().map(LessSafeKey::new)
 }
 
-/// Nonce, then ciphertext and tag. A handful of random nonces per sealing key: far below the limit of 2^32
-/// (NIST SP 800-38D section 8.3).
+/// Nonce, then ciphertext and tag. A handful of random nonces per sealing key, and one for each person and month: far
+/// below the limit of 2^32 (NIST SP 800-38D section 8.3).
 fn seal(sealing: &Secret<[u8; 32]>, name: &str, key: &Secret<[u8; 32]>, nonce: [u8; NONCE_LEN]) -> Option<Vec<u8>> {
     let mut sealed = key.expose().to_vec();
     let aad = Aad::from(name.as_bytes());

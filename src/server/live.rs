@@ -7,6 +7,7 @@ use ring::hmac;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::audit::TextSealer;
 use crate::domain::{
     ApprovalId, Digest, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) lease: Lease,
     pub(crate) text_key: hmac::Key,
     text_key_bytes: Secret<[u8; 32]>,
+    /// Seals raw texts, where they are kept.
+    pub(crate) sealer: Option<Arc<TextSealer>>,
     /// Whoever opens a stream signs with the other half.
     pub(crate) client_key: PublicKey,
     /// Pseudonym of whoever has it.
@@ -90,6 +93,7 @@ pub(crate) struct Opening {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lease: Lease,
     pub(crate) text_key: [u8; 32],
+    pub(crate) sealer: Option<Arc<TextSealer>>,
     pub(crate) client_key: PublicKey,
     pub(crate) requester: String,
     pub(crate) barred: Vec<String>,
@@ -278,6 +282,7 @@ impl LiveSessions {
             lease: opening.lease,
             text_key: hmac::Key::new(hmac::HMAC_SHA256, &opening.text_key),
             text_key_bytes: Secret::new(opening.text_key),
+            sealer: opening.sealer,
             client_key: opening.client_key,
             requester: opening.requester,
             barred: opening.barred,

@@ -20,6 +20,7 @@ mod live;
 mod log;
 mod masking;
 mod nearest;
+mod raw_texts;
 mod rehearsal;
 mod reload;
 mod replay;
@@ -204,6 +205,7 @@ impl Gateway {
     /// Serves until the end is asked for; changes of the file that is followed take effect at once. Not cancel safe: requests would be cut off.
     pub(crate) async fn run(self, followed: Option<Followed>, ending: Ending) -> Result<(), Failure> {
         let Self { server, listener, tls } = self;
+        server.finish_erasures().await?;
         let door = if server.dev_issuer.is_some() { Door::TlsOrPages(tls) } else { Door::Tls(tls) };
         let router = api::router(&server, server.routes());
         let open_files = process::raise_open_files();

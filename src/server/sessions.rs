@@ -18,8 +18,8 @@ use super::live::Opening;
 use super::reload;
 use super::schema::Reading;
 use crate::domain::{
-    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
-    Kind, Limits, Masking, Peer, PublicKey, Purpose, ResourceName,
+    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, IdentityKind, Kind,
+    Limits, Masking, Peer, PublicKey, Purpose, ResourceName,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -110,9 +110,10 @@ pub(super) async fn open(
             engine: Arc::new(engine),
             lease: lease.clone(),
             text_key: random::bytes()?,
+            sealer: server.text_sealer(&caller.pseudonym, session, now).await?,
             client_key: key,
             requester: caller.pseudonym.clone(),
-            barred: barred(&server, &caller),
+            barred: barred(&server, &caller).await?,
             warrant,
             approvals: Arc::clone(&server.approvals),
             host: stated(&request.host),
@@ -213,7 +214,7 @@ pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequ
     };
     let ask = AccessAsk {
         wanted: wish.of_caller(caller),
-        barred: barred(server, caller),
+        barred: barred(server, caller).await?,
         lasts: lifetime(longest, asked.ttl_seconds),
         reason,
         taken: asked.break_glass,
@@ -243,14 +244,16 @@ pub(super) fn revealed(names: &[String], reading: &Reading) -> Result<Vec<Column
 
 /// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
 /// acts for the caller.
-fn barred(server: &Server, caller: &Caller) -> Vec<String> {
+async fn barred(server: &Server, caller: &Caller) -> Result<Vec<String>, Failure> {
     let config = server.config();
-    let agents = caller.identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?));
-    let owners = agents.map(|agent| {
-        let owner = Identity { subject: agent.owner.clone(), ..caller.identity.clone() };
-        directory::pseudonym(&server.keys.pseudonym, &owner)
-    });
-    std::iter::once(caller.pseudonym.clone()).chain(owners).collect()
+    let mut barred = vec![caller.pseudonym.clone()];
+    for agent in caller.identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?)) {
+        let (issuer, owner) = (caller.identity.issuer.clone(), agent.owner.clone());
+        let (chance, now) = (random::bytes()?, clock::now());
+        let mention = server.store.run(move |db| directory::mention(db, (&issuer, &owner), chance, now));
+        barred.push(mention.await?);
+    }
+    Ok(barred)
 }
 
 fn mask_key(server: &Server, grant: &Grant) -> MaskKey {

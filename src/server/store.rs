@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migrations] = &[
     super::dev_issuer::MIGRATIONS,
     super::approval::MIGRATIONS,
     super::budgets::MIGRATIONS,
+    super::raw_texts::MIGRATIONS,
 ];
 
 /// Marks the file as ours (`PRAGMA application_id`): the letters `gov1`.
@@ -93,6 +94,24 @@ impl Store {
         let (reply, answer) = mpsc::sync_channel(1);
         self.send(Box::new(move |connection| drop(reply.send(in_transaction(connection, work)))))?;
         answer.recv().map_err(|_| stopped())?.map_err(|error| failed(&error))
+    }
+
+    /// As [`Store::run`], for what must leave no trace in the file: the journal beside it, which still has what was
+    /// deleted, is emptied too.
+    pub(crate) async fn forget<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(move |connection| {
+            let done = in_transaction(connection, work).and_then(|value| {
+                let left: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+                // Somebody else reads the file: what they read is kept for them.
+                if left == 0 { Ok(value) } else { Err(rusqlite::Error::StatementChangedRows(0)) }
+            });
+            drop(reply.send(done));
+        }))?;
+        answer.await.map_err(|_| stopped())?.map_err(|error| failed(&error))
     }
 
     fn send(&self, job: Job) -> Result<(), Failure> {
@@ -170,6 +189,8 @@ fn connect(path: &Path) -> Result<Connection, Opening> {
         // In WAL mode only FULL makes a commit survive a power cut.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted is overwritten, not only marked as free.
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "trusted_schema", false)
     };
     configure().map_err(Opening::Sqlite)?;

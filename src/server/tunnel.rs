@@ -91,6 +91,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         grant: Arc::clone(&live.grant),
         stream,
         text_key: live.text_key.clone(),
+        sealer: live.sealer.clone(),
         approvals: true,
         tells_masked: wish.tells_masked,
     };

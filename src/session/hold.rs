@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ring::digest;
 
 use super::transaction::raw;
-use super::{Duty, Held, Released, Session, Turn, Waiting};
+use super::{Duty, Held, RawText, Released, Session, Turn, Waiting};
 use crate::domain::{ApprovalId, Digest, Executed, Failure, Kind, Outcome, Reason, Statement, Timestamp};
 use crate::engine::{Audit, Decision, Permit, Refusal, Understood};
 use crate::wire::postgres::{self, Request, Severity};
@@ -61,7 +61,7 @@ pub(super) struct Case<'a> {
     pub(super) values: Option<&'a [Option<Vec<u8>>]>,
     /// Why the values themselves ask for approval.
     pub(super) hold: Option<&'a Reason>,
-    pub(super) raw_hmac: Digest,
+    pub(super) raw: &'a RawText,
 }
 
 impl Session {
@@ -118,7 +118,7 @@ impl Session {
         if !self.pending.is_empty() {
             return self.wait_for_answers(request, turn);
         }
-        self.refused(now, case.raw_hmac, refusal, turn);
+        self.refused(now, case.raw, refusal, turn);
         let binding = self.binding(case);
         let permit = self.permit_to_prepare(now, case.what, refusal);
         let obligations = permit.map(|permit| permit.obligations()).unwrap_or_default();
@@ -134,8 +134,8 @@ impl Session {
             in_block: self.in_block,
         })));
         let rules = refusal.rules.iter().map(|(rule, _)| *rule).collect();
-        let (raw, raw_hmac, refusal) = (raw(request), case.raw_hmac, refusal.clone());
-        self.waiting = Some(Waiting::Approval(Box::new(Held { raw, binding, rules, raw_hmac, refusal })));
+        let (request, raw, refusal) = (raw(request), case.raw.clone(), refusal.clone());
+        self.waiting = Some(Waiting::Approval(Box::new(Held { request, binding, rules, raw, refusal })));
     }
 
     /// Tells the client that its statement waits, and for whom.
@@ -153,7 +153,7 @@ impl Session {
             return;
         };
         self.released = Some(Released { id, binding: held.binding, rules: held.rules });
-        self.request_again(now, &held.raw, turn);
+        self.request_again(now, &held.request, turn);
     }
 
     /// Nobody agreed, or nobody is waited for: then with the request that was made, to come back with.
@@ -166,10 +166,10 @@ impl Session {
         turn: &mut Turn,
     ) {
         let Some(held) = self.take_held() else { return };
-        self.turned_away(now, held.raw_hmac, &held.refusal, turn);
+        self.turned_away(now, &held.raw, &held.refusal, turn);
         let mut complaint = self.complaint(sqlstate, failure, None);
         complaint.fields.extend(asked.map(|id| (postgres::APPROVAL, id.to_string())));
-        if held.raw.first() == Some(&b'Q') {
+        if held.request.first() == Some(&b'Q') {
             self.answer_query(complaint, turn);
         } else {
             self.answer_batch(complaint, turn);
@@ -232,7 +232,7 @@ impl Session {
                 Some(value) => add(value),
                 None => add(b"\0NULL"),
             }),
-            None => add(&case.raw_hmac.0),
+            None => add(&case.raw.hmac.0),
         }
         Digest::of_hash(context.finish().as_ref())
     }

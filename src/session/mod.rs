@@ -28,9 +28,10 @@ use std::sync::{Arc, OnceLock};
 
 use ring::hmac;
 
+use crate::audit::TextSealer;
 use crate::domain::{
-    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, Shown, StatementEnd, StatementId,
-    Timestamp,
+    ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, SealedText, Shown, StatementEnd,
+    StatementId, Timestamp,
 };
 use crate::engine::{Engine, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
@@ -61,6 +62,8 @@ pub(crate) struct Setup {
     pub(crate) stream: u32,
     /// Key of [`crate::domain::StatementStart::raw_hmac`].
     pub(crate) text_key: hmac::Key,
+    /// Seals raw texts for the record, where they are kept.
+    pub(crate) sealer: Option<Arc<TextSealer>>,
     /// There is somebody to ask about what must be approved. Without, it is refused.
     pub(crate) approvals: bool,
     /// The client wants to know which columns of each result were masked.
@@ -160,6 +163,8 @@ pub(crate) struct Session {
     told_masked: String,
     /// Statements numbered so far.
     statements: u64,
+    /// Raw texts sealed so far.
+    texts_sealed: u64,
     /// Numbers of statements that were not read and are not on record yet.
     unread: Vec<StatementId>,
     /// Why nothing can be put on record at the moment, and therefore nothing may run.
@@ -193,20 +198,20 @@ enum Waiting {
 /// A statement that waits for approval.
 #[derive(Debug)]
 struct Held {
-    raw: Vec<u8>,
+    request: Vec<u8>,
     /// Digest of what was asked about.
     binding: Digest,
     /// The rules that asked for it.
     rules: Vec<&'static str>,
     /// What is on record of it when nobody agrees.
-    raw_hmac: Digest,
+    raw: RawText,
     refusal: Refusal,
 }
 
 /// What was refused when it was prepared, or when values were bound to it.
 #[derive(Debug)]
 struct Early {
-    raw_hmac: Digest,
+    raw: RawText,
     refusal: Refusal,
     /// The name it would have had.
     statement: Option<String>,
@@ -242,10 +247,18 @@ enum Task {
     Rollback,
 }
 
+/// What goes on record of a statement's raw text.
+#[derive(Clone, Debug)]
+struct RawText {
+    hmac: Digest,
+    sealed: Option<Arc<SealedText>>,
+}
+
 /// A prepared statement.
 #[derive(Clone, Debug)]
 struct Prepared {
     text: Arc<[u8]>,
+    sealed: Option<Arc<SealedText>>,
     what: Arc<Understood>,
     /// Type oids of its parameters as far as the client gave them.
     types: Arc<[u32]>,
@@ -257,8 +270,8 @@ struct Prepared {
 #[derive(Debug)]
 struct Portal {
     statement: Prepared,
-    /// HMAC over text and values.
-    raw_hmac: Digest,
+    /// Its HMAC is over text and values.
+    raw: RawText,
     /// The values, of a statement that will be held.
     values: Option<Vec<Option<Vec<u8>>>>,
     /// Why the values themselves ask for approval.
@@ -392,6 +405,7 @@ impl Session {
             muted: false,
             told_masked: String::new(),
             statements: 0,
+            texts_sealed: 0,
             unread: Vec::new(),
             unrecordable: None,
             waiting: None,
@@ -495,7 +509,7 @@ impl Session {
         self.settle_early(now, turn);
         if let Some(held) = self.take_held() {
             turn.pleas.push(Plea::Withdraw);
-            self.turned_away(now, held.raw_hmac, &held.refusal, turn);
+            self.turned_away(now, &held.raw, &held.refusal, turn);
         }
         self.catch_up(now, turn);
         // In the middle of a message that is being passed through there is no place for another one.
@@ -540,6 +554,16 @@ impl Session {
 
     fn happened(&self, now: Timestamp, happening: Happening, turn: &mut Turn) {
         turn.events.push(Event { at: now, session: Some(self.setup.grant.session), happening });
+    }
+
+    fn raw_text(&mut self, text: &[u8]) -> RawText {
+        RawText { hmac: self.hmac(std::iter::once(text)), sealed: self.sealed(text) }
+    }
+
+    fn sealed(&mut self, text: &[u8]) -> Option<Arc<SealedText>> {
+        let sealer = self.setup.sealer.as_ref()?;
+        self.texts_sealed += 1;
+        sealer.seal(self.setup.stream, self.texts_sealed, text).map(Arc::new)
     }
 
     /// HMAC over the parts, each followed by its length, so that no two lists of parts give the same input.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{
-    Closed, Closing, Duty, Early, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, Run, Session, Turn, Waiting,
+    Closed, Closing, Duty, Early, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, RawText, Run, Session, Turn,
+    Waiting,
 };
 use crate::domain::{
     Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, Statement, StatementId, StatementStart, Timestamp,
@@ -130,19 +131,19 @@ impl Session {
             return self.refuse_query(UNRECORDABLE, &failure, None, turn);
         }
         let what = self.setup.engine.understand(text);
-        let raw_hmac = self.hmac(std::iter::once(text));
-        let case = Case { what: &what, text, values: Some(&[]), hold: None, raw_hmac };
+        let raw = self.raw_text(text);
+        let case = Case { what: &what, text, values: Some(&[]), hold: None, raw: &raw };
         match self.decide(now, case, turn) {
             Decision::Allow(permit) if self.needs_script(&what, &permit) => {
                 if self.pending.is_empty() {
-                    let run = self.start(now, &what, raw_hmac, &permit, turn);
+                    let run = self.start(now, &what, &raw, &permit, turn);
                     self.begin_script(now, text, run, permit, turn);
                 } else {
                     self.wait_for_answers(&Request::Query { text }, turn);
                 }
             }
             Decision::Allow(permit) => {
-                let run = self.start(now, &what, raw_hmac, &permit, turn);
+                let run = self.start(now, &what, &raw, &permit, turn);
                 self.pending.push_back(Pending::Query(Box::new(run)));
                 self.forward(&Request::Query { text }, &permit, turn);
             }
@@ -151,13 +152,13 @@ impl Session {
                     return;
                 }
                 if let Some(instead) = &refusal.instead {
-                    self.replaced(now, raw_hmac, &refusal, position(text, &refusal), turn);
+                    self.replaced(now, &raw, &refusal, position(text, &refusal), turn);
                     return self.query(now, instead.as_bytes(), turn);
                 }
                 if refusal.verdict == Verdict::Hold && self.asks() {
                     return self.hold(now, case, &refusal, &Request::Query { text }, turn);
                 }
-                self.turned_away(now, raw_hmac, &refusal, turn);
+                self.turned_away(now, &raw, &refusal, turn);
                 self.refuse_query(sqlstate(&refusal), &failure(&refusal), position(text, &refusal), turn);
             }
         }
@@ -178,23 +179,24 @@ impl Session {
                     return;
                 }
                 if let Some(instead) = &refusal.instead {
-                    let raw_hmac = self.hmac(std::iter::once(text));
-                    self.replaced(now, raw_hmac, &refusal, position(text, &refusal), turn);
+                    let raw = self.raw_text(text);
+                    self.replaced(now, &raw, &refusal, position(text, &refusal), turn);
                     return self.parse(now, name, instead.as_bytes(), types, turn);
                 }
                 let holds = refusal.verdict == Verdict::Hold && self.asks();
                 match self.permit_to_prepare(now, &what, &refusal).filter(|_| holds) {
                     Some(permit) => (permit, true),
                     None => {
-                        let raw_hmac = self.hmac(std::iter::once(text));
+                        let raw = self.raw_text(text);
                         let at = position(text, &refusal);
-                        let early = Early { raw_hmac, refusal, statement: Some(name.to_owned()), portal: None };
+                        let early = Early { raw, refusal, statement: Some(name.to_owned()), portal: None };
                         return self.refuse_early(now, early, at, turn);
                     }
                 }
             }
         };
-        let prepared = Prepared { text: text.into(), what, types: types.as_slice().into(), held };
+        let sealed = self.sealed(text);
+        let prepared = Prepared { text: text.into(), sealed, what, types: types.as_slice().into(), held };
         let before = self.prepared.insert(name.to_owned(), prepared);
         self.pending.push_back(Pending::Parse { name: name.to_owned(), before, rewritten: None });
         self.forward(&Request::Parse { name, text, types }, &permit, turn);
@@ -213,11 +215,12 @@ impl Session {
             return self.fail_batch("42P03", &own_name(bind.portal), turn);
         }
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
-        let raw_hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        let raw = RawText { hmac, sealed: statement.sealed.clone() };
         let hold = match self.returned(&statement, &bind) {
             Some((Action::Deny, reason)) => {
                 let refusal = self.judge(now, &statement.what).and_deny(reason);
-                let early = Early { raw_hmac, refusal, statement: None, portal: Some(bind.portal.to_owned()) };
+                let early = Early { raw, refusal, statement: None, portal: Some(bind.portal.to_owned()) };
                 return self.refuse_early(now, early, None, turn);
             }
             Some((Action::Hold, reason)) => Some(reason),
@@ -227,7 +230,7 @@ impl Session {
             .then(|| bind.values.iter().map(|value| value.map(<[u8]>::to_vec)).collect());
         let portal = Arc::new(Portal {
             statement,
-            raw_hmac,
+            raw,
             values,
             hold,
             columns: std::sync::OnceLock::new(),
@@ -278,7 +281,7 @@ impl Session {
         let what = Arc::clone(&portal.statement.what);
         let text = Arc::clone(&portal.statement.text);
         let (values, hold) = (portal.values.as_deref(), portal.hold.as_ref());
-        let case = Case { what: &what, text: &text, values, hold, raw_hmac: portal.raw_hmac };
+        let case = Case { what: &what, text: &text, values, hold, raw: &portal.raw };
         match self.decide(now, case, turn) {
             Decision::Allow(permit) => {
                 let request = Request::Execute { portal: name, rows_max };
@@ -290,7 +293,7 @@ impl Session {
                     self.pending.push_back(Pending::Describe { portal: Some(Arc::clone(&portal)), shown: false });
                     self.pass(&Request::Describe { target: Target::Portal, name }, turn);
                 }
-                let run = Box::new(self.start(now, &what, portal.raw_hmac, &permit, turn));
+                let run = Box::new(self.start(now, &what, &portal.raw, &permit, turn));
                 self.pending.push_back(Pending::Execute { run, portal });
                 self.batch_executed |= self.status == Transaction::Idle;
                 self.forward(&request, &permit, turn);
@@ -303,7 +306,7 @@ impl Session {
                 if refusal.verdict == Verdict::Hold && self.asks() {
                     return self.hold(now, case, &refusal, &request, turn);
                 }
-                self.turned_away(now, portal.raw_hmac, &refusal, turn);
+                self.turned_away(now, &portal.raw, &refusal, turn);
                 self.refuse_batch(sqlstate(&refusal), &failure(&refusal), position(&text, &refusal), turn);
             }
         }
@@ -402,7 +405,7 @@ impl Session {
         &mut self,
         now: Timestamp,
         what: &Arc<Understood>,
-        raw_hmac: Digest,
+        raw: &RawText,
         permit: &Permit,
         turn: &mut Turn,
     ) -> Run {
@@ -417,7 +420,8 @@ impl Session {
             Happening::StatementStarted(StatementStart {
                 id,
                 statement: Arc::clone(permit.statement()),
-                raw_hmac,
+                raw_hmac: raw.hmac,
+                sealed: raw.sealed.clone(),
                 verdict: Verdict::Allow,
                 rules: Arc::clone(permit.rules()),
                 approval,
@@ -454,20 +458,20 @@ impl Session {
     }
 
     /// Records a refusal of what is no statement yet, or not for good. It has no number.
-    pub(super) fn refused(&self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
-        self.not_run(now, StatementId { stream: self.setup.stream, number: 0 }, raw_hmac, refusal, turn);
+    pub(super) fn refused(&self, now: Timestamp, raw: &RawText, refusal: &Refusal, turn: &mut Turn) {
+        self.not_run(now, StatementId { stream: self.setup.stream, number: 0 }, raw, refusal, turn);
     }
 
     /// Records that a statement does not run. Where it came from the other end it has a number in the account there, so
     /// it has one here; what the client's end refuses has none, because the gateway never sees it.
-    pub(super) fn turned_away(&mut self, now: Timestamp, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+    pub(super) fn turned_away(&mut self, now: Timestamp, raw: &RawText, refusal: &Refusal, turn: &mut Turn) {
         match self.setup.duty {
             Duty::Enforce => {
                 self.catch_up(now, turn);
                 let id = self.next_id();
-                self.not_run(now, id, raw_hmac, refusal, turn);
+                self.not_run(now, id, raw, refusal, turn);
             }
-            Duty::Watch => self.refused(now, raw_hmac, refusal, turn),
+            Duty::Watch => self.refused(now, raw, refusal, turn),
         }
     }
 
@@ -477,7 +481,7 @@ impl Session {
         let refusal = &early.refusal;
         self.refuse_batch(sqlstate(refusal), &failure(refusal), position, turn);
         match self.setup.duty {
-            Duty::Watch => self.refused(now, early.raw_hmac, refusal, turn),
+            Duty::Watch => self.refused(now, &early.raw, refusal, turn),
             Duty::Enforce => self.refused_early = Some(Box::new(early)),
         }
     }
@@ -485,7 +489,7 @@ impl Session {
     /// Nothing follows that would have executed what was refused early: it has no number.
     pub(super) fn settle_early(&mut self, now: Timestamp, turn: &mut Turn) {
         if let Some(early) = self.refused_early.take() {
-            self.refused(now, early.raw_hmac, &early.refusal, turn);
+            self.refused(now, &early.raw, &early.refusal, turn);
         }
     }
 
@@ -505,7 +509,8 @@ impl Session {
                 self.catch_up(now, turn);
                 let id = self.next_id();
                 // The values that came with it were not read, and with them what both accounts are compared by.
-                self.not_run(now, id, Digest::UNREAD, &early.refusal, turn);
+                let raw = RawText { hmac: Digest::UNREAD, sealed: early.raw.sealed };
+                self.not_run(now, id, &raw, &early.refusal, turn);
             }
             Request::Query { .. } => self.unread(now, turn),
             Request::Parse { .. }
@@ -521,14 +526,11 @@ impl Session {
         }
     }
 
-    fn not_run(&self, now: Timestamp, id: StatementId, raw_hmac: Digest, refusal: &Refusal, turn: &mut Turn) {
+    fn not_run(&self, now: Timestamp, id: StatementId, raw: &RawText, refusal: &Refusal, turn: &mut Turn) {
         let (statement, rules) = (Arc::clone(&refusal.statement), Arc::clone(&refusal.rules));
-        let verdict = refusal.verdict;
-        self.happened(
-            now,
-            Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval: None }),
-            turn,
-        );
+        let (raw_hmac, sealed, verdict, approval) = (raw.hmac, raw.sealed.clone(), refusal.verdict, None);
+        let start = StatementStart { id, statement, raw_hmac, sealed, verdict, rules, approval };
+        self.happened(now, Happening::StatementStarted(start), turn);
     }
 
     /// A statement came that is not even read: behind one that failed in its batch, or while nothing can be put on
@@ -553,26 +555,16 @@ impl Session {
         let statement = Arc::new(Statement::unread());
         for id in std::mem::take(&mut self.unread) {
             let (statement, rules) = (Arc::clone(&statement), Arc::from([]));
-            let (raw_hmac, verdict) = (Digest::UNREAD, Verdict::Deny);
-            self.happened(
-                now,
-                Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval: None }),
-                turn,
-            );
+            let (raw_hmac, sealed, verdict, approval) = (Digest::UNREAD, None, Verdict::Deny, None);
+            let start = StatementStart { id, statement, raw_hmac, sealed, verdict, rules, approval };
+            self.happened(now, Happening::StatementStarted(start), turn);
         }
     }
 
     /// Records that a statement was not sent, and warns that another one is sent in its place. That one comes next and is
     /// judged like any other.
-    fn replaced(
-        &mut self,
-        now: Timestamp,
-        raw_hmac: Digest,
-        refusal: &Refusal,
-        position: Option<usize>,
-        turn: &mut Turn,
-    ) {
-        self.refused(now, raw_hmac, refusal, turn);
+    fn replaced(&mut self, now: Timestamp, raw: &RawText, refusal: &Refusal, position: Option<usize>, turn: &mut Turn) {
+        self.refused(now, raw, refusal, turn);
         let Some(instead) = &refusal.instead else { return };
         let mut warning = failure(refusal);
         warning.message = format!("{}: sent instead was {instead}", refusal.reason.message);

@@ -52,6 +52,7 @@ pub(super) fn setup(duty: Duty) -> Setup {
         stream: 1,
         text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
         approvals: true,
+        sealer: None,
         tells_masked: false,
     }
 }

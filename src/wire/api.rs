@@ -806,6 +806,57 @@ pub(crate) struct OwnQuery {
     pub(crate) remembered: u64,
 }
 
+/// `GET /v1/sessions/{session}/raw`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawQuery {
+    /// Only what came behind this leaf of the log: `after` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<u64>,
+}
+
+/// Some of a session's statements as they were typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RawPage {
+    /// Raw texts are being kept at present.
+    pub(crate) kept: bool,
+    pub(crate) texts: Vec<RawEntry>,
+    /// Where the next page begins; nothing when this was behind the last.
+    pub(crate) after: Option<u64>,
+}
+
+/// One statement as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RawEntry {
+    pub(crate) at: String,
+    /// Its number, as in the timeline; what never ran for good has none.
+    pub(crate) statement: Option<String>,
+    /// `allow`, `hold` or `deny`.
+    pub(crate) action: Option<String>,
+    /// `kept`, `erased`, or what should not be: `missing`, `damaged`.
+    pub(crate) state: String,
+    /// It was longer than what is kept.
+    pub(crate) cut: bool,
+    pub(crate) text: Option<String>,
+}
+
+/// `POST /v1/people/erase`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EraseRequest {
+    /// A name, an e-mail address, a subject at the issuer, or a pseudonym.
+    pub(crate) subject: String,
+    /// A reference that stays in the log for good. It must not name the person.
+    pub(crate) reason: String,
+}
+
+/// What is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Erased {
+    /// Keys that were destroyed: one for each month in which something was typed.
+    pub(crate) keys: u64,
+}
+
 /// `POST /v1/log/evidence`: what was made of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

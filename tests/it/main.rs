@@ -33,6 +33,7 @@ mod mcp;
 mod oidc;
 mod pages;
 mod protocol;
+mod raw_texts;
 mod reload;
 mod requests;
 mod reveal;

@@ -6,7 +6,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Asked, Core, Decided, Happened, Of, RecordError};
+pub(crate) use read::{Asked, Core, Decided, Happened, Of, Raw, RecordError};
 pub(crate) use write::{Encoder, Place};
 
 use std::fmt::Write as _;

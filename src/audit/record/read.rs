@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::domain::{Digest, PublicKey, RecordId, SessionId, Side, StatementId, Timestamp};
+use crate::domain::{Digest, PublicKey, RecordId, SessionId, Side, StatementId, TextKeyId, Timestamp};
 
 /// Why a record was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -50,6 +50,18 @@ pub(crate) struct Core {
     pub(crate) about: Option<String>,
     /// Of evidence: the SHA-256 of the list of what is in it.
     pub(crate) digest: Option<Digest>,
+    /// Where the raw text is, sealed.
+    pub(crate) raw: Option<Raw>,
+    /// Keys of raw texts that have been destroyed.
+    pub(crate) destroyed: Vec<TextKeyId>,
+}
+
+/// What a record says of the raw text that lies beside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    /// SHA-256 of the sealed text.
+    pub(crate) digest: Digest,
+    pub(crate) key: TextKeyId,
 }
 
 /// What was asked of the database.
@@ -169,6 +181,18 @@ struct Shape<'a> {
     appr: Option<ApprovalShape>,
     #[serde(default, deserialize_with = "some_digest")]
     digest: Option<Digest>,
+    #[serde(default)]
+    pay: Option<RawShape>,
+    #[serde(default)]
+    kids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawShape {
+    #[serde(rename = "cid", deserialize_with = "digest")]
+    digest: Digest,
+    #[serde(rename = "kid")]
+    key: String,
 }
 
 #[derive(Deserialize)]
@@ -241,6 +265,8 @@ impl Core {
             approval,
             about,
             digest: shape.digest,
+            raw: shape.pay.as_ref().map(raw).transpose()?,
+            destroyed: shape.kids.iter().map(|id| key_id(id, "kids")).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -248,6 +274,14 @@ impl Core {
 fn of(shape: &OfShape<'_>) -> Result<Of, RecordError> {
     let key = PublicKey::parse(&shape.key).ok_or(RecordError::Member("of"))?;
     Ok(Of { key, record: shape.record.map(|record| record.get().to_owned()) })
+}
+
+fn raw(shape: &RawShape) -> Result<Raw, RecordError> {
+    Ok(Raw { digest: shape.digest, key: key_id(&shape.key, "pay")? })
+}
+
+fn key_id(text: &str, member: &'static str) -> Result<TextKeyId, RecordError> {
+    TextKeyId::parse(text).ok_or(RecordError::Member(member))
 }
 
 fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {

@@ -62,6 +62,7 @@ fn start(statement: Statement, verdict: Verdict) -> Happening {
         id: StatementId { stream: 1, number: 3 },
         statement: Arc::new(statement),
         raw_hmac: Digest([0xee; 32]),
+        sealed: None,
         verdict,
         rules: Arc::from([("missing_where", Action::Observe)]),
         approval: None,
@@ -160,9 +161,9 @@ fn samples() -> Vec<Happening> {
         end(Outcome::Unknown),
         Happening::StatementUnknown { id, key },
         Happening::AuditRead { subject: "5e1f".to_owned(), what: "timeline".to_owned() },
-        Happening::Recovered { key, record: r#"{"id":"x"}"#.to_owned() },
-        Happening::Recovered { key, record: "{\"id\":\n1}".to_owned() },
-        Happening::Recovered { key, record: "garbage \"".to_owned() },
+        Happening::Recovered { key, record: r#"{"id":"x"}"#.to_owned(), sealed: Vec::new() },
+        Happening::Recovered { key, record: "{\"id\":\n1}".to_owned(), sealed: Vec::new() },
+        Happening::Recovered { key, record: "garbage \"".to_owned(), sealed: Vec::new() },
         Happening::Lost { entries: 3, acknowledged: true },
     ]
 }
@@ -208,7 +209,7 @@ fn what_was_written_is_what_is_read() {
     assert_eq!((happened.rows, happened.bytes, happened.dur_us), (1, 2, 8));
     let key = PublicKey([9; 32]);
     let record = r#"{"id":"x", "n": 1.0}"#.to_owned();
-    let (line, _) = written(&mut encoder(), Happening::Recovered { key, record: record.clone() });
+    let (line, _) = written(&mut encoder(), Happening::Recovered { key, record: record.clone(), sealed: Vec::new() });
     let of = Core::parse(&line).unwrap().of.unwrap();
     assert_eq!((of.key, of.record), (key, Some(record)));
 }

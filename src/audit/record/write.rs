@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::entry::Role;
 use super::super::json::Json;
+use super::super::sealed::ALGORITHM;
 use super::{Context, Pseudonyms, RELATIONS_MAX, TEXT_MAX, WORD_MAX};
 use crate::domain::{
     Actor, Duration, Event, Grant, Happening, Outcome, Parse, Peer, Purpose, RecordId, Relation, SessionId, Side,
@@ -145,6 +146,12 @@ impl Encoder {
             json.text(rule).raw(b",\"").raw(action.word().as_bytes()).raw(b"\"]");
         }
         json.raw(b"]").raw(&self.by).raw(b"}").raw(&self.who);
+        if let Some(sealed) = &start.sealed {
+            json.raw(b",\"pay\":{\"cid\":").hex(&sealed.digest.0).raw(b",\"kid\":").hex(&sealed.key.0);
+            json.raw(b",\"alg\":\"").raw(ALGORITHM.as_bytes()).raw(b"\"");
+            write_numbers(&mut json, &[("len", u64::try_from(sealed.bytes.len()).unwrap_or(u64::MAX))]);
+            json.raw(b"}");
+        }
         if let Some(approval) = start.approval {
             json.raw(b",\"appr\":{\"id\":").text(&approval.to_string()).raw(b"}");
         }
@@ -181,6 +188,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::Approval { .. } => "approval",
         Happening::AuditRead { .. } => "audit.read",
         Happening::EvidencePacked { .. } => "evidence",
+        Happening::Erased { .. } => "erase",
         Happening::Recovered { .. } => "recovered",
         Happening::Lost { .. } => "lost",
     }
@@ -271,7 +279,17 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
             word("sub", subject);
             json.raw(b",\"digest\":").hex(&digest.0);
         }
-        Happening::Recovered { key, record } => {
+        Happening::Erased { subject, person, why, keys } => {
+            word("sub", subject);
+            word("person", person);
+            word("why", why);
+            json.raw(b",\"kids\":[");
+            for (index, key) in keys.iter().enumerate() {
+                json.raw(if index == 0 { b"" } else { b"," }).text(&key.to_string());
+            }
+            json.raw(b"]");
+        }
+        Happening::Recovered { key, record, .. } => {
             json.raw(b",\"of\":{\"key\":").hex(&key.0).raw(b",\"record\":");
             // A record that was ours is one line of JSON and goes in as it is; anything else is a text.
             if is_one_line_of_json(record) {

@@ -5,12 +5,15 @@
 //! the certificate; (4) that what was started has ended; (5) that the client's and the gateway's accounts agree.
 //! The order in which envelopes are given does not matter.
 
+mod raw_texts;
 mod whole;
 
 pub(crate) use whole::{Walk, checkpoint};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+
+use raw_texts::{RawCounts, RawTexts};
 
 use super::books::{Balance, Books};
 use super::note::NoteError;
@@ -29,6 +32,7 @@ pub(crate) struct Verifier {
     ids: HashSet<RecordId>,
     books: Books,
     vouched: Vec<Vouched>,
+    raw_texts: RawTexts,
     report: Report,
 }
 
@@ -94,6 +98,8 @@ pub(crate) struct Report {
     pub(crate) evidence: BTreeMap<Digest, Timestamp>,
     /// The list of the evidence at hand is one of these; and how many files it names.
     pub(crate) pack: Option<(Timestamp, u64)>,
+    /// What became of the raw texts that records name.
+    pub(crate) raw_texts: RawCounts,
     pub(crate) faults: Vec<Fault>,
     /// Faults beyond those that are kept.
     pub(crate) more_faults: u64,
@@ -212,6 +218,16 @@ pub(crate) enum Wrong {
     },
     /// The evidence's list of files is not one that is on record.
     EvidenceList,
+    /// A raw text that a record names is not there, and no record says that it was erased.
+    RawMissing {
+        session: Option<SessionId>,
+        statement: Option<StatementId>,
+    },
+    /// A raw text is there and is not the one that a record names.
+    RawChanged {
+        session: Option<SessionId>,
+        statement: Option<StatementId>,
+    },
     Witness {
         name: String,
         why: NoteError,
@@ -229,8 +245,8 @@ pub(crate) enum Wrong {
 
 impl Verifier {
     pub(crate) fn new(server: PublicKey) -> Self {
-        let (keys, ids, books, vouched, report) = Default::default();
-        Self { server, keys, ids, books, vouched, report }
+        let (keys, ids, books, vouched, raw_texts, report) = Default::default();
+        Self { server, keys, ids, books, vouched, raw_texts, report }
     }
 
     /// Takes one envelope as one line.
@@ -304,6 +320,10 @@ impl Verifier {
         if let ("evidence", Some(digest)) = (record.kind.as_str(), record.digest) {
             self.report.evidence.insert(digest, record.at);
         }
+        if batch.side == Side::Server {
+            self.raw_texts.destroyed(record);
+        }
+        self.raw_texts.named(record);
         let book = self.keys.entry(key).or_default();
         book.note(record);
         if let Some(session) = record.session {
@@ -330,6 +350,7 @@ impl Verifier {
                 ended.insert((*session, *side), end != End::Open);
             }
         }
+        std::mem::take(&mut self.raw_texts).check(&mut self.report);
         self.report.statements.matched = self.books.matched();
         for (session, statement, balance) in self.books.unmatched() {
             let over = |side| ended.get(&(session, side)).copied().unwrap_or(false);
@@ -392,6 +413,7 @@ impl Verifier {
             None => {}
         }
         book.note(&found);
+        self.raw_texts.named(&found);
         self.report.recovered += 1;
         if let Some(session) = found.session {
             self.books.enter(session, side, &found);
@@ -586,6 +608,14 @@ impl Report {
             let matched = self.statements.matched;
             said.push(format!("The client's and the gateway's accounts of {matched} statements agree."));
         }
+        if self.raw_texts.intact > 0 {
+            let intact = self.raw_texts.intact;
+            said.push(format!("{intact} encrypted raw texts are those that the records name."));
+        }
+        if self.raw_texts.erased > 0 {
+            let erased = self.raw_texts.erased;
+            said.push(format!("{erased} raw texts were erased: the log says when, by whom and why."));
+        }
         if *recovered > 0 {
             said.push(format!(
                 "{recovered} records were found unsigned after a crash, and are signed by their finder."
@@ -609,6 +639,7 @@ impl Report {
             (statements.unknown, "statements may or may not have run: nobody saw how they ended."),
             (statements.held, "statements were held and have not run."),
             (statements.open, "statements have not ended."),
+            (self.raw_texts.unseen, "raw texts that records name were not at hand to be looked at."),
         ];
         let counted = notes.into_iter().filter(|(count, _)| *count > 0);
         let mut said: Vec<_> = counted.map(|(count, text)| format!("{count} {text}")).collect();
@@ -636,6 +667,18 @@ impl fmt::Display for Fault {
             write!(f, "envelope {line}: ")?;
         }
         self.what.fmt(f)
+    }
+}
+
+/// A statement in a sentence.
+struct Named(Option<SessionId>, Option<StatementId>);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (Some(session), Some(statement)) => write!(f, "statement {statement} of session {session}"),
+            (_, _) => f.write_str("a statement"),
+        }
     }
 }
 
@@ -682,6 +725,12 @@ impl fmt::Display for Wrong {
             }
             Self::EvidenceList => write!(f, "the log does not know the list of this evidence"),
             Self::Witness { name, why } => write!(f, "the witness `{name}` does not vouch for this checkpoint: {why}"),
+            Self::RawMissing { session, statement } => {
+                write!(f, "the raw text of {} is missing, and nobody has erased it", Named(*session, *statement))
+            }
+            Self::RawChanged { session, statement } => {
+                write!(f, "the raw text of {} is not the one that was recorded", Named(*session, *statement))
+            }
             Self::NoEnd { key, statement } => write!(f, "statement {statement} of the key {key} has no end"),
             Self::ClientOnly { session, statement } => {
                 write!(f, "statement {statement} of session {session} is known from the client alone")

@@ -97,7 +97,10 @@ impl Author {
     fn unsigned(&self) -> Vec<Happening> {
         let key = self.signer.public();
         let text = |record: &Vec<u8>| String::from_utf8(record.clone()).unwrap();
-        self.waiting.iter().map(|record| Happening::Recovered { key, record: text(record) }).collect()
+        self.waiting
+            .iter()
+            .map(|record| Happening::Recovered { key, record: text(record), sealed: Vec::new() })
+            .collect()
     }
 }
 
@@ -119,6 +122,7 @@ fn start(number: u64, text: u8, verdict: Verdict) -> Happening {
         id: id(number),
         statement,
         raw_hmac: Digest([text; 32]),
+        sealed: None,
         verdict,
         rules,
         approval: None,

@@ -45,6 +45,11 @@ impl Walk {
         }
     }
 
+    /// Takes some of the raw texts that lie beside the log.
+    pub(crate) fn raw_texts(&mut self, bytes: &[u8]) {
+        self.verifier.raw_texts(bytes);
+    }
+
     /// Takes a tile of hashes, when all entries have been taken. Whoever proves something with it, or has it proved, must
     /// have what follows from the entries.
     pub(crate) fn tile(&mut self, tile: Tile, contents: &[u8]) {

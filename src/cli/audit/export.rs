@@ -47,6 +47,7 @@ This is a whole log of gov: what both sides of every session recorded, signed.
   checkpoint       the log's size and root hash, signed (c2sp.org/signed-note, tlog-checkpoint)
   tile/            its Merkle tree and entries (c2sp.org/tlog-tiles)
   tile/entries/    each entry is an envelope (DSSE, Ed25519): a batch of records, or the certificate of a key
+  sealed/          where they are kept: statements as they were typed, encrypted; records name them by SHA-256 (`pay`)
 
 To verify it, take the log's public key from whoever runs the server, not from here, and run
 
@@ -117,7 +118,7 @@ async fn whole(source: &Source, key: &NoteKey, form: Form, place: &Path, output:
     Ok(())
 }
 
-/// Adds a whole log, as it is now. Says how many entries it has.
+/// Adds a whole log, as it is now, and the encrypted raw texts beside it. Says how many entries it has.
 pub(in crate::cli) async fn add_log(
     source: &Source,
     key: &NoteKey,
@@ -129,6 +130,13 @@ pub(in crate::cli) async fn add_log(
     for tile in Tile::all(0, checkpoint.head.size) {
         let bytes = source.tile(tile).await?;
         target.add(&tile.path(), &bytes, place)?;
+    }
+    let (mut at, mut number) = (Some(0), 0);
+    while let Some(from) = at
+        && let Some((texts, next)) = source.raw_texts(from).await?
+    {
+        target.add(&log::raw_texts_path(number), &texts, place)?;
+        (at, number) = (next, number + 1);
     }
     Ok(checkpoint.head.size)
 }

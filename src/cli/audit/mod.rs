@@ -1,6 +1,7 @@
 //! Read, verify and hand on the record of what happened.
 
 pub(super) mod access;
+mod erase;
 pub(super) mod export;
 mod tail;
 mod verify;
@@ -29,6 +30,8 @@ enum Action {
     Verify(verify::Arguments),
     /// Show who touched what kind of data, how often, masked or clear, and what for
     Access(access::Arguments),
+    /// Forget a person: destroy the keys of what they typed, and whose their records are
+    Erase(erase::Arguments),
     /// Hand the log on: whole, for verifying it elsewhere, or as events
     Export(export::Arguments),
     /// Print the log's public key, for verifying elsewhere
@@ -60,6 +63,7 @@ impl Command for Audit {
             Action::Tail(arguments) => run_async(tail::run(&arguments, output)),
             Action::Verify(arguments) => run_async(verify::run(&arguments, output)),
             Action::Access(arguments) => run_async(access::run(&arguments, output)),
+            Action::Erase(arguments) => run_async(erase::run(&arguments, output)),
             Action::Export(arguments) => run_async(export::run(&arguments, output)),
             Action::Key => run_async(async {
                 output.line(Gateway::open().await?.log_key()?.text());

@@ -116,6 +116,7 @@ impl Spool {
         loop {
             let over = ending();
             while let Some(drained) = drain.next()? {
+                // Raw texts are kept by the gateway, and never here.
                 let lines: Vec<String> = drained.envelopes.into_iter().map(Carried::into_line).collect();
                 for batch in batches(&lines) {
                     send_batch(uplink, remembered, batch).await?;

@@ -178,6 +178,7 @@ async fn what_a_dead_process_left_is_taken_over_by_the_next() {
     let unsigned = audit::Entry::Record {
         key: dead.recorder.key(),
         role: audit::Role::Other,
+        sealed: &[],
         core: &format!(
             r#"{{"id":"{}","seq":10,"ts":"2026-11-22T14:10:21.057Z","mono":0,"kind":"stmt.cancel","sid":"{}","side":"client","stream":1}}"#,
             random::record_id().unwrap(),

@@ -117,8 +117,8 @@ pub(crate) fn recover(journal: &Journal, recorder: &Recorder) -> Result<Recovery
         if key == recorder.key() {
             continue;
         }
-        for text in leftover.records {
-            record(recorder, Happening::Recovered { key, record: text })?;
+        for (text, sealed) in leftover.records {
+            record(recorder, Happening::Recovered { key, record: text, sealed })?;
             recovery.records += 1;
         }
         for id in leftover.open {

@@ -55,6 +55,7 @@ fn start(number: u64) -> Event {
         id: StatementId { stream: 1, number },
         statement,
         raw_hmac: Digest([1; 32]),
+        sealed: None,
         verdict: Verdict::Allow,
         rules: Arc::from([]),
         approval: None,
@@ -136,7 +137,7 @@ fn what_a_crash_left_is_signed_by_the_next_process_and_forgotten_once_it_is() {
         let place = Place { id: random::record_id().unwrap(), seq, elapsed: Duration::ZERO };
         let mut core = Vec::new();
         let role = encoder.encode(&mut core, place, &event);
-        last = append(&Entry::Record { key, role, core: std::str::from_utf8(&core).unwrap() });
+        last = append(&Entry::Record { key, role, sealed: &[], core: std::str::from_utf8(&core).unwrap() });
     }
     append(&Entry::Seal { key, count: 3, signature: [0; 64], header: "{" });
     journal.wait_durable(last).unwrap();

@@ -5,8 +5,9 @@
 //!  │ length │ CRC32C │ number         │ durable        │ kind │ body …
 //! ```
 //! All integers are big-endian. The checksum covers everything after itself. A length of zero marks the end: files are
-//! set aside as zeros. Bodies are text or keys; a text of ours holds no zero byte, while every head holds some, so
-//! nobody can write a statement whose record looks like a frame to somebody who searches for one.
+//! set aside as zeros. Bodies are text, keys or ciphertext; a text of ours holds no zero byte, while every head holds
+//! some, and ciphertext is nothing that can be chosen, so nobody can write a statement whose record looks like a frame to
+//! somebody who searches for one.
 
 /// Bytes before the body.
 pub(super) const HEAD: usize = 25;

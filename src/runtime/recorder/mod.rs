@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
 use crate::audit::{
-    self, BATCH_MAX, BATCH_RECORDS_MAX, Chain, Context, Encoder, Entry, Envelope, Place, RECORD_KIND, RECORDS_TYPE,
-    Role, Signer,
+    self, BATCH_MAX, BATCH_RECORDS_MAX, Chain, Context, Encoder, Entry, Envelope, Place, RECORDS_TYPE, Role, Signer,
 };
 use crate::domain::{
     Event, Failure, Happening, Kind, Outcome, PublicKey, RecordId, SessionId, Shown, StatementEnd, StatementId,
-    Timestamp,
+    StatementStart, Timestamp,
 };
 use crate::runtime::journal::{Importance, Journal, SYNC_TIMEOUT, Ticket};
 use crate::runtime::pump::{self, Records};
@@ -287,13 +286,16 @@ impl Book {
         let mut frame = std::mem::take(&mut pages.frame);
         frame.clear();
         audit::write_record_head(&mut frame, self.key, Role::Other);
+        let sealed = frame.len();
+        write_sealed(&mut frame, &event.happening);
         let head = frame.len();
         let role = pages.encoder.encode(&mut frame, place, event);
         audit::set_role(&mut frame, role);
         let written = frame.get(head..).filter(|record| record.len() <= BATCH_MAX).map_or_else(
             || Err(Failure::new(Kind::Internal, "a record is too long to be signed")),
             |record| {
-                let ticket = self.shared.journal.append(importance(&event.happening), RECORD_KIND, &[&frame])?;
+                let kind = audit::record_kind(frame.get(sealed..head).unwrap_or_default());
+                let ticket = self.shared.journal.append(importance(&event.happening), kind, &[&frame])?;
                 pages.keep(record, role);
                 Ok(ticket)
             },
@@ -430,6 +432,15 @@ impl Seal {
     }
 }
 
+/// Appends the raw text that comes into being with a record.
+fn write_sealed(frame: &mut Vec<u8>, happening: &Happening) {
+    if let Happening::Recovered { sealed, .. } = happening {
+        frame.extend_from_slice(sealed);
+    } else if let Happening::StatementStarted(StatementStart { sealed: Some(text), .. }) = happening {
+        audit::write_sealed(frame, text.digest, &text.bytes);
+    }
+}
+
 /// What may still be recorded when the disk is full: what completes something begun, or tells of a loss.
 fn importance(happening: &Happening) -> Importance {
     match happening {
@@ -456,7 +467,8 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::CredentialMinted { .. }
         | Happening::StreamOpened { .. }
         | Happening::StatementStarted(_)
-        | Happening::AuditRead { .. } => Importance::Ordinary,
+        | Happening::AuditRead { .. }
+        | Happening::Erased { .. } => Importance::Ordinary,
     }
 }
 

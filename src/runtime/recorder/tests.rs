@@ -52,6 +52,7 @@ fn start(number: u64, statement: &Arc<Statement>) -> Happening {
         id: StatementId { stream: 1, number },
         statement: Arc::clone(statement),
         raw_hmac: Digest([1; 32]),
+        sealed: None,
         verdict: Verdict::Allow,
         rules: Arc::from([]),
         approval: None,

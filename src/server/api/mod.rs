@@ -11,6 +11,7 @@ mod log;
 mod logout;
 mod me;
 pub(crate) mod openapi;
+mod raw_texts;
 mod resources;
 mod server;
 mod sessions;
@@ -79,6 +80,9 @@ pub(crate) const ROUTES: &[Route] = &[
     log::TILE,
     log::OWN,
     log::EVIDENCE,
+    raw_texts::SEALED,
+    raw_texts::SHOW,
+    raw_texts::ERASE,
     timeline::FIND,
     timeline::ACCESS,
     openapi::DOCUMENT,

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
 use crate::domain::{Duration, Failure, Happening, Kind, Timestamp};
 use crate::engine;
-use crate::server::directory;
+use crate::runtime::journal::Ticket;
 use crate::server::timeline::{Access, AccessFilter, Entry, Filter, Page, SessionRow};
+use crate::server::{directory, raw_texts};
 use crate::wire::api::{
     AccessEntry, AccessQuery, AccessReport, TimelineEntry, TimelinePage, TimelineQuery, TimelineSession,
 };
@@ -180,23 +181,23 @@ fn note_reading(
     if let Some(subjects) = subjects {
         what.push_str(&format!(" subjects={}", subjects.join(",")));
     }
-    call.server.note_reading(&caller.pseudonym, what, call.now)
+    call.server.note_reading(&caller.pseudonym, what, call.now).map(drop)
 }
 
 impl crate::server::Server {
-    /// Puts on record that somebody reads the log, unless they have just done the same.
-    pub(super) fn note_reading(&self, subject: &str, what: String, now: Timestamp) -> Result<(), Failure> {
+    /// Puts on record that somebody reads the log, unless they have just done the same. The ticket is that of the record.
+    pub(super) fn note_reading(&self, subject: &str, what: String, now: Timestamp) -> Result<Option<Ticket>, Failure> {
         let mut recent = self.readings.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         recent.retain(|_, at| now.since(*at) < SAME_READING);
         let reading = (subject.to_owned(), what);
         if recent.contains_key(&reading) {
-            return Ok(());
+            return Ok(None);
         }
         // What cannot be recorded is not shown.
         let (subject, what) = reading.clone();
-        self.log.record(None, Happening::AuditRead { subject, what })?;
+        let ticket = self.log.record(None, Happening::AuditRead { subject, what })?;
         recent.insert(reading, now);
-        Ok(())
+        Ok(Some(ticket))
     }
 }
 
@@ -210,6 +211,9 @@ async fn named(call: &Call, page: Page) -> Result<TimelinePage, Failure> {
     Ok(TimelinePage { entries, sessions, more: page.more })
 }
 
+/// In place of a name that has been erased.
+const ERASED: &str = "(erased)";
+
 /// What pseudonyms stand for, as far as that has not been erased.
 async fn names(call: &Call, subjects: BTreeSet<String>) -> Result<BTreeMap<String, String>, Failure> {
     let names = call.server.store.run(move |db| {
@@ -217,6 +221,8 @@ async fn names(call: &Call, subjects: BTreeSet<String>) -> Result<BTreeMap<Strin
         for subject in subjects {
             if let Some(name) = directory::name(db, &subject)? {
                 names.insert(subject, name);
+            } else if raw_texts::is_erased(db, &subject)? {
+                names.insert(subject, ERASED.to_owned());
             }
         }
         Ok(names)

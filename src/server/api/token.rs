@@ -92,15 +92,14 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
     let Subject { proved, digest, lifetime, method } = subject(&call, &request).await?;
     // From here on the caller holds a genuine token: only now do they cost the store anything.
     let key = call.use_proof(proof).await?;
-    let pseudonym = directory::pseudonym(&call.server.keys.pseudonym, &proved.identity);
     let (now, until) = (call.now, proved.expires_at.after(LIFETIME_MAX));
-    let (name, identity, holder) = (pseudonym.clone(), proved.identity.clone(), key.clone());
-    let first = call
+    let (chance, identity, holder) = (random::bytes()?, proved.identity.clone(), key.clone());
+    let (pseudonym, first) = call
         .server
         .store
         .run(move |db| {
-            directory::note(db, &name, &identity, now)?;
-            replay::claim_token(db, digest, &holder, now, until)
+            let pseudonym = directory::enter(db, &identity, chance, now)?;
+            Ok((pseudonym, replay::claim_token(db, digest, &holder, now, until)?))
         })
         .await?;
     if !first {

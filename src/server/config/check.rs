@@ -12,8 +12,8 @@ use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
     DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, MaskingWord, PlatformWord,
-    PurposeSection, ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord, WhoSection,
-    WitnessSection, WorkloadSection,
+    PurposeSection, RawSqlWord, ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord,
+    WhoSection, WitnessSection, WorkloadSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
@@ -110,6 +110,7 @@ impl<'a> Check<'a> {
             identity: identity?,
             durability,
             witnesses,
+            raw_texts: matches!(file.audit.raw_sql, RawSqlWord::Encrypted),
             resources,
             purposes,
             require_purpose: file.require_purpose.into_iter().map(labels).collect(),
@@ -118,6 +119,7 @@ impl<'a> Check<'a> {
             access,
             approvals,
             operators: file.operators,
+            auditors: file.auditors,
             policy,
             masks: file.masks,
         })

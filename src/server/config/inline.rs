@@ -77,6 +77,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         identity: IdentitySource::BuiltIn(users()),
         durability: Durability::Synced,
         witnesses: Vec::new(),
+        raw_texts: false,
         resources: BTreeMap::new(),
         purposes: BTreeMap::new(),
         require_purpose: Vec::new(),
@@ -84,6 +85,7 @@ pub(crate) fn development(data: PathBuf) -> Config {
         workloads: BTreeMap::new(),
         access: vec![rule("engineering", Access::Read), rule("dba", Access::Write)],
         operators: vec!["security".to_owned()],
+        auditors: vec!["security".to_owned()],
         approvals: ApprovalRules {
             approvers: vec!["approver".to_owned()],
             quorum: 1,

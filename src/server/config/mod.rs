@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) durability: Durability,
     /// Who is asked to sign the log's checkpoints.
     pub(crate) witnesses: Vec<Witness>,
+    /// Statements are kept as they were typed, encrypted.
+    pub(crate) raw_texts: bool,
     pub(crate) resources: BTreeMap<ResourceName, Resource>,
     pub(crate) purposes: BTreeMap<PurposeId, PurposeRule>,
     /// Labels; a resource that carries all those of one entry is for stated purposes only.
@@ -59,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) access: Vec<AccessRule>,
     /// Groups whose members see and end everybody's sessions.
     pub(crate) operators: Vec<String>,
+    /// Groups whose members read statements as they were typed, and erase persons.
+    pub(crate) auditors: Vec<String>,
     pub(crate) approvals: ApprovalRules,
     /// What differs from the built-in guardrails.
     pub(crate) policy: PolicySource,
@@ -71,6 +75,11 @@ impl Config {
     pub(crate) fn is_approver(&self, identity: &Identity) -> bool {
         identity.acting() == IdentityKind::Person
             && identity.groups.iter().any(|group| self.approvals.approvers.contains(group))
+    }
+
+    /// May read statements as they were typed, and erase persons. Only people.
+    pub(crate) fn is_auditor(&self, identity: &Identity) -> bool {
+        identity.acting() == IdentityKind::Person && identity.groups.iter().any(|group| self.auditors.contains(group))
     }
 
     /// May see and end sessions of others. Only people: a program that can do so is a way around them.

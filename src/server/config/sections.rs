@@ -35,6 +35,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) operators: Vec<String>,
     #[serde(default)]
+    pub(super) auditors: Vec<String>,
+    #[serde(default)]
     pub(super) approvals: ApprovalsSection,
     #[serde(default)]
     pub(super) policy: PolicySource,
@@ -80,6 +82,17 @@ pub(super) struct AuditSection {
     pub(super) durability: Option<DurabilityWord>,
     #[serde(default)]
     pub(super) witnesses: Vec<WitnessSection>,
+    #[serde(default)]
+    pub(super) raw_sql: RawSqlWord,
+}
+
+/// Whether statements are kept as they were typed.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSqlWord {
+    #[default]
+    Off,
+    Encrypted,
 }
 
 #[derive(Deserialize)]

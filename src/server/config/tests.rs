@@ -187,7 +187,7 @@ fn a_readable_secret_is_no_secret() {
     let folder = folder("readable");
     fs::set_permissions(folder.join("secrets/prod-db"), fs::Permissions::from_mode(0o640)).unwrap();
     let failure = parse(&example(), &folder.join("gov.yaml"), false).unwrap_err();
-    assert!(failure.message.starts_with("gov.yaml:42: ") && failure.message.contains("chmod 600"), "{failure}");
+    assert!(failure.message.starts_with("gov.yaml:46: ") && failure.message.contains("chmod 600"), "{failure}");
 }
 
 #[test]

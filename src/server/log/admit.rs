@@ -89,7 +89,11 @@ impl Entrance<'_> {
         {
             return Err(AdmitError::Fork { key: batch.key, seq: after.first });
         }
-        self.append(batch.key, Some((batch.first, count)), digest, line)
+        let leaf = self.append(batch.key, Some((batch.first, count)), digest, line)?;
+        if !carried.raw_texts().is_empty() {
+            tables::insert_sealed(self.db, leaf, carried.raw_texts())?;
+        }
+        Ok(leaf)
     }
 
     fn admit_certificate(&mut self, bearer: Bearer<'_>, envelope: &Envelope, line: &str) -> Result<u64, AdmitError> {

@@ -18,8 +18,8 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::audit::{
-    Algorithm, Carried, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt, Signer,
-    Tile, TileKind, bundle, prove_consistency,
+    Algorithm, Batch, Carried, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt,
+    Signer, Tile, TileKind, bundle, prove_consistency,
 };
 use crate::domain::{Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side};
 use crate::runtime::drain::{self, Recovery};
@@ -41,6 +41,21 @@ const KEY_GRACE: Duration = Duration::from_secs(15 * 60);
 
 /// How long a server's own key may sign. A server is restarted more often.
 const SERVER_KEY_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Envelopes whose raw texts are shown at once.
+const TEXT_LEAVES_MAX: usize = 16;
+
+/// Bytes of sealed raw texts that are given at once, unless one envelope has more.
+const SEALED_BYTES: usize = 4 * 1024 * 1024;
+
+/// An envelope of a session, opened.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    pub(crate) leaf: u64,
+    pub(crate) records: Vec<String>,
+    /// The raw texts that came with it, one behind the other.
+    pub(crate) sealed: Vec<u8>,
+}
 
 /// What a log is made of.
 #[derive(Debug)]
@@ -231,6 +246,23 @@ impl Log {
     pub(crate) async fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = path.to_owned();
         self.read(move |db| file(db, &path)).await
+    }
+
+    /// Some of what the gateway signed for a session, from behind leaf `after` on, with the raw texts that came with it.
+    /// Cancel safe.
+    pub(crate) async fn of_session(&self, session: SessionId, after: Option<u64>) -> Result<Vec<Leaf>, Failure> {
+        let found = self.read(move |db| tables::of_session(db, session, after, TEXT_LEAVES_MAX)).await?;
+        let leaf = |(leaf, body, sealed): (u64, String, Vec<u8>)| {
+            let batch = Envelope::read(&body).and_then(|envelope| Batch::parse(&envelope.payload));
+            Leaf { leaf, records: batch.map(|batch| batch.records).unwrap_or_default(), sealed }
+        };
+        Ok(found.into_iter().map(leaf).collect())
+    }
+
+    /// Sealed raw texts that came with leaves from `from` on, about [`SEALED_BYTES`] of them, and the leaf to go on
+    /// from. Cancel safe.
+    pub(crate) async fn sealed(&self, from: u64) -> Result<(Vec<u8>, Option<u64>), Failure> {
+        self.read(move |db| tables::sealed(db, from, SEALED_BYTES)).await
     }
 
     /// Tells when the log has grown.

@@ -58,6 +58,14 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         "
         CREATE INDEX keys_by_subject ON keys (subject);
     ",
+        "
+        -- Raw texts that came with the records of a leaf, sealed. They are no part of the tree: records name them.
+        CREATE TABLE sealed (
+            leaf INTEGER PRIMARY KEY,
+            texts BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX keys_by_session ON keys (session);
+    ",
     ],
 };
 
@@ -100,6 +108,44 @@ pub(super) fn insert_envelope(db: &Transaction<'_>, row: &Row<'_>) -> rusqlite::
         row.body,
     ))?;
     Ok(())
+}
+
+/// Keeps the sealed texts that came with a leaf.
+pub(super) fn insert_sealed(db: &Transaction<'_>, leaf: u64, texts: &[u8]) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT INTO sealed VALUES (?1, ?2)")?.execute((integer(leaf), texts)).map(drop)
+}
+
+/// Sealed texts of leaves from `from` on: `most` bytes, or what one leaf has. And the leaf to go on from; `None` when
+/// there are no more.
+pub(super) fn sealed(db: &Connection, from: u64, most: usize) -> rusqlite::Result<(Vec<u8>, Option<u64>)> {
+    let mut found = Vec::new();
+    let mut select = db.prepare_cached("SELECT leaf, texts FROM sealed WHERE leaf >= ?1 ORDER BY leaf")?;
+    let mut rows = select.query([integer(from)])?;
+    while let Some(row) = rows.next()? {
+        let texts = row.get_ref(1)?.as_blob()?;
+        if !found.is_empty() && found.len().saturating_add(texts.len()) > most {
+            return Ok((found, Some(natural(row.get(0)?))));
+        }
+        found.extend_from_slice(texts);
+    }
+    Ok((found, None))
+}
+
+/// Envelopes that the gateway signed for a session, from behind leaf `after` on, with the sealed texts that came with
+/// them.
+pub(super) fn of_session(
+    db: &Connection,
+    session: SessionId,
+    after: Option<u64>,
+    most: usize,
+) -> rusqlite::Result<Vec<(u64, String, Vec<u8>)>> {
+    let sql = "
+        SELECT leaf, body, coalesce(texts, x'') FROM envelopes LEFT JOIN sealed USING (leaf)
+        WHERE key IN (SELECT key FROM keys WHERE session = ?1 AND side = 'gateway') AND first IS NOT NULL AND leaf > ?2
+        ORDER BY leaf LIMIT ?3";
+    let read = |row: &rusqlite::Row<'_>| Ok((natural(row.get(0)?), row.get(1)?, row.get(2)?));
+    let (after, most) = (after.map_or(-1, integer), i64::try_from(most).unwrap_or(i64::MAX));
+    db.prepare_cached(sql)?.query_map((session.to_string(), after, most), read)?.collect()
 }
 
 /// What stands at or before a place of a key's chain: the leaf, the first record's number, how many, the digest.

@@ -74,8 +74,8 @@ fn statements(grant: &Grant, count: u64) -> Vec<Event> {
     });
     let start = |id| {
         let (statement, rules) = (Arc::clone(&statement), Arc::from([]));
-        let (raw_hmac, verdict, approval) = (Digest([5; 32]), Verdict::Allow, None);
-        Happening::StatementStarted(StatementStart { id, statement, raw_hmac, verdict, rules, approval })
+        let (raw_hmac, sealed, verdict, approval) = (Digest([5; 32]), None, Verdict::Allow, None);
+        Happening::StatementStarted(StatementStart { id, statement, raw_hmac, sealed, verdict, rules, approval })
     };
     let end = |id| {
         let (rows, bytes, masked_columns, masked_cells, took) = (1, 2, 0, 0, Duration::ZERO);

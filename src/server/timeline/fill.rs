@@ -689,6 +689,7 @@ mod tests {
                 id,
                 statement: Arc::new(statement),
                 raw_hmac: Digest([chance.pick(&[1, 2]); 32]),
+                sealed: None,
                 verdict: chance.pick(&[Verdict::Allow, Verdict::Hold, Verdict::Deny]),
                 rules: Arc::from([("missing_where", chance.pick(&[Action::Observe, Action::Deny]))]),
                 approval: None,
