@@ -4,6 +4,7 @@
 use rusqlite::Transaction;
 use thiserror::Error;
 
+use super::recent::{Contents, Entered};
 use super::tables::{self, Key, Row};
 use crate::audit::{
     self, Batch, CERTIFICATE_TYPE, Carried, Certificate, Core, Envelope, Frontier, RecordError, SealError,
@@ -45,6 +46,8 @@ pub(super) struct Entrance<'a> {
     pub(super) server: PublicKey,
     pub(super) now: Timestamp,
     pub(super) frontier: &'a mut Frontier,
+    /// What was taken in.
+    pub(super) entered: &'a mut Vec<Entered>,
 }
 
 impl Entrance<'_> {
@@ -73,7 +76,7 @@ impl Entrance<'_> {
             envelope.verify(certificate.key)?;
         }
         let batch = Batch::parse(&envelope.payload)?;
-        check(&batch, certificate)?;
+        let records = check(&batch, certificate)?;
         let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
         let digest = envelope.digest();
         if let Some(before) = tables::stretch_at(self.db, batch.key, batch.first)? {
@@ -89,7 +92,8 @@ impl Entrance<'_> {
         {
             return Err(AdmitError::Fork { key: batch.key, seq: after.first });
         }
-        let leaf = self.append(batch.key, Some((batch.first, count)), digest, line)?;
+        let contents = Contents::Records { side: batch.side, session: batch.session, records };
+        let leaf = self.append(batch.key, Some((batch.first, count)), digest, line, contents)?;
         if !carried.raw_texts().is_empty() {
             tables::insert_sealed(self.db, leaf, carried.raw_texts())?;
         }
@@ -105,8 +109,9 @@ impl Entrance<'_> {
             // Certificates are given out by us, and enter with that, from the journal.
             (None, Bearer::Client(_)) => Err(AdmitError::Unknown(key)),
             (None, Bearer::Journal) => {
+                let contents = Contents::Certificate(Box::new(certificate.clone()));
                 tables::insert_key(self.db, &Key { certificate, digest })?;
-                self.append(key, None, digest, line)
+                self.append(key, None, digest, line, contents)
             }
         }
     }
@@ -117,6 +122,7 @@ impl Entrance<'_> {
         records: Option<(u64, u64)>,
         digest: Digest,
         body: &str,
+        contents: Contents,
     ) -> Result<u64, AdmitError> {
         let leaf = self.frontier.size();
         let hash = audit::leaf(body.as_bytes());
@@ -125,21 +131,24 @@ impl Entrance<'_> {
         for node in self.frontier.append(hash) {
             tables::insert_node(self.db, &node)?;
         }
+        self.entered.push(Entered { leaf, hash, contents });
         Ok(leaf)
     }
 }
 
-/// Whether a batch is what its key is certified for, and its records are what they must be.
-fn check(batch: &Batch, certificate: &Certificate) -> Result<(), AdmitError> {
+/// The records of a batch, if it is what its key is certified for, and they are what they must be.
+fn check(batch: &Batch, certificate: &Certificate) -> Result<Vec<Core>, AdmitError> {
     if (batch.key, batch.side, batch.session) != (certificate.key, certificate.side, certificate.session) {
         return Err(AdmitError::Place(batch.first));
     }
+    let mut records = Vec::with_capacity(batch.records.len());
     for (record, seq) in batch.records.iter().zip(batch.first..) {
         let core = Core::parse(record).map_err(|why| AdmitError::Record { seq, why })?;
         let own_session = batch.session.is_none() || core.session == batch.session;
         if core.seq != seq || core.side != batch.side || !own_session {
             return Err(AdmitError::Place(seq));
         }
+        records.push(core);
     }
-    Ok(())
+    Ok(records)
 }

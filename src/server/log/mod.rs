@@ -7,6 +7,7 @@
 
 mod admit;
 mod cosign;
+mod recent;
 mod tables;
 mod writer;
 
@@ -28,6 +29,8 @@ use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
 use crate::runtime::{clock, files, random};
 use crate::server::store;
 pub(crate) use cosign::Cosigners;
+use recent::Recent;
+pub(crate) use recent::{Contents, Entered};
 use writer::{Job, Upload, Writer};
 
 /// Most bytes of the gateway's journal: some minutes of a busy gateway whose database stands still.
@@ -85,6 +88,7 @@ pub(crate) struct Log {
     /// For reading beside the thread that writes.
     reader: Arc<Mutex<Connection>>,
     recovery: Recovery,
+    recent: Arc<Recent>,
     committed: watch::Receiver<Committed>,
 }
 
@@ -131,6 +135,7 @@ impl Log {
         let recovery = drain::recover(&journal, &control)?;
         let (jobs, inbox) = mpsc::channel();
         let (progress, committed) = watch::channel(Committed::default());
+        let recent = Arc::new(Recent::default());
         let writer = Writer::new(writer::Parts {
             db,
             journal,
@@ -138,6 +143,7 @@ impl Log {
             note,
             control: control.clone(),
             memory: folder.join("checkpoint"),
+            recent: Arc::clone(&recent),
             progress,
         })?;
         let thread = std::thread::Builder::new()
@@ -146,7 +152,7 @@ impl Log {
             .map_err(|error| Failure::new(Kind::Internal, "no thread can be started").detail(format!("{error}.")))?;
         let reader = Arc::new(Mutex::new(reader));
         let thread = Mutex::new(Some(thread));
-        Ok(Self { recorders, control, server, key, jobs, thread, reader, recovery, committed })
+        Ok(Self { recorders, control, server, key, jobs, thread, reader, recovery, recent, committed })
     }
 
     /// What opening found.
@@ -307,9 +313,18 @@ impl Log {
         proof.map_err(|error| Failure::new(Kind::Internal, "the log cannot prove what it has").cause(error))
     }
 
-    /// Entries `from` to `until`, as many as there are. Cancel safe.
-    pub(crate) async fn leaves(&self, from: u64, until: u64) -> Result<Vec<String>, Failure> {
-        self.read(move |db| tables::bodies(db, from, until)).await
+    /// Entries from `from` on, at most `most` where they have to be read. For one who follows the log: what he is given
+    /// he is not given again without reading it. Cancel safe in that nothing is lost by it.
+    pub(crate) async fn follow(&self, from: u64, most: u64) -> Result<Vec<Entered>, Failure> {
+        let recent = self.recent.take(from);
+        if !recent.is_empty() {
+            return Ok(recent);
+        }
+        self.read(move |db| {
+            let bodies = tables::bodies(db, from, from.saturating_add(most))?;
+            Ok(bodies.iter().zip(from..).map(|(body, leaf)| Entered::read(leaf, body)).collect())
+        })
+        .await
     }
 
     /// Whether the log's entry number `count`, counted from 1, has this hash. Every log has the zeroth. Blocks.

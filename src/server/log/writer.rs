@@ -1,6 +1,7 @@
 //! The thread that takes envelopes in and publishes checkpoints.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Committed;
 use super::admit::{AdmitError, Bearer, Entrance};
+use super::recent::{Entered, Recent};
 use super::tables;
 use crate::audit::{
     Carried, Checkpoint, Frontier, Head, Inclusion, NOTE_MAX, Note, NoteSigner, Receipt, prove_consistency,
@@ -68,6 +70,8 @@ pub(super) struct Parts {
     /// A file beside the database that remembers the last checkpoint, so that a database put back from a copy is
     /// noticed.
     pub(super) memory: PathBuf,
+    /// Gets what enters, for whoever follows the log.
+    pub(super) recent: Arc<Recent>,
     /// Hears how far the log has come.
     pub(super) progress: watch::Sender<Committed>,
 }
@@ -92,6 +96,7 @@ struct Round {
     published: Option<Head>,
     note: Option<String>,
     replies: Vec<Result<Receipt, Failure>>,
+    entered: Vec<Entered>,
 }
 
 impl Writer {
@@ -196,6 +201,8 @@ impl Writer {
         if round.published != self.published {
             self.published_at = clock::monotonic();
         }
+        // Before anybody hears that the log has grown.
+        self.parts.recent.add(round.entered);
         self.frontier = round.frontier;
         self.published = round.published;
         self.settle()?;
@@ -207,7 +214,9 @@ impl Writer {
         let mut frontier = self.frontier.clone();
         let parts = &mut self.parts;
         let db = parts.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut entrance = Entrance { db: &db, server: parts.server, now: clock::now(), frontier: &mut frontier };
+        let mut entered = Vec::new();
+        let (server, now) = (parts.server, clock::now());
+        let mut entrance = Entrance { db: &db, server, now, frontier: &mut frontier, entered: &mut entered };
         for envelope in self.waiting.iter().flat_map(|drained| &drained.envelopes) {
             match entrance.admit(Bearer::Journal, envelope) {
                 Ok(_) => {}
@@ -245,7 +254,7 @@ impl Writer {
             });
         }
         db.commit()?;
-        Ok(Round { frontier, published: head, note, replies })
+        Ok(Round { frontier, published: head, note, replies, entered })
     }
 
     /// Keeps the checkpoint outside the database. If that fails the log is as good as before; only a rollback of the

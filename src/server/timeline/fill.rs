@@ -11,8 +11,9 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::tables::{self, Position, Standing};
-use crate::audit::{self, Asked, Batch, CERTIFICATE_TYPE, Certificate, Core, Decided, Envelope, Happened, Line};
+use crate::audit::{self, Asked, Certificate, Core, Decided, Happened, Line};
 use crate::domain::{Duration, PublicKey, SessionBalance, SessionId, Side, Timestamp};
+use crate::server::log::{Contents, Entered};
 
 /// How long a client may take to bring its account of a session that is over.
 const CLIENT_SILENT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,16 +26,13 @@ struct From {
     leaf: i64,
 }
 
-/// Adds leaves `first` and following, and says how many there are now. What cannot be read was not let into the log,
-/// and is not in the timeline.
-pub(super) fn add(db: &Transaction<'_>, first: u64, lines: &[String]) -> rusqlite::Result<u64> {
+/// Adds the leaves that come next, and says how many there are now.
+pub(super) fn add(db: &Transaction<'_>, entered: Vec<Entered>) -> rusqlite::Result<u64> {
     let mut position = tables::position(db)?;
     let mut stretch = Stretch::new(db);
-    for (line, leaf) in lines.iter().zip(first..) {
-        if let Ok(envelope) = Envelope::read(line) {
-            stretch.add_envelope(i64::try_from(leaf).unwrap_or(i64::MAX), &envelope)?;
-        }
-        position = Position { leaves: leaf.saturating_add(1), last: audit::leaf(line.as_bytes()) };
+    for Entered { leaf, hash, contents } in entered {
+        stretch.add_contents(i64::try_from(leaf).unwrap_or(i64::MAX), contents)?;
+        position = Position { leaves: leaf.saturating_add(1), last: hash };
     }
     stretch.write()?;
     tables::advance(db, position)?;
@@ -105,17 +103,15 @@ impl<'a> Stretch<'a> {
         Self { db, rows, places, given, sessions: HashMap::new(), texts: HashMap::new() }
     }
 
-    fn add_envelope(&mut self, leaf: i64, envelope: &Envelope) -> rusqlite::Result<()> {
-        if envelope.payload_type == CERTIFICATE_TYPE {
-            // The log let in only what the server signed.
-            let Ok(certificate) = Certificate::open(envelope, envelope.key) else { return Ok(()) };
-            return self.add_certificate(&certificate);
-        }
-        let Ok(batch) = Batch::parse(&envelope.payload) else { return Ok(()) };
-        for text in &batch.records {
-            let Ok(core) = Core::parse(text) else { continue };
-            let from = From { side: batch.side, session: batch.session.or(core.session), leaf };
-            self.add_record(from, core)?;
+    fn add_contents(&mut self, leaf: i64, contents: Contents) -> rusqlite::Result<()> {
+        match contents {
+            Contents::Certificate(certificate) => return self.add_certificate(&certificate),
+            Contents::Records { side, session, records } => {
+                for core in records {
+                    self.add_record(From { side, session: session.or(core.session), leaf }, core)?;
+                }
+            }
+            Contents::Nothing => {}
         }
         if self.rows.len() > WAITING_MAX { self.write() } else { Ok(()) }
     }
@@ -619,7 +615,7 @@ mod tests {
     use rusqlite::types::Value;
 
     use super::*;
-    use crate::audit::{Chain, Context, Encoder, Place, RECORDS_TYPE};
+    use crate::audit::{Chain, Context, Encoder, Envelope, Place, RECORDS_TYPE};
     use crate::domain::{
         Access, Action, Digest, Event, Grant, Happening, Identity, IdentityKind, Limits, Masking, Method, Operation,
         Outcome, Parse, RecordId, Relation, Shown, Statement, StatementEnd, StatementId, StatementStart, Touch,
@@ -743,7 +739,8 @@ mod tests {
         let mut first = 0;
         for lines in lines.chunks(stretch) {
             let transaction = db.transaction().unwrap();
-            first = add(&transaction, first, lines).unwrap();
+            let entered = lines.iter().zip(first..).map(|(line, leaf)| Entered::read(leaf, line)).collect();
+            first = add(&transaction, entered).unwrap();
             transaction.commit().unwrap();
         }
         let mut all = Vec::new();

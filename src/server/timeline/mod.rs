@@ -89,11 +89,11 @@ impl Timeline {
     /// Indexes some of what the log has gained. Says whether there was anything.
     async fn catch_up(&self, log: &Arc<Log>) -> Result<bool, Failure> {
         let from = *self.indexed.borrow();
-        let leaves = log.leaves(from, from.saturating_add(ENVELOPES_MAX)).await?;
-        if leaves.is_empty() {
+        let entered = log.follow(from, ENVELOPES_MAX).await?;
+        if entered.is_empty() {
             return Ok(false);
         }
-        let position = self.write(move |db| fill::add(db, from, &leaves)).await?;
+        let position = self.write(move |db| fill::add(db, entered)).await?;
         self.indexed.send_replace(position);
         Ok(true)
     }

@@ -7,6 +7,7 @@ use super::query::{self, Filter};
 use super::{fill, tables};
 use crate::audit::{Envelope, RECORDS_TYPE};
 use crate::domain::{PublicKey, SessionId, Side, Timestamp};
+use crate::server::log::Entered;
 
 /// An index in memory, and a session it knows.
 struct Index {
@@ -42,7 +43,7 @@ impl Index {
         let payload = payload.into_bytes();
         let line = Envelope { payload_type: RECORDS_TYPE, payload, key, signature: [0; 64] }.write();
         let transaction = self.db.transaction().unwrap();
-        self.leaves = fill::add(&transaction, self.leaves, &[line]).unwrap();
+        self.leaves = fill::add(&transaction, vec![Entered::read(self.leaves, &line)]).unwrap();
         transaction.commit().unwrap();
     }
 
