@@ -55,6 +55,9 @@ _gov() {
             gov,man)
                 cmd="gov__subcmd__man"
                 ;;
+            gov,mask)
+                cmd="gov__subcmd__mask"
+                ;;
             gov,mcp)
                 cmd="gov__subcmd__mcp"
                 ;;
@@ -118,6 +121,9 @@ _gov() {
             gov__subcmd__audit,verify)
                 cmd="gov__subcmd__audit__subcmd__verify"
                 ;;
+            gov__subcmd__mask,attack)
+                cmd="gov__subcmd__mask__subcmd__attack"
+                ;;
             gov__subcmd__policy,check)
                 cmd="gov__subcmd__policy__subcmd__check"
                 ;;
@@ -152,7 +158,7 @@ _gov() {
 
     case "${cmd}" in
         gov)
-            opts="-h -V --json --color --help --version login logout status ls classify connect exec run explain mcp session policy timeline audit evidence approval request server witness demo completions man"
+            opts="-h -V --json --color --help --version login logout status ls classify mask connect exec run explain mcp session policy timeline audit evidence approval request server witness demo completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -829,6 +835,58 @@ _gov() {
             fi
             case "${prev}" in
                 --all)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__mask)
+            opts="-h --json --color --help attack"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__mask__subcmd__attack)
+            opts="-h --purpose --ref --masking --accept --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --purpose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --masking)
+                    COMPREPLY=($(compgen -W "database wire" -- "${cur}"))
+                    return 0
+                    ;;
+                --accept)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

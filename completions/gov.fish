@@ -35,6 +35,7 @@ complete -c gov -n "__fish_gov_needs_command" -f -a "logout" -d 'End the login o
 complete -c gov -n "__fish_gov_needs_command" -f -a "status" -d 'Show who is logged in, and whether the server answers'
 complete -c gov -n "__fish_gov_needs_command" -f -a "ls" -d 'List the databases you may use'
 complete -c gov -n "__fish_gov_needs_command" -f -a "classify" -d 'Show which columns of a database are sensitive, and why'
+complete -c gov -n "__fish_gov_needs_command" -f -a "mask" -d 'Try whether masked values get out'
 complete -c gov -n "__fish_gov_needs_command" -f -a "connect" -d 'Open a local endpoint to a database'
 complete -c gov -n "__fish_gov_needs_command" -f -a "exec" -d 'Run SQL in a governed session'
 complete -c gov -n "__fish_gov_needs_command" -f -a "run" -d 'Run a command with a governed database in reach'
@@ -92,6 +93,22 @@ complete -c gov -n "__fish_gov_using_subcommand classify" -l uninstall -d 'Take 
 complete -c gov -n "__fish_gov_using_subcommand classify" -l entities -d 'List everything that can be found'
 complete -c gov -n "__fish_gov_using_subcommand classify" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand classify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand mask; and not __fish_seen_subcommand_from attack" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand mask; and not __fish_seen_subcommand_from attack" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand mask; and not __fish_seen_subcommand_from attack" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand mask; and not __fish_seen_subcommand_from attack" -f -a "attack" -d 'Attack a scratch copy of a database\'s structure, and say which synthetic values got out'
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l purpose -d 'Why its structure is read: one of the purposes `gov ls` shows; the attacks are made under it too' -r
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l ref -d 'What the purpose refers to, for example a ticket' -r
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l masking -d 'Where sessions that read are masked; as they are for the database itself without it' -r -f -a "database\t''
+wire\t''"
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l accept -d 'A column that may be seen as it is, as table.column; may be given several times' -r
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand mask; and __fish_seen_subcommand_from attack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand connect" -l purpose -d 'Why: one of the purposes `gov ls` shows' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l ref -d 'What the purpose refers to, for example a ticket' -r
 complete -c gov -n "__fish_gov_using_subcommand connect" -l reveal -d 'Ask for the real values of a masked column, as table.column; may be given several times' -r

@@ -36,6 +36,7 @@ pub fn lists() -> Vec<List> {
                 "moment",
                 "output",
                 "result",
+                "stage",
                 "tool",
                 "variables",
                 "wish",

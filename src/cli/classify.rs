@@ -116,6 +116,10 @@ fn show(found: &ClassifiedResource, output: &mut Output) {
                 "{sensitive} of {examined} columns are masked, whole or where something is found in them."
             ));
             output.say(format!("Sessions that read are masked {}.", found.masking));
+            if !found.cleared.is_empty() {
+                let names: Vec<String> = found.cleared.iter().map(|column| format!("`{}`", name(column))).collect();
+                output.say(format!("Not masked, because the configuration says so: {}.", names.join(", ")));
+            }
             if found.unexamined > 0 {
                 output.say(format!(
                     "{} more have not been looked at yet; until then all of them is masked.",
@@ -126,15 +130,14 @@ fn show(found: &ClassifiedResource, output: &mut Output) {
     }
 }
 
-fn row(column: &ClassifiedColumn) -> Vec<String> {
-    // What is in the usual schema is named as people name it.
+/// What is in the usual schema is named as people name it.
+pub(super) fn name(column: &ClassifiedColumn) -> String {
     let schema = if column.schema == "public" { String::new() } else { format!("{}.", column.schema) };
-    vec![
-        format!("{schema}{}.{}", column.relation, column.column),
-        column.entity.clone(),
-        format!("{:.2}", column.confidence),
-        column.evidence.clone(),
-    ]
+    format!("{schema}{}.{}", column.relation, column.column)
+}
+
+fn row(column: &ClassifiedColumn) -> Vec<String> {
+    vec![name(column), column.entity.clone(), format!("{:.2}", column.confidence), column.evidence.clone()]
 }
 
 fn entities(output: &mut Output) {

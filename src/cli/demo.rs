@@ -4,21 +4,15 @@
 //! database itself. The demonstration ends well only when each of them held.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use clap::{ArgMatches, Args};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command as Process};
 
 use super::exit::Exit;
 use super::output::Output;
+use super::stage::{STEP_MAX, Stage, broken};
 use super::{Command, parse, run_async};
-use crate::domain::{Duration, Failure, Kind};
-use crate::runtime::{env, files, random};
-
-/// How long one step may take. PostgreSQL's first start is the slowest.
-const STEP_MAX: Duration = Duration::from_secs(60);
+use crate::domain::{Failure, Kind};
 
 /// Roles as an administrator would make them for gov, and a small shop with values that look real and are not.
 const CONTENTS: &str = include_str!("demo.sql");
@@ -55,8 +49,13 @@ impl Command for Demo {
     fn run(&self, arguments: &ArgMatches, output: &mut Output) -> Result<Exit, Failure> {
         let arguments: Arguments = parse(arguments)?;
         run_async(async {
-            let mut stage = Stage::set(output).await?;
-            let shown = stage.show(output).await;
+            output.say("Starting a private PostgreSQL and a gov server, in a folder of their own.");
+            let mut stage = Stage::set("demo").await?;
+            let shown = async {
+                stage.open_shop().await?;
+                stage.show(output).await
+            };
+            let shown = shown.await;
             if arguments.keep && shown.is_ok() {
                 stage.leave(output)?;
             } else {
@@ -67,94 +66,14 @@ impl Command for Demo {
     }
 }
 
-/// What the demonstration runs on.
-struct Stage {
-    folder: PathBuf,
-    programs: PathBuf,
-    gov: PathBuf,
-    port: u16,
-    database: Option<Child>,
-    server: Option<Child>,
-    url: String,
-}
-
 impl Stage {
-    /// Starts the database and the server.
-    async fn set(output: &mut Output) -> Result<Self, Failure> {
-        let programs = programs()?;
-        let suffix: String = random::bytes::<4>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-        let folder = std::env::temp_dir().join(format!("gov-demo-{suffix}"));
-        let gov = std::env::current_exe().map_err(|error| broken("this program cannot be found", &error))?;
-        let mut stage =
-            Self { folder, programs, gov, port: free_port().await?, database: None, server: None, url: String::new() };
-        output.say("Starting a private PostgreSQL and a gov server, in a folder of their own.");
-        let set = async {
-            stage.start_database().await?;
-            stage.start_server().await
-        };
-        match set.await {
-            Ok(()) => Ok(stage),
-            Err(failure) => {
-                stage.clear().await;
-                Err(failure)
-            }
-        }
-    }
-
-    async fn start_database(&mut self) -> Result<(), Failure> {
-        let data = self.folder.join("postgres");
-        let unusable = |error: &std::io::Error| broken("the folder of the demonstration cannot be used", error);
-        files::create_private_dir(&self.folder).map_err(|error| unusable(&error))?;
-        std::fs::create_dir(&data).map_err(|error| unusable(&error))?;
-        if is_root() {
-            // PostgreSQL refuses to run as root; its own user must get through to its folder.
-            self.finish(Process::new("chown").arg("postgres").arg(&data)).await?;
-            self.finish(Process::new("chmod").arg("711").arg(&self.folder)).await?;
-        }
-        let cluster = data.join("data");
-        let mut init = self.as_postgres("initdb");
-        init.arg("-D").arg(&cluster).args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]);
-        self.finish(&mut init).await?;
-        let mut postgres = self.as_postgres("postgres");
-        postgres.arg("-D").arg(&cluster).args(["-c", &format!("port={}", self.port)]);
-        postgres.args(["-c", "listen_addresses=", "-c", &format!("unix_socket_directories={}", data.display())]);
-        postgres.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null()).process_group(0);
-        self.database = Some(postgres.spawn().map_err(|error| broken("PostgreSQL cannot be started", &error))?);
-        let answers = async {
-            while self.sql("postgres", "SELECT 1").await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(STEP_MAX, answers)
-            .await
-            .map_err(|_| Failure::new(Kind::Database, "the private PostgreSQL does not start"))?;
+    /// Fills the database, and starts the server for it.
+    async fn open_shop(&mut self) -> Result<(), Failure> {
         self.sql("postgres", "CREATE DATABASE shop").await?;
         self.sql("shop", CONTENTS).await?;
-        Ok(())
-    }
-
-    async fn start_server(&mut self) -> Result<(), Failure> {
-        let socket = self.folder.join("postgres").display().to_string().replace('/', "%2F");
-        let resource = format!(
-            "shop=postgres://gov_broker@{socket}:{}/shop?env=prod&read-role=app_ro&write-role=app_rw",
-            self.port
-        );
-        let log = std::fs::File::create(self.folder.join("server.log"))
-            .map_err(|error| broken("the server's log cannot be written", &error))?;
-        let mut server = self.gov(&["--json", "server", "--dev", "--listen", "127.0.0.1:0", "--resource", &resource]);
-        server.stdout(Stdio::piped()).stderr(log).process_group(0);
-        let mut server = server.spawn().map_err(|error| broken("the server cannot be started", &error))?;
-        let stdout = server.stdout.take();
-        self.server = Some(server);
-        let unready = || {
-            let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
-            Failure::new(Kind::Gateway, "the server of the demonstration did not start").detail(log)
-        };
-        let mut lines = BufReader::new(stdout.ok_or_else(unready)?).lines();
-        let line = tokio::time::timeout(STEP_MAX, lines.next_line()).await.ok().and_then(Result::ok).flatten();
-        let ready: serde_json::Value = line.and_then(|line| serde_json::from_str(&line).ok()).ok_or_else(unready)?;
-        ready.get("url").and_then(|url| url.as_str()).ok_or_else(unready)?.clone_into(&mut self.url);
-        Ok(())
+        let address = self.address("gov_broker", "shop");
+        let resource = format!("shop={address}?env=prod&read-role=app_ro&write-role=app_rw");
+        self.serve(&["--dev", "--resource", &resource]).await
     }
 
     /// The demonstration itself.
@@ -241,97 +160,20 @@ impl Stage {
         Ok(said)
     }
 
-    /// `gov` in a home of its own, so that nothing of the user's is touched.
-    fn gov(&self, arguments: &[&str]) -> Process {
-        let mut process = Process::new(&self.gov);
-        process.args(arguments);
-        for (name, folder) in self.homes() {
-            process.env(name, folder);
-        }
-        process.env_remove("XDG_RUNTIME_DIR");
-        process
-    }
-
-    fn homes(&self) -> [(&'static str, PathBuf); 2] {
-        [("XDG_CONFIG_HOME", self.folder.join("config")), ("XDG_DATA_HOME", self.folder.join("data"))]
-    }
-
-    /// Asks the database directly, as its superuser.
-    async fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
-        let address = crate::runtime::database::Address {
-            host: self.folder.join("postgres").display().to_string(),
-            port: self.port,
-            tls: None,
-        };
-        let login = crate::runtime::database::Login {
-            user: "postgres".to_owned(),
-            database: database.to_owned(),
-            password: None,
-            parameters: Vec::new(),
-        };
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::new(Kind::Database, "the private PostgreSQL did not answer").detail(format!("{error}."))
-        };
-        let mut connection =
-            crate::runtime::database::Connection::open(&address, &login).await.map_err(|error| failed(&error))?;
-        let rows = connection.rows(sql, STEP_MAX).await.map_err(|error| failed(&error))?;
-        let texts: Vec<&str> = rows.iter().filter_map(|row| row.text(0)).collect();
-        Ok(texts.join("\n"))
-    }
-
-    /// A program of PostgreSQL, as the user it may run as.
-    fn as_postgres(&self, name: &str) -> Process {
-        let program = self.programs.join(name);
-        if !is_root() {
-            return Process::new(program);
-        }
-        let mut process = Process::new("runuser");
-        process.args(["-u", "postgres", "--"]).arg(program);
-        process
-    }
-
-    async fn finish(&self, process: &mut Process) -> Result<(), Failure> {
-        let ran =
-            process.stdin(Stdio::null()).output().await.map_err(|error| broken("a program cannot be run", &error))?;
-        if ran.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-        Err(Failure::new(Kind::Database, "the private PostgreSQL cannot be set up").detail(said))
-    }
-
-    /// Ends everything and removes the folder.
-    async fn clear(&mut self) {
-        for child in [self.server.take(), self.database.take()].into_iter().flatten() {
-            end(child).await;
-        }
-        // What could not be removed is in the system's folder for temporary files.
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
-
     /// Leaves everything running, with a file that says where.
-    fn leave(&mut self, output: &mut Output) -> Result<(), Failure> {
+    fn leave(self, output: &mut Output) -> Result<(), Failure> {
         let text: String =
             self.homes().iter().map(|(name, folder)| format!("export {name}={}\n", folder.display())).collect();
-        let pids: Vec<String> = [&self.server, &self.database]
-            .into_iter()
-            .flatten()
-            .filter_map(Child::id)
-            .map(|pid| pid.to_string())
-            .collect();
-        let stop = format!("kill {}; rm -rf {}", pids.join(" "), self.folder.display());
         let file = self.folder.join("env");
         let mut written = std::fs::File::create(&file).map_err(|error| broken("a file cannot be written", &error))?;
         written.write_all(text.as_bytes()).map_err(|error| broken("a file cannot be written", &error))?;
+        let (url, stop) = (self.url.clone(), self.released());
         output.say(format!(
             "\nEverything goes on running. To play with it:\n\n  . {}\n  gov exec shop -c 'SELECT * FROM customers LIMIT 5'\n  \
-             gov connect shop -- psql\n  gov login {} --dev-user bob      # bob may write\n\nTo end it and leave nothing:\n\n  \
+             gov connect shop -- psql\n  gov login {url} --dev-user bob      # bob may write\n\nTo end it and leave nothing:\n\n  \
              {stop}\n",
             file.display(),
-            self.url,
         ));
-        // The processes are not ours to wait for any more.
-        drop((self.server.take(), self.database.take()));
         Ok(())
     }
 }
@@ -351,54 +193,7 @@ fn claim(output: &mut Output, held: bool, text: &str) -> Result<(), Failure> {
     Err(Failure::new(Kind::Internal, "the demonstration did not go as it should").detail(format!("Not true: {text}.")))
 }
 
-/// Asks a process to end, and makes sure that it does.
-async fn end(mut child: Child) {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
-        // It may have ended by itself.
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::INT);
-    }
-    if tokio::time::timeout(Duration::from_secs(15), child.wait()).await.is_err() {
-        drop(child.kill().await);
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
-}
-
-async fn free_port() -> Result<u16, Failure> {
-    let listener = crate::runtime::net::listen_loopback(0).await;
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|error| broken("no port is free", &error))
-}
-
-/// The newest server programs of this machine.
-fn programs() -> Result<PathBuf, Failure> {
-    let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
-        let folder = entry.path().join("bin");
-        let version = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(version) = version.filter(|_| folder.join("postgres").is_file()) {
-            found.push((version, folder));
-        }
-    }
-    found.sort();
-    if let Some((_, folder)) = found.pop() {
-        return Ok(folder);
-    }
-    let path = env::var("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|folder: &PathBuf| Path::new(folder).join("initdb").is_file());
-    on_path.ok_or_else(|| {
-        Failure::new(Kind::Usage, "the programs of a PostgreSQL server are not on this machine")
-            .hint("install them (Debian: apt install postgresql), or run ./install.sh --demo")
-    })
-}
-
 fn shell_word(word: &str) -> String {
     let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=@".contains(&byte));
     if plain { word.to_owned() } else { format!("\"{word}\"") }
-}
-
-fn broken(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Internal, what).detail(format!("{error}."))
 }

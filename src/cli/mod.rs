@@ -16,6 +16,7 @@ mod login;
 mod logout;
 mod ls;
 mod man;
+mod mask;
 mod mcp;
 mod moment;
 mod output;
@@ -26,6 +27,7 @@ mod result;
 mod run;
 mod server;
 mod session;
+mod stage;
 mod status;
 mod timeline;
 pub(crate) mod tool;
@@ -66,6 +68,7 @@ pub(crate) const COMMANDS: &[&dyn Command] = &[
     &status::Status,
     &ls::Ls,
     &classify::Classify,
+    &mask::Mask,
     &connect::Connect,
     &exec::Exec,
     &run::Run,

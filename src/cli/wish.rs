@@ -97,7 +97,7 @@ impl WishArguments {
     }
 }
 
-fn purpose(id: &str, reference: Option<String>) -> Result<Purpose, Failure> {
+pub(super) fn purpose(id: &str, reference: Option<String>) -> Result<Purpose, Failure> {
     let id = id.parse().map_err(|error: BadName| Failure::new(Kind::Usage, error.to_string()))?;
     Ok(Purpose { id, reference })
 }

@@ -180,6 +180,11 @@ impl Keeper {
 }
 
 impl Held {
+    /// The policy that this end decides by.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.engine.policy()
+    }
+
     /// This side's last word: what it sums up to, and that nothing follows.
     fn close(&self, why: &'static str) -> Result<journal::Ticket, Failure> {
         let happening = Happening::SessionClosed { why };

@@ -273,6 +273,17 @@ impl Connection {
         self.send(&out).await
     }
 
+    /// Asks with the extended protocol and wants binary cells.
+    pub(crate) async fn ask_binary(&mut self, sql: &str) -> Result<(), QueryError> {
+        let mut out = Vec::new();
+        Writer::message(&mut out, b'P').text("").text(sql).count(0);
+        Writer::message(&mut out, b'B').text("").text("").count(0).count(0).count(1).count(1);
+        Writer::message(&mut out, b'D').u8(b'P').text("");
+        Writer::message(&mut out, b'E').text("").u32(0);
+        drop(Writer::message(&mut out, b'S'));
+        self.send(&out).await
+    }
+
     /// Asks with the extended protocol for the first rows of one command; [`Self::more`] asks for the next, and
     /// [`Self::enough`] ends it.
     pub(crate) async fn ask_for(&mut self, sql: &str, values: &[Option<&str>], rows: u32) -> Result<(), QueryError> {

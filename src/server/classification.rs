@@ -188,12 +188,15 @@ impl Classifier {
             let known = known.get(&relation.oid).filter(|known| known.columns == fingerprint(columns));
             for column in columns {
                 let place = (relation.oid, column.attribute);
+                let found = known.and_then(|known| known.findings.get(&column.attribute)).cloned();
                 let finding = match self.overrules.of(&relation.schema, &relation.name, &column.name) {
+                    Some(None) => {
+                        classification.cleared.extend(found.map(|found| (place, found)));
+                        None
+                    }
                     Some(said) => said,
-                    None => match known {
-                        Some(known) => known.findings.get(&column.attribute).cloned(),
-                        None => continue,
-                    },
+                    None if known.is_none() => continue,
+                    None => found,
                 };
                 classification.examined.insert(place);
                 classification.findings.extend(finding.map(|finding| (place, finding)));
@@ -383,8 +386,8 @@ pub(super) struct Named {
     pub(super) finding: Finding,
 }
 
-/// All findings of a schema, in the order of names.
-pub(super) fn named(snapshot: &Snapshot, classification: &Classification) -> Vec<Named> {
+/// Findings of a schema with the names of their columns, in the order of names.
+pub(super) fn named(snapshot: &Snapshot, findings: &HashMap<(u32, i16), Finding>) -> Vec<Named> {
     let relations: HashMap<u32, &Relation> =
         snapshot.relations.iter().map(|relation| (relation.oid, relation)).collect();
     let mut named: Vec<Named> = snapshot
@@ -392,7 +395,7 @@ pub(super) fn named(snapshot: &Snapshot, classification: &Classification) -> Vec
         .iter()
         .filter_map(|column| {
             let relation = relations.get(&column.relation).filter(|relation| relation.kind != 'c')?;
-            let finding = classification.findings.get(&(column.relation, column.attribute))?;
+            let finding = findings.get(&(column.relation, column.attribute))?;
             Some(Named {
                 schema: relation.schema.clone(),
                 relation: relation.name.clone(),

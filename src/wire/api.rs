@@ -345,6 +345,9 @@ pub(crate) struct ClassifiedResource {
     /// Where it is masked for sessions that read: `in-database`, or `on-wire (reduced guarantee)`.
     pub(crate) masking: String,
     pub(crate) columns: Vec<ClassifiedColumn>,
+    /// Columns in which something was found, and of which the configuration says that they hold nothing: not masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cleared: Vec<ClassifiedColumn>,
     /// How many columns were looked at.
     pub(crate) examined: usize,
     /// How many have not been; all of them is masked until then.

@@ -29,6 +29,7 @@ mod leak;
 mod limits;
 mod lists;
 mod login;
+mod mask;
 mod mcp;
 mod oidc;
 mod pages;

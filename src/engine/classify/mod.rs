@@ -34,6 +34,8 @@ pub(crate) struct Finding {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classification {
     pub(crate) findings: HashMap<(u32, i16), Finding>,
+    /// What was found in columns of which somebody says that they hold nothing.
+    pub(crate) cleared: HashMap<(u32, i16), Finding>,
     /// Columns that were looked at, also those where nothing was found.
     pub(crate) examined: HashSet<(u32, i16)>,
     /// Columns of which the database shows masked values only.

@@ -1,7 +1,10 @@
 //! What the columns of a database hold, for whoever may use it.
 
+use std::collections::HashMap;
+
 use super::{Contents, Handler, Method, Route, json};
 use crate::domain::{Failure, Happening, Kind, Masking};
+use crate::engine::Finding;
 use crate::server::{access, classification};
 use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
 
@@ -17,8 +20,9 @@ pub(super) const LIST: Route = Route {
             access::usable(&call.server.config(), &caller.identity, &name)?;
             let reading = call.server.schema(&name)?.current().await?;
             let classification = &reading.catalog.classification;
-            let columns =
-                classification::named(&reading.snapshot, classification).into_iter().map(|named| ClassifiedColumn {
+            let columns = |findings: &HashMap<(u32, i16), Finding>| {
+                let named = classification::named(&reading.snapshot, findings).into_iter();
+                let column = named.map(|named| ClassifiedColumn {
                     schema: named.schema,
                     relation: named.relation,
                     column: named.column,
@@ -26,10 +30,13 @@ pub(super) const LIST: Route = Route {
                     confidence: named.finding.confidence,
                     evidence: named.finding.evidence,
                 });
+                column.collect()
+            };
             json(&ClassifiedResource {
                 resource: name.to_string(),
                 masking: if reading.masked.is_some() { Masking::Database } else { Masking::Wire }.word().to_owned(),
-                columns: columns.collect(),
+                columns: columns(&classification.findings),
+                cleared: columns(&classification.cleared),
                 examined: classification.examined.len(),
                 unexamined: classification::unexamined(&reading.snapshot, classification),
             })

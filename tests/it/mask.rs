@@ -1,0 +1,99 @@
+//! `gov mask attack`: what leaks is found, what does not is not, and the database itself stays as it is.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{self, Database};
+use crate::support::{Ran, Sandbox};
+
+/// Something of most kinds that are copied.
+const MORE: &str = "
+    CREATE TYPE mood AS ENUM ('good', 'bad');
+    CREATE TABLE notes (id bigint PRIMARY KEY, mood mood NOT NULL, body text, salary numeric(10, 2));
+    INSERT INTO notes SELECT i, 'good', 'call person' || i || '@mail.example.org', i * 1000 FROM generate_series(1, 30) i;
+    CREATE VIEW directory AS SELECT id, lower(email) AS address FROM customers;
+    CREATE FUNCTION many() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM customers';
+    GRANT SELECT ON notes, directory TO app_ro;
+";
+
+/// A server for one database, with these overrules, and somebody who may use it.
+fn bench(masks: &str) -> (Sandbox, Database) {
+    let (server, database) = (postgres::server(), postgres::server().database());
+    server.run(&database.name, MORE);
+    let mut sandbox = Sandbox::new();
+    sandbox.write_secret("broker.password", postgres::PASSWORD);
+    let (port, name) = (server.port, &database.name);
+    let config = format!(
+        "server: {{listen: '127.0.0.1:0', data: data}}\nresources:\n  prod-db: {{url: \
+         'postgres://gov_broker@127.0.0.1:{port}/{name}', password: {{file: broker.password}}, labels: {{env: prod}}, \
+         roles: {{read: app_ro, write: app_rw}}}}\naccess:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, access: \
+         write}}\nmasks: {masks}\n"
+    );
+    let file = sandbox.write("gov.yaml", &config);
+    sandbox.start_server(&["--dev", "--config", file.to_str().unwrap()]);
+    sandbox.log_in("bob");
+    (sandbox, database)
+}
+
+fn attack(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
+    sandbox.gov([&["--json", "mask", "attack", "prod-db"], arguments].concat())
+}
+
+/// How many attempts ended so, over all families in which the session and its masking are these.
+fn sum(report: &Value, session: &str, masking: &str, what: &str) -> u64 {
+    let is_one = |score: &&Value| score["session"] == session && score["masking"].as_str().unwrap().contains(masking);
+    let scores = report["scores"].as_array().unwrap().iter().filter(is_one);
+    scores.map(|score| score[what].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn nothing_leaks_wherever_it_is_masked() {
+    let (sandbox, database) = bench("{}");
+    let contents = || postgres::server().run(&database.name, "SELECT count(*), min(email), max(email) FROM customers");
+    let before = contents();
+    for (place, masking) in [("wire", "on-wire"), ("database", "in-database")] {
+        let report = attack(&sandbox, &["--masking", place]).ok().json();
+        for nothing in ["leaks", "not_copied", "not_attacked"] {
+            assert_eq!(report[nothing], json!([]), "{report}");
+        }
+        assert_eq!(report["columns"].as_array().unwrap().len(), 6, "{report}");
+        assert_eq!(report["searchable"], json!(["notes.body"]), "{report}");
+        for (session, masking) in [("read", masking), ("write", "on-wire")] {
+            assert!(sum(&report, session, masking, "attempts") > 300, "{report}");
+            assert!(sum(&report, session, masking, "masked") > 200, "{report}");
+        }
+        let families: BTreeSet<_> =
+            report["scores"].as_array().unwrap().iter().map(|score| score["family"].as_str().unwrap()).collect();
+        assert!(families.len() > 14, "{report}");
+    }
+    assert_eq!(before, contents(), "nothing of it happened to the database itself");
+}
+
+#[test]
+fn what_somebody_cleared_by_mistake_is_found() {
+    let (sandbox, _database) = bench("{public.customers.email: clear}");
+    let found = sandbox.gov(["classify", "prod-db"]).ok();
+    let cleared = "Not masked, because the configuration says so: `customers.email`.";
+    assert!(found.stderr.contains(cleared), "{found:?}");
+    let leaking = attack(&sandbox, &[]);
+    assert_eq!(leaking.code, 10, "{leaking:?}");
+    let report = leaking.json();
+    let of: BTreeSet<_> = report["leaks"].as_array().unwrap().iter().map(|leak| leak["of"].as_str().unwrap()).collect();
+    assert!(of.contains("customers.email"), "{report}");
+    let expected = ["customers.email", "\"public\".\"customers\"", "public.directory"];
+    assert!(of.iter().all(|of| expected.contains(of)), "{of:?}");
+    // Somebody may have meant it.
+    attack(&sandbox, &["--accept", "customers.email"]).ok();
+}
+
+#[test]
+fn what_cannot_be_tried_is_not_taken_for_safe() {
+    let (sandbox, _database) = bench("{}");
+    let all = ["customers.full_name", "customers.email", "customers.born", "customers.credit_card"];
+    let all = all.iter().chain(&["notes.body", "notes.salary"]);
+    let accepted: Vec<&str> = all.flat_map(|column| ["--accept", column]).collect();
+    let nothing = attack(&sandbox, &accepted);
+    assert_eq!(nothing.code, 7, "{nothing:?}");
+    assert!(nothing.stdout.contains("no sensitive column to attack"), "{nothing:?}");
+}
