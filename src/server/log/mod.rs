@@ -243,7 +243,7 @@ impl Log {
             let from = after.map_or(0, |leaf| leaf.saturating_add(1));
             let found = tables::of_subject(db, &subject, from..size, UPLOAD_MAX)?;
             let (leaves, bodies): (Vec<u64>, Vec<String>) = found.into_iter().unzip();
-            Ok(writer::receipt(db, &leaves, remembered)?.map(|receipt| (bodies, receipt)))
+            Ok(writer::receipt(db, &tables::Kept::new(db), &leaves, remembered)?.map(|receipt| (bodies, receipt)))
         })
         .await?
     }
@@ -309,7 +309,7 @@ impl Log {
 
     /// The proof that the tree of `new` entries begins with that of `old`. Cancel safe.
     async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, Failure> {
-        let proof = self.read(move |db| Ok(prove_consistency(old, new, &tables::Kept(db)))).await?;
+        let proof = self.read(move |db| Ok(prove_consistency(old, new, &tables::Kept::new(db)))).await?;
         proof.map_err(|error| Failure::new(Kind::Internal, "the log cannot prove what it has").cause(error))
     }
 

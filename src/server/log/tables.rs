@@ -1,10 +1,12 @@
 //! The log's tables: envelopes in the order of the tree, the keys that may sign them, and the tree's own hashes.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use crate::audit::{Certificate, Complete, Hashes, Head, TreeError};
+use crate::audit::{Certificate, Complete, Hashes, Head, InTiles, TreeError};
 use crate::domain::{Digest, PublicKey, SessionId, Side, Timestamp};
 use crate::server::store::Migrations;
 
@@ -320,17 +322,52 @@ pub(super) fn insert_refused(db: &Transaction<'_>, received: Timestamp, why: &st
     Ok(())
 }
 
-/// The tree in the tables.
+/// The tree in the tables, for one transaction. What has been looked up is remembered: proofs for neighbours have most of
+/// their hashes in common, and each hash within a tile is made of all that lie below it there.
 #[derive(Debug)]
-pub(super) struct Kept<'a>(pub(super) &'a Connection);
+pub(super) struct Kept<'a> {
+    db: &'a Connection,
+    tiles: RefCell<HashMap<(u8, u64), Vec<Digest>>>,
+    known: RefCell<HashMap<(u8, u64), Digest>>,
+}
+
+/// Tiles and hashes that are remembered: 2 MiB and some. When there are more, they are looked up again.
+const TILES_MAX: usize = 256;
+const KNOWN_MAX: usize = 16 * 1024;
+
+impl<'a> Kept<'a> {
+    pub(super) fn new(db: &'a Connection) -> Self {
+        Self { db, tiles: RefCell::default(), known: RefCell::default() }
+    }
+
+    fn tile(&self, height: u8, number: u64) -> Option<Vec<Digest>> {
+        if let Some(tile) = self.tiles.borrow().get(&(height, number)) {
+            return Some(tile.clone());
+        }
+        let from = number.checked_mul(256)?;
+        let tile = hashes(self.db, height.checked_mul(8)?, from, from.checked_add(256)?).ok()?;
+        let mut tiles = self.tiles.borrow_mut();
+        if tiles.len() >= TILES_MAX {
+            tiles.clear();
+        }
+        tiles.insert((height, number), tile.clone());
+        Some(tile)
+    }
+}
 
 impl Hashes for Kept<'_> {
     fn hash(&self, level: u8, index: u64) -> Result<Digest, TreeError> {
+        if let Some(hash) = self.known.borrow().get(&(level, index)) {
+            return Ok(*hash);
+        }
         let missing = TreeError::Missing { level, index };
-        let tile = |height: u8, number: u64| {
-            let from = number.checked_mul(256)?;
-            hashes(self.0, height.checked_mul(8)?, from, from.checked_add(256)?).ok()
-        };
-        crate::audit::InTiles(tile).hash(level, index).map_err(|_| missing)
+        let tiles = InTiles(|height, number| self.tile(height, number));
+        let hash = tiles.hash(level, index).map_err(|_| missing)?;
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert((level, index), hash);
+        Ok(hash)
     }
 }

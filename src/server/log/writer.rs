@@ -108,7 +108,7 @@ impl Writer {
                 .detail(format!("{why}."))
                 .hint("put the newest copy back; `gov audit verify` says what is wrong with it")
         };
-        let hashes = tables::Kept(&parts.db);
+        let hashes = tables::Kept::new(&parts.db);
         let frontier = Frontier::of(size, &hashes).map_err(|error| damaged(sentence(&error)))?;
         let published = tables::checkpoint(&parts.db).map_err(|error| broken(&error))?.map(|(head, _)| head);
         let remembered = remembered(&parts)?;
@@ -247,12 +247,14 @@ impl Writer {
             (old, None)
         };
         let mut replies = Vec::new();
+        let hashes = tables::Kept::new(&db);
         for (answer, upload) in answers.into_iter().zip(uploads) {
             replies.push(match answer {
-                Ok(leaves) => receipt(&db, &leaves, upload.remembered)?,
+                Ok(leaves) => receipt(&db, &hashes, &leaves, upload.remembered)?,
                 Err(failure) => Err(failure),
             });
         }
+        drop(hashes);
         db.commit()?;
         Ok(Round { frontier, published: head, note, replies, entered })
     }
@@ -310,7 +312,12 @@ fn take_upload(entrance: &mut Entrance<'_>, upload: &Upload) -> rusqlite::Result
 }
 
 /// Proves, against the last checkpoint, that these leaves are in the log.
-pub(super) fn receipt(db: &Connection, leaves: &[u64], remembered: u64) -> rusqlite::Result<Result<Receipt, Failure>> {
+pub(super) fn receipt(
+    db: &Connection,
+    hashes: &tables::Kept<'_>,
+    leaves: &[u64],
+    remembered: u64,
+) -> rusqlite::Result<Result<Receipt, Failure>> {
     let Some((head, checkpoint)) = tables::checkpoint(db)? else {
         return Ok(Err(Failure::new(Kind::Internal, "the log has no checkpoint")));
     };
@@ -318,10 +325,9 @@ pub(super) fn receipt(db: &Connection, leaves: &[u64], remembered: u64) -> rusql
         let detail = format!("It has {} entries; the client remembers {remembered}.", head.size);
         return Ok(Err(Failure::new(Kind::Gateway, "the log has become shorter").detail(detail)));
     }
-    let hashes = tables::Kept(db);
-    let prove = |leaf: &u64| prove_inclusion(*leaf, head.size, &hashes).map(|proof| Inclusion { leaf: *leaf, proof });
+    let prove = |leaf: &u64| prove_inclusion(*leaf, head.size, hashes).map(|proof| Inclusion { leaf: *leaf, proof });
     let inclusions = leaves.iter().map(prove).collect::<Result<Vec<_>, _>>();
-    let consistency = prove_consistency(remembered, head.size, &hashes);
+    let consistency = prove_consistency(remembered, head.size, hashes);
     Ok(inclusions
         .and_then(|inclusions| Ok(Receipt { checkpoint, inclusions, consistency: consistency? }))
         .map_err(|error| Failure::new(Kind::Internal, "the log cannot prove what it has").detail(sentence(&error))))
