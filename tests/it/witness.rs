@@ -143,3 +143,24 @@ fn a_rollback_and_a_second_history_are_not_signed() {
     let told = std::fs::read_to_string(outside.home.join("witness.log")).unwrap();
     assert!(told.contains("contradicts what it had signed before"), "{told}");
 }
+
+/// One that takes connections and never answers must not keep back what the others have signed.
+#[test]
+fn a_silent_witness_does_not_keep_the_others_signatures_back() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let (outside, elsewhere) = (Sandbox::new(), Sandbox::new());
+    let mut stage = Stage { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
+    stage.start("");
+    stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
+    stage.sandbox.stop_server();
+    let signing = witness(&outside, "127.0.0.1:0", &stage.key);
+    // Only its key is needed of this one: whoever is asked instead says nothing.
+    let absent = witness(&elsewhere, "127.0.0.1:0", &stage.key).key.clone();
+    stage.start(&format!(
+        "{{url: '{silent_url}', key: '{absent}'}}, {{url: '{}', key: '{}'}}",
+        signing.url, signing.key
+    ));
+    let (folder, _) = stage.export();
+    assert!(stage.sound(&folder, Some(&signing.key)), "{}", stage.sandbox.server_log());
+}

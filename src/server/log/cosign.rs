@@ -1,9 +1,11 @@
 //! Asks witnesses to sign the log's checkpoints (c2sp.org/tlog-witness), and publishes what they have signed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reqwest::StatusCode;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Log;
 use crate::audit::{self, AddCheckpoint, Head, Note};
@@ -21,13 +23,17 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How long somebody who wants the checkpoint waits for its witnesses.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a checkpoint waits for all of its witnesses before it is published with the signatures there are: one that
+/// does not answer must not keep those of the others back.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Times that a witness is asked for one checkpoint: it may say which tree it has seen last.
 const TRIES: usize = 3;
 
 /// The witnesses, and the last checkpoint that one of them has signed.
 #[derive(Debug)]
 pub(crate) struct Cosigners {
-    witnesses: Vec<Witness>,
+    witnesses: Vec<Arc<Witness>>,
     /// The head and the note with the witnesses' signatures.
     signed: watch::Sender<Option<(Head, String)>>,
 }
@@ -42,7 +48,7 @@ impl Cosigners {
     pub(crate) fn new(witnesses: &[config::Witness]) -> Result<Self, Failure> {
         let client = |told: &config::Witness| {
             let client = http::foreign_client(&told.trust, &told.url)?;
-            Ok(Witness { told: told.clone(), client })
+            Ok(Arc::new(Witness { told: told.clone(), client }))
         };
         let witnesses = witnesses.iter().map(client).collect::<Result<_, Failure>>()?;
         Ok(Self { witnesses, signed: watch::Sender::new(None) })
@@ -79,24 +85,54 @@ impl Cosigners {
         }
     }
 
-    /// Has every witness asked about one checkpoint, and publishes it with the signatures of those who gave one. Says
-    /// whether all did.
-    async fn round(&self, log: &Log, head: Head, note: &str, known: &mut [u64]) -> bool {
-        let mut cosigned = note.to_owned();
-        let mut missing = false;
-        for (witness, known) in self.witnesses.iter().zip(known) {
-            match witness.ask(log, head, note, known).await {
-                Ok(lines) => cosigned.push_str(&lines),
-                Err(why) => {
-                    missing = true;
-                    tracing::error!(witness = %witness.told.key.name, %why, "a witness does not sign the log");
-                }
+    /// Asks every witness about one checkpoint, all at once, and publishes it with the signatures of those who gave one:
+    /// when all have answered, or after [`GRACE`], and then again with each that comes late. Says whether all signed.
+    async fn round(&self, log: &Arc<Log>, head: Head, note: &str, known: &mut [u64]) -> bool {
+        let mut asking = JoinSet::new();
+        for (place, (witness, known)) in self.witnesses.iter().zip(known.iter()).enumerate() {
+            let (witness, log, note, mut known) = (Arc::clone(witness), Arc::clone(log), note.to_owned(), *known);
+            asking.spawn(async move {
+                let answer = witness.ask(&log, head, &note, &mut known).await;
+                (place, known, answer)
+            });
+        }
+        // In the order of the configuration, whoever answers first.
+        let mut lines = BTreeMap::new();
+        let mut late = false;
+        let grace = tokio::time::sleep(GRACE);
+        tokio::pin!(grace);
+        loop {
+            tokio::select! {
+                answer = asking.join_next() => match answer {
+                    Some(Ok((place, seen, answer))) => {
+                        known.iter_mut().skip(place).take(1).for_each(|known| *known = seen);
+                        match (answer, self.witnesses.get(place)) {
+                            (Ok(signature), _) => drop(lines.insert(place, signature)),
+                            (Err(why), witness) => {
+                                let witness = witness.map(|witness| witness.told.key.name.as_str());
+                                tracing::error!(witness, %why, "a witness does not sign the log");
+                            }
+                        }
+                    }
+                    // It was cut off: the server stops.
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                () = &mut grace, if !late => late = true,
+            }
+            if late {
+                self.publish(head, note, &lines);
             }
         }
-        if cosigned != note {
-            self.signed.send_replace(Some((head, cosigned)));
+        self.publish(head, note, &lines);
+        lines.len() == self.witnesses.len()
+    }
+
+    fn publish(&self, head: Head, note: &str, lines: &BTreeMap<usize, String>) {
+        if !lines.is_empty() {
+            let lines: String = lines.values().map(String::as_str).collect();
+            self.signed.send_replace(Some((head, format!("{note}{lines}"))));
         }
-        !missing
     }
 
     /// The last checkpoint that witnesses have signed, if it has so many entries, or will have within a moment. Cancel
