@@ -79,6 +79,13 @@ impl Use {
     }
 }
 
+/// Columns of a table about things that happened: when, by whom, where and what for come first.
+macro_rules! columns {
+    (happened, $($rest:literal),*) => {
+        &["at", "subject", "who", "agent", "resource", "purpose", "reference", "session", $($rest),*]
+    };
+}
+
 /// What became of an approval.
 #[derive(Clone, Debug)]
 struct Step {
@@ -289,38 +296,13 @@ impl Evidence {
             Table {
                 name: "5-privileged",
                 about: "statements that change definitions, rights or the server",
-                heading: &[
-                    "at",
-                    "subject",
-                    "who",
-                    "agent",
-                    "resource",
-                    "purpose",
-                    "reference",
-                    "session",
-                    "operations",
-                    "rules",
-                    "statement",
-                    "approval",
-                ],
+                heading: columns!(happened, "operations", "rules", "statement", "approval"),
                 rows: self.privileged.into_iter().map(with_name(1)).collect(),
             },
             Table {
                 name: "6-refused-and-failed",
                 about: "what was refused, held or failed, and attempts to log in",
-                heading: &[
-                    "at",
-                    "subject",
-                    "who",
-                    "agent",
-                    "resource",
-                    "purpose",
-                    "reference",
-                    "session",
-                    "what",
-                    "why",
-                    "statement",
-                ],
+                heading: columns!(happened, "what", "why", "statement"),
                 rows: self.refused.into_iter().map(with_name(1)).collect(),
             },
             Table {

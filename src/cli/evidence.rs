@@ -8,13 +8,13 @@ use std::sync::Arc;
 use clap::{ArgMatches, Args};
 
 use super::audit::access;
-use super::audit::export::{self, Target};
+use super::audit::export::{self, Added, Target};
 use super::exit::Exit;
 use super::output::Output;
 use super::{Command, moment, parse, result, run_async};
-use crate::audit::{self, Core, Evidence, MANIFEST, NoteKey, Table};
+use crate::audit::{self, Core, Evidence, Head, MANIFEST, NoteKey, Table, Tile, TileKind, Walk};
 use crate::client::gateway::Gateway;
-use crate::client::log::{self, Source};
+use crate::client::log::{self, Source, Verified};
 use crate::domain::{Failure, Timestamp};
 use crate::runtime::clock;
 use crate::wire::api::{AccessQuery, AccessReport, EvidenceRecorded, EvidenceRequest, TimelinePage, TimelineQuery};
@@ -69,12 +69,7 @@ async fn pack(from: Timestamp, to: Timestamp, place: &Path, output: &mut Output)
     let key = gateway.log_key()?;
     let source = Source::Server(Arc::clone(&gateway));
     let mut evidence = Evidence::new(from, to);
-    // Whoever may not have everybody's records is told before anything is made.
-    for text in log::all_records(&source, &key).await? {
-        if let Ok(record) = Core::parse(&text) {
-            evidence.record(&record);
-        }
-    }
+    let (mut target, verified, added) = read(&source, &key, place, &mut evidence).await?;
     let tables = evidence.tables(&names(&gateway, from, to).await?);
     let (since, until) = (Some(from.to_string()), Some(to.to_string()));
     let query = AccessQuery { since, until, ..AccessQuery::default() };
@@ -82,8 +77,9 @@ async fn pack(from: Timestamp, to: Timestamp, place: &Path, output: &mut Output)
 
     let mut files: Vec<(String, Vec<u8>)> = tables.iter().map(|table| (path(table.name, "csv"), csv(table))).collect();
     files.push((path("2-who-touched-what", "csv"), access::csv(&accesses)));
-    files.push((path("9-integrity", "txt"), integrity(&source, &key).await?.into_bytes()));
+    files.push((path("9-integrity", "txt"), integrity(&verified).into_bytes()));
     files.push(("README.txt".to_owned(), readme(&tables, &key, from, to).into_bytes()));
+    files.push((VERIFIER.to_owned(), include_bytes!("../../tests/verify.py").to_vec()));
     files.sort();
     let manifest: String = files.iter().fold(String::new(), |mut out, (name, contents)| {
         // Writing to a String cannot fail.
@@ -93,22 +89,75 @@ async fn pack(from: Timestamp, to: Timestamp, place: &Path, output: &mut Output)
     let digest = audit::digest(manifest.as_bytes()).to_string();
     let recorded: EvidenceRecorded = gateway.post("/v1/log/evidence", &EvidenceRequest { digest }).await?;
 
-    let mut target = Target::archive(place)?;
     for (name, contents) in &files {
         target.add(name, contents, place)?;
     }
     target.add(MANIFEST, manifest.as_bytes(), place)?;
-    // The log comes last: it has the record that names the manifest.
-    let size = export::add_log(&source, &key, &mut target, place).await?;
+    // What has come since comes last: in it is the record that names the manifest.
+    let size = export::add_log(&source, &key, &mut target, place, added).await?;
     target.end(place)?;
     output.say(format!(
         "{} reports and a log of {size} entries are in `{}`, on record since {}. Check them anywhere:",
-        files.len().saturating_sub(1),
+        // The text that explains them and the program that checks them are none.
+        files.len().saturating_sub(2),
         place.display(),
         recorded.at
     ));
     output.say(format!("  gov audit verify --log {} --key {}", place.display(), key.text()));
     Ok(Exit::Done)
+}
+
+/// The program in the pack that shares no code with gov.
+const VERIFIER: &str = "verify.py";
+
+/// Reads a log once: for the reports, for what it proves, and into the pack, except for what may still grow.
+async fn read(
+    source: &Source,
+    key: &NoteKey,
+    place: &Path,
+    evidence: &mut Evidence,
+) -> Result<(Target, Verified, Added), Failure> {
+    let (text, note, checkpoint) = source.checkpoint(key).await?;
+    let size = checkpoint.head.size;
+    let mut walk = Walk::new(key.public, Head::empty());
+    let mut target = None;
+    let tiles = Tile::all(0, size);
+    let (entries, hashes): (Vec<_>, Vec<_>) = tiles.into_iter().partition(|tile| tile.kind == TileKind::Entries);
+    for tile in entries {
+        let bytes = source.tile(tile).await?;
+        // Whoever may not have everybody's records has been told by now: nothing is made for them.
+        let target = match &mut target {
+            Some(target) => target,
+            none => none.insert(Target::archive(place)?),
+        };
+        for entry in log::entries_of(tile, &bytes)? {
+            walk.entry(entry);
+            log::records_of(entry).iter().filter_map(|text| Core::parse(text).ok()).for_each(|record| {
+                evidence.record(&record);
+            });
+        }
+        if tile.is_full() {
+            target.add(&tile.path(), &bytes, place)?;
+        }
+    }
+    let mut target = target.map_or_else(|| Target::archive(place), Ok)?;
+    for tile in hashes {
+        let bytes = source.tile(tile).await?;
+        walk.tile(tile, &bytes);
+        if tile.is_full() {
+            target.add(&tile.path(), &bytes, place)?;
+        }
+    }
+    let (mut at, mut part) = (0, 0);
+    while let Some((texts, next)) = source.raw_texts(at).await? {
+        walk.raw_texts(&texts);
+        let Some(next) = next else { break };
+        target.add(&log::raw_texts_path(part), &texts, place)?;
+        (at, part) = (next, part + 1);
+    }
+    let report = walk.finish(checkpoint.head);
+    let verified = Verified { origin: checkpoint.origin, note, checkpoint: text, head: checkpoint.head, report };
+    Ok((target, verified, Added { size, raw_texts: (at, part) }))
 }
 
 fn path(name: &str, ending: &str) -> String {
@@ -150,8 +199,7 @@ fn csv(table: &Table) -> Vec<u8> {
 }
 
 /// What verification says of the log, in its own words.
-async fn integrity(source: &Source, key: &NoteKey) -> Result<String, Failure> {
-    let verified = source.verify(key, audit::Head::empty()).await?;
+fn integrity(verified: &Verified) -> String {
     let report = &verified.report;
     let statements = &report.statements;
     let mut out = format!(
@@ -175,7 +223,7 @@ async fn integrity(source: &Source, key: &NoteKey) -> Result<String, Failure> {
             write!(out, "\n{title}\n  - {}\n", sentences.join("\n  - ")).unwrap_or_default();
         }
     }
-    Ok(out)
+    out
 }
 
 fn readme(tables: &[Table], key: &NoteKey, from: Timestamp, to: Timestamp) -> String {
@@ -196,14 +244,18 @@ What is here
       what verifying the log said when this was made
   SHA256SUMS
       the SHA-256 of every report and of this text; the log names the SHA-256 of this file in a record of kind `evidence`
+  verify.py
+      a program that checks all of this and is not gov
+  sealed/
+      where they are kept: statements as they were typed, encrypted; the records name them by SHA-256
   checkpoint, tile/
       the whole log: what both sides of every session recorded and signed (c2sp.org/tlog-tiles, tlog-checkpoint; DSSE)
 
 How to check it, with tools that are not gov's
 
   sha256sum --check SHA256SUMS       no report was changed since the list was made
-  tests/verify.py FOLDER KEY         the log is whole and signed, and it names this very list; a short program in Python
-                                     that shares no code with gov. Read it: it is shorter than this evidence
+  python3 verify.py FOLDER KEY       the log is whole and signed, and it names this very list; FOLDER is this, unpacked.
+                                     A short program that shares no code with gov. Read it: it is shorter than this evidence
   or any reader of c2sp.org/tlog-tiles for the tree, and of DSSE for the signatures
 
 With gov: gov audit verify --log FILE --key KEY [--witness KEY]

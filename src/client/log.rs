@@ -97,9 +97,7 @@ impl Source {
     /// The entries of one tile.
     pub(crate) async fn entries(&self, tile: Tile) -> Result<Vec<Vec<u8>>, Failure> {
         let bytes = self.tile(tile).await?;
-        let broken = || not_a_log(&format!("`{}` is no bundle of entries", tile.path()));
-        let entries = bundle_entries(&bytes).ok_or_else(broken)?;
-        Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
+        Ok(entries_of(tile, &bytes)?.into_iter().map(<[u8]>::to_vec).collect())
     }
 
     /// Entries `from` to `size`, which is the size of the log.
@@ -261,8 +259,14 @@ pub(crate) async fn all_records(source: &Source, key: &NoteKey) -> Result<Vec<St
     Ok(entries.iter().flat_map(|entry| records_of(entry)).collect())
 }
 
+/// The entries in the bytes of a tile.
+pub(crate) fn entries_of(tile: Tile, bytes: &[u8]) -> Result<Vec<&[u8]>, Failure> {
+    let broken = || not_a_log(&format!("`{}` is no bundle of entries", tile.path()));
+    bundle_entries(bytes).ok_or_else(broken)
+}
+
 /// The records in an entry of the log; a certificate has none.
-fn records_of(entry: &[u8]) -> Vec<String> {
+pub(crate) fn records_of(entry: &[u8]) -> Vec<String> {
     let batch = std::str::from_utf8(entry).ok().and_then(|line| Envelope::read(line).ok());
     let batch = batch.and_then(|envelope| Batch::parse(&envelope.payload).ok());
     batch.map(|batch| batch.records).unwrap_or_default()

@@ -117,6 +117,8 @@ fn evidence_is_on_record_and_a_changed_report_shows() {
         let proven = report["proven"].to_string();
         assert!(proven.contains("files of the evidence are those that the log has on record"), "{report}");
     }
+    let shipped = std::fs::read_to_string(repository().join("tests/verify.py")).unwrap();
+    assert_eq!(read("verify.py"), shipped, "the verifier is in the pack, and listed");
     second_opinion(&folder, &key).ok();
     let report = folder.join("reports/1-access-review.csv");
     let original = std::fs::read(&report).unwrap();

@@ -49,6 +49,11 @@ impl Tile {
         first..first.saturating_add(self.width)
     }
 
+    /// Whether it stays as it is, however the log grows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.width == WIDTH
+    }
+
     /// Where it is found below a log's prefix.
     pub(crate) fn path(&self) -> String {
         let mut path = match self.kind {

@@ -111,27 +111,42 @@ async fn whole(source: &Source, key: &NoteKey, form: Form, place: &Path, output:
         Form::Folder | Form::OcsfJson => Target::Folder(place.to_owned()),
     };
     target.add("README.txt", README.as_bytes(), place)?;
-    let size = add_log(source, key, &mut target, place).await?;
+    let size = add_log(source, key, &mut target, place, NOTHING).await?;
     target.end(place)?;
     output.say(format!("{size} entries are in `{}`. Verify them anywhere:", place.display()));
     output.say(format!("  gov audit verify --log {} --key {}", place.display(), key.text()));
     Ok(())
 }
 
-/// Adds a whole log, as it is now, and the encrypted raw texts beside it. Says how many entries it has.
+/// How much of a log has been added to something already.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Added {
+    /// Tiles that were full at this size.
+    pub(in crate::cli) size: u64,
+    /// The first raw texts that were not added, by where they are at the source, and the number of their part.
+    pub(in crate::cli) raw_texts: (u64, u64),
+}
+
+/// Nothing has been added.
+pub(in crate::cli) const NOTHING: Added = Added { size: 0, raw_texts: (0, 0) };
+
+/// Adds what is missing of a whole log, as it is now, and of the encrypted raw texts beside it. Says how many entries
+/// it has.
 pub(in crate::cli) async fn add_log(
     source: &Source,
     key: &NoteKey,
     target: &mut Target,
     place: &Path,
+    added: Added,
 ) -> Result<u64, Failure> {
     let (text, _, checkpoint) = source.checkpoint(key).await?;
     target.add("checkpoint", text.as_bytes(), place)?;
-    for tile in Tile::all(0, checkpoint.head.size) {
+    for tile in Tile::all(added.size, checkpoint.head.size) {
         let bytes = source.tile(tile).await?;
         target.add(&tile.path(), &bytes, place)?;
     }
-    let (mut at, mut number) = (Some(0), 0);
+    let (from, mut number) = added.raw_texts;
+    let mut at = Some(from);
     while let Some(from) = at
         && let Some((texts, next)) = source.raw_texts(from).await?
     {
