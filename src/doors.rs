@@ -56,7 +56,7 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "engine/detector",
             entries: crate::engine::DETECTORS.iter().map(|detector| (detector.name(), detector.summary())).collect(),
-            other_files: &["checksum", "given_names", "name", "scan", "surnames"],
+            other_files: &["census", "checksum", "given_names", "name", "oracle", "scan", "surnames"],
         },
     ]
 }
@@ -107,6 +107,11 @@ impl Engine {
         }
         masker.cells_masked()
     }
+}
+
+/// How many values detectors find in the cells of rows.
+pub fn detect(rows: &[Vec<String>]) -> usize {
+    crate::engine::values_in(rows.iter().flatten().map(String::as_str))
 }
 
 /// In how many of these columns, with their names and values, something was found.

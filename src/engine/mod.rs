@@ -81,6 +81,16 @@ pub(crate) struct Engine {
     unguarded: Option<Audit>,
 }
 
+/// How many values detectors find in texts that may hold anything.
+pub(crate) fn values_in<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
+    let mut found = Vec::new();
+    let count = |text| {
+        detector::scan(text, detector::Likeness::Likely, &mut found);
+        found.len()
+    };
+    texts.map(count).sum()
+}
+
 impl Engine {
     pub(crate) fn new(policy: Arc<Policy>, catalog: Arc<Catalog>, mask_key: Option<MaskKey>) -> Self {
         Self {
@@ -248,6 +258,11 @@ impl Engine {
         mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
     }
 
+    /// How command number `command`, a COPY … TO STDOUT, writes its rows. Nothing when it is no such command.
+    pub(crate) fn copies(&self, what: &Understood, command: usize) -> Option<CopyForm> {
+        what.commands.get(command)?.copies.clone()
+    }
+
     /// How the rows are to be masked that command number `command`, a COPY … TO STDOUT, sends in so many columns, and
     /// how they are written. Nothing when it is no such command.
     pub(crate) fn copier(
@@ -258,7 +273,7 @@ impl Engine {
         scope: &Scope,
         columns: usize,
     ) -> Option<(Masker, CopyForm)> {
-        let form = what.commands.get(command)?.copies.clone()?;
+        let form = self.copies(what, command)?;
         let ground = self.ground();
         let lineage = decide::lineage(&ground, who, what, command, scope);
         let catalog = ground.catalog;

@@ -715,9 +715,11 @@ fn plan_copy(
     run: &mut Run,
     columns: usize,
 ) -> Result<(), WireError> {
-    let planned = setup.engine.copier(&setup.grant, &run.what, run.command, scope, columns);
+    let planned = match setup.duty {
+        Duty::Enforce => setup.engine.copier(&setup.grant, &run.what, run.command, scope, columns),
+        Duty::Watch => setup.engine.copies(&run.what, run.command).map(|form| (setup.engine.watcher(), form)),
+    };
     let (masker, form) = planned.ok_or(WireError::Violation("COPY data that nobody asked for"))?;
-    let masker = if setup.duty == Duty::Watch { setup.engine.watcher() } else { masker };
     let bytes = |text: Box<str>| text.as_bytes().to_vec();
     let (format, header) = match form {
         CopyForm::Text { delimiter, null, header } => (CopyFormat::Text { delimiter, null: bytes(null) }, header),

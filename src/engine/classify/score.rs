@@ -81,7 +81,7 @@ fn finding(column: &Sampled<'_>, seen: &Seen, company: f64) -> Option<Finding> {
         let Some(kind) = fits(*entity, column.kind, worth) else { continue };
         let values = seen.worth(place, *entity, claim >= Some(Claim::Ends));
         // What numbers things is not a number of persons because its check digits hold.
-        let things = matches!(entity.sight(), Sight::Digits(_) | Sight::Word(_)) && worth <= 0.0 && of_things;
+        let things = matches!(entity.sight(), Sight::Digits { .. } | Sight::Word { .. }) && worth <= 0.0 && of_things;
         let values = if things { values.min(0.0) } else { values };
         let company = if matches!(entity.sight(), Sight::Cell(_)) { company } else { 0.0 };
         let score = PRIOR + worth + kind + values + company;
@@ -116,9 +116,9 @@ fn fits(entity: &dyn Detector, kind: Kind, worth: f64) -> Option<f64> {
         Kind::Text => true,
         // Numbers are only what their name says, and check digits.
         Kind::Number => match entity.sight() {
-            Sight::Digits(_) => worth > 2.0 || entity.is_checked(),
+            Sight::Digits { .. } => worth > 2.0 || entity.is_checked(),
             Sight::Nowhere => worth > 2.0 && name != "birth_date" && name != "health",
-            Sight::Word(_) | Sight::Text { .. } | Sight::Cell(_) => false,
+            Sight::Word { .. } | Sight::Text { .. } | Sight::Cell(_) => false,
         },
         Kind::Date => name == "birth_date",
         Kind::Uuid | Kind::Bytes => name == "secret" && worth > 6.0,
@@ -174,12 +174,9 @@ impl Seen {
                 *count += 1;
             }
             if matches!(kind, Kind::Text | Kind::Container) {
-                detector::scan(value, Likeness::Likely, &mut found);
                 // Alone in its cell a number with good check digits may be any number.
                 let alone = value.split_ascii_whitespace().count() < WORDS_MIN && !value.contains(['{', '[', '<', '=']);
-                if alone {
-                    detector::scan(value, Likeness::Certain, &mut found);
-                }
+                detector::scan(value, if alone { Likeness::Certain } else { Likeness::Likely }, &mut found);
                 holding += usize::from(!found.is_empty());
             }
         }

@@ -1,5 +1,8 @@
 //! Knows postal addresses: a number, and a word for a street.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use super::{Detector, Form, Likeness, Method, Sight};
 
 pub(super) struct Address;
@@ -78,7 +81,15 @@ impl Detector for Address {
 
 /// Whether a word in lower case means a street, or ends as one that does.
 pub(super) fn is_street(word: &str) -> bool {
-    STREETS.contains(&word) || ENDINGS.iter().any(|ending| word.len() > ending.len() && word.ends_with(ending))
+    static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| STREETS.iter().copied().collect());
+    static BY_LAST: LazyLock<HashMap<Option<u8>, Vec<&str>>> = LazyLock::new(|| {
+        let mut all: HashMap<_, Vec<_>> = HashMap::new();
+        ENDINGS.iter().for_each(|ending| all.entry(ending.bytes().next_back()).or_default().push(*ending));
+        all
+    });
+    let endings = BY_LAST.get(&word.bytes().next_back());
+    WORDS.contains(word)
+        || endings.into_iter().flatten().any(|ending| word.len() > ending.len() && word.ends_with(ending))
 }
 
 fn look(text: &str) -> Likeness {
@@ -89,7 +100,6 @@ fn look(text: &str) -> Likeness {
     }
     let folded = text.to_lowercase();
     let words = || folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let streets = words().any(is_street);
     // A house number is short, and may have a letter.
     let house = words().any(|word| {
         let number = word.trim_end_matches(|c: char| c.is_ascii_lowercase());
@@ -98,10 +108,13 @@ fn look(text: &str) -> Likeness {
             && number.bytes().all(|byte| byte.is_ascii_digit())
     });
     let letters = words().filter(|word| word.chars().all(char::is_alphabetic)).count();
+    if !house || letters == 0 {
+        return Likeness::No;
+    }
     let is_shaped = text.contains([',', '\n'])
         || text.starts_with(|c: char| c.is_ascii_digit())
         || text.ends_with(|c: char| c.is_ascii_digit());
-    match (streets && house && letters >= 1, house && letters >= 1 && is_shaped && text.contains(' ')) {
+    match (words().any(is_street), is_shaped && text.contains(' ')) {
         (true, _) => Likeness::Certain,
         (false, true) => Likeness::Possible,
         (false, false) => Likeness::No,

@@ -18,7 +18,7 @@ impl Detector for AwsKey {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 20..=20, starts: |first| first == b'A', look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for Bic {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 8..=11, starts: |first| first.is_ascii_uppercase(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ impl Detector for BrCnpj {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 14..=14, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

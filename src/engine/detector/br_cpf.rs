@@ -19,7 +19,7 @@ impl Detector for BrCpf {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 11..=11, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -41,12 +41,11 @@ fn look(seen: &Digits<'_>) -> Likeness {
         && !is_repeated(seen.digits)
         && u32::from(*first) == digit(&[10, 9, 8, 7, 6, 5, 4, 3, 2])
         && u32::from(*second) == digit(&[11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
-    let is_printed = seen.text.split(['.', '-']).map(str::len).eq([3, 3, 3, 2]);
-    match (good, is_printed) {
-        (true, true) => Likeness::Certain,
-        (true, false) => Likeness::Likely,
-        (false, _) => Likeness::No,
+    if !good {
+        return Likeness::No;
     }
+    let is_printed = seen.text.split(['.', '-']).map(str::len).eq([3, 3, 3, 2]);
+    if is_printed { Likeness::Certain } else { Likeness::Likely }
 }
 
 #[cfg(test)]

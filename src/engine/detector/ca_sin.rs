@@ -19,7 +19,7 @@ impl Detector for CaSin {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 9..=9, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -34,12 +34,11 @@ impl Detector for CaSin {
 fn look(seen: &Digits<'_>) -> Likeness {
     let good =
         seen.digits.len() == 9 && !seen.digits.starts_with(&[0]) && !is_repeated(seen.digits) && luhn(seen.digits);
-    let is_printed = seen.text.split([' ', '-']).map(str::len).eq([3, 3, 3]);
-    match (good, is_printed) {
-        (true, true) => Likeness::Likely,
-        (true, false) => Likeness::Possible,
-        (false, _) => Likeness::No,
+    if !good {
+        return Likeness::No;
     }
+    let is_printed = seen.text.split([' ', '-']).map(str::len).eq([3, 3, 3]);
+    if is_printed { Likeness::Likely } else { Likeness::Possible }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Detector for Card {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 12..=19, look }
     }
 
     fn is_checked(&self) -> bool {

@@ -19,7 +19,7 @@ impl Detector for ChAhv {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 13..=13, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -35,12 +35,11 @@ fn look(seen: &Digits<'_>) -> Likeness {
     let [head @ .., last] = seen.digits else { return Likeness::No };
     let sum = weighted(head, &[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3]);
     let good = head.len() == 12 && head.starts_with(&[7, 5, 6]) && (10 - sum % 10) % 10 == u32::from(*last);
-    let is_printed = seen.text.split('.').map(str::len).eq([3, 4, 4, 2]);
-    match (good, is_printed) {
-        (true, true) => Likeness::Certain,
-        (true, false) => Likeness::Likely,
-        (false, _) => Likeness::No,
+    if !good {
+        return Likeness::No;
     }
+    let is_printed = seen.text.split('.').map(str::len).eq([3, 4, 4, 2]);
+    if is_printed { Likeness::Certain } else { Likeness::Likely }
 }
 
 #[cfg(test)]

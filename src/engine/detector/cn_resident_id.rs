@@ -19,7 +19,7 @@ impl Detector for CnResidentId {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 18..=18, starts: |first| first.is_ascii_digit(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for CryptoAddress {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 26..=62, starts: |first| b"01b3".contains(&first), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

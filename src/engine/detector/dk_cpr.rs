@@ -18,7 +18,7 @@ impl Detector for DkCpr {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 10..=10, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -30,11 +30,14 @@ fn look(seen: &Digits<'_>) -> Likeness {
     let [day, day_units, month, month_units, ..] = seen.digits else { return Likeness::No };
     let (day, month) = (day * 10 + day_units, month * 10 + month_units);
     let fits = seen.digits.len() == 10 && (1..=31).contains(&day) && (1..=12).contains(&month);
+    if !fits {
+        return Likeness::No;
+    }
     let is_printed = seen.text.split('-').map(str::len).eq([6, 4]);
-    match (fits, is_printed) {
-        (true, true) => Likeness::Likely,
-        (true, false) if seen.text.len() == 10 => Likeness::Possible,
-        (_, _) => Likeness::No,
+    match (is_printed, seen.text.len()) {
+        (true, _) => Likeness::Likely,
+        (false, 10) => Likeness::Possible,
+        (false, _) => Likeness::No,
     }
 }
 

@@ -18,7 +18,11 @@ impl Detector for EsDni {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word {
+            length: 9..=usize::MAX,
+            starts: |first| first.is_ascii_digit() || b"XYZxyz-".contains(&first),
+            look,
+        }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -32,6 +36,9 @@ impl Detector for EsDni {
 
 fn look(seen: &Word<'_>) -> Option<(Likeness, usize)> {
     let word = seen.word();
+    if !word.ends_with(|last: char| last.is_ascii_alphabetic()) {
+        return None;
+    }
     let plain: Vec<u8> = word.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_uppercase()).collect();
     let (letter, head) = plain.split_last().filter(|(_, head)| head.len() == 8)?;
     let lead = match head.first()? {

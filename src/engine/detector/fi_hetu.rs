@@ -18,7 +18,7 @@ impl Detector for FiHetu {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 11..=11, starts: |first| first.is_ascii_digit(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for GoogleKey {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 35..=usize::MAX, starts: |first| b"AGy".contains(&first), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ impl Detector for Iban {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 4..=usize::MAX, starts: |first| first.is_ascii_alphabetic(), look }
     }
 
     fn is_checked(&self) -> bool {

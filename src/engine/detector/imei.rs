@@ -19,7 +19,7 @@ impl Detector for Imei {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 15..=15, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

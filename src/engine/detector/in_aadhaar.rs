@@ -19,7 +19,7 @@ impl Detector for InAadhaar {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 12..=12, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for IpAddress {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 7..=15, starts: |first| first.is_ascii_digit(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -37,9 +37,12 @@ fn find(text: &str, from: usize) -> Option<Range<usize>> {
         let after = bytes.get(colon..)?.iter().take_while(|byte| belongs(**byte)).count();
         let range = colon - before..colon + after;
         let candidate = text.get(range.clone())?;
-        let parsed = candidate
-            .parse()
-            .ok()
+        // Eight parts, or fewer with a gap: times have neither.
+        let colons = candidate.bytes().filter(|byte| *byte == b':').count();
+        let is_shaped = colons == 7 || candidate.contains("::");
+        let parsed = is_shaped
+            .then(|| candidate.parse().ok())
+            .flatten()
             .filter(|address: &std::net::Ipv6Addr| address.segments().iter().filter(|part| **part != 0).count() > 1);
         let touches = colon.checked_sub(before + 1).and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
         if parsed.is_some() && candidate.len() > 6 && !touches {

@@ -18,7 +18,7 @@ impl Detector for ItFiscalCode {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 16..=16, starts: |first| first.is_ascii_alphabetic(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

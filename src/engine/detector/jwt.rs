@@ -18,7 +18,7 @@ impl Detector for Jwt {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 35..=usize::MAX, starts: |first| first == b'e', look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ impl Detector for KrRrn {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 13..=13, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -1,7 +1,8 @@
 //! Finds sensitive values in text, one kind per file. The file's name is the entity's word in policy files.
 //!
 //! A detector says how its values look ([`Sight`]), what columns that hold them are called, and how they are masked.
-//! [`scan`] looks at a text once for all of them: most cells are rejected after counting digits and signs.
+//! [`scan`] looks at a text once for all of them: most cells are rejected after counting digits and signs. What it must
+//! find is said once more in `oracle.rs`, slowly.
 
 mod access_token;
 mod address;
@@ -16,6 +17,7 @@ mod br_cpf;
 mod ca_sin;
 mod card;
 mod card_code;
+mod census;
 mod ch_ahv;
 mod checksum;
 mod cn_resident_id;
@@ -45,6 +47,8 @@ mod name;
 mod national_id;
 mod nl_bsn;
 mod no_fodselsnummer;
+#[cfg(test)]
+mod oracle;
 mod passport;
 mod password_hash;
 mod person_name;
@@ -67,7 +71,7 @@ mod vin;
 mod za_id;
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 pub(super) use name::{claimed, hinted, words};
 pub(super) use scan::{Found, each, scan};
@@ -132,12 +136,16 @@ pub(crate) enum Form {
 }
 
 /// How values look in text.
-#[derive(Clone, Copy, Debug)]
+///
+/// Nearly every piece of a text is nothing, so what a piece must be at least is said apart from the check: its length and
+/// its first byte. A check that would see something in another piece is never asked, which `oracle.rs` notices.
+#[derive(Clone, Debug)]
 pub(crate) enum Sight {
-    /// A run of digits with the usual signs between them.
-    Digits(fn(&Digits<'_>) -> Likeness),
-    /// A word of letters and digits. The check may see further than the word and says where the value ends.
-    Word(fn(&Word<'_>) -> Option<(Likeness, usize)>),
+    /// A run of digits, so many, with the usual signs between them.
+    Digits { count: RangeInclusive<usize>, look: fn(&Digits<'_>) -> Likeness },
+    /// A word of letters and digits, of such a length in bytes and with such a first byte. The check may see further than
+    /// the word and says where the value ends.
+    Word { length: RangeInclusive<usize>, starts: fn(u8) -> bool, look: fn(&Word<'_>) -> Option<(Likeness, usize)> },
     /// Only where the column says so.
     Nowhere,
     /// Only as a whole cell, and many cells of a column together.
@@ -201,7 +209,7 @@ pub(crate) fn called(text: &str) -> Vec<&'static str> {
 pub(super) fn agrees(entity: &dyn Detector, text: &str) -> bool {
     match entity.sight() {
         Sight::Cell(look) => look(text) >= Likeness::Likely,
-        Sight::Digits(_) | Sight::Word(_) | Sight::Text { .. } | Sight::Nowhere => false,
+        Sight::Digits { .. } | Sight::Word { .. } | Sight::Text { .. } | Sight::Nowhere => false,
     }
 }
 

@@ -19,7 +19,7 @@ impl Detector for NoFodselsnummer {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 11..=11, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -37,6 +37,9 @@ impl Detector for PasswordHash {
     }
 }
 
+/// Fewest bytes of one.
+const LENGTH_MIN: usize = 30;
+
 fn find(text: &str, from: usize) -> Option<Range<usize>> {
     const STARTS: &[&str] = &[
         "$2a$",
@@ -59,15 +62,15 @@ fn find(text: &str, from: usize) -> Option<Range<usize>> {
         "bcrypt_sha256$",
         "SCRAM-SHA-256$",
     ];
-    let rest = text.get(from..)?;
+    // The shortest (MD5 in the form of crypt) has 34 characters.
+    let rest = text.get(from..).filter(|rest| rest.len() >= LENGTH_MIN)?;
     let starts = STARTS.iter().filter_map(|start| rest.find(start).map(|at| from + at));
     let start = starts.min()?;
     let end = text
         .get(start..)?
         .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';'))
         .map_or(text.len(), |at| start + at);
-    // The shortest (MD5 in the form of crypt) has 34 characters.
-    if end - start >= 30 { Some(start..end) } else { find(text, start + 1) }
+    if end - start >= LENGTH_MIN { Some(start..end) } else { find(text, start + 1) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Detector for Phone {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 7..=17, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -82,21 +82,23 @@ fn look(seen: &Digits<'_>) -> Likeness {
         let fits = (9..=15).contains(&code.len()) && !code.starts_with(&[0]);
         return if fits { Likeness::Possible } else { Likeness::No };
     }
-    let groups: Vec<&str> = seen.text.split([' ', '-', '.', '(', ')', '/']).filter(|group| !group.is_empty()).collect();
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    let first = groups.first().copied().unwrap_or_default();
+    let is_sign = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'(' | b')' | b'/');
+    let groups = seen.text.as_bytes().split(is_sign).filter(|group| !group.is_empty());
+    let first = groups.clone().next().unwrap_or_default();
     // North America: (212) 555-0123, 212-555-0123, 1-212-555-0123; area codes and exchanges begin with 2 to 9.
-    let american = match lengths.as_slice() {
-        [3, 3, 4] => groups.iter().take(2).all(|group| group.starts_with(|c| ('2'..='9').contains(&c))),
-        [1, 3, 3, 4] => {
-            first == "1" && groups.iter().skip(1).take(2).all(|group| group.starts_with(|c| ('2'..='9').contains(&c)))
-        }
-        _ => false,
+    let american = (10..=11).contains(&count) && {
+        let country = usize::from(first == b"1");
+        let here = groups.clone().skip(country);
+        let begins = |group: &[u8]| matches!(group.first(), Some(b'2'..=b'9'));
+        here.clone().map(<[u8]>::len).eq([3, 3, 4]) && here.take(2).all(begins)
     };
     // Elsewhere national numbers are written with a leading zero and in groups.
-    let national = seen.digits.first() == Some(&0) && (9..=11).contains(&count) && (2..=6).contains(&groups.len());
+    let national =
+        seen.digits.first() == Some(&0) && (9..=11).contains(&count) && (2..=6).contains(&groups.clone().count());
     // And in pairs and threes where a trunk prefix is not used.
-    let paired = (8..=10).contains(&count) && groups.len() >= 4 && lengths.iter().all(|length| matches!(length, 2 | 3));
+    let paired = (8..=10).contains(&count)
+        && groups.clone().all(|group| matches!(group.len(), 2 | 3))
+        && groups.clone().count() >= 4;
     match (american || paired, national) {
         (true, _) => Likeness::Likely,
         (_, true) if first.len() >= 2 => Likeness::Likely,

@@ -1,12 +1,14 @@
 //! One look at a text for all detectors.
 //!
-//! Which kinds of bytes occur is counted first, in one pass: a cell with hardly a digit, no `@` and no long word is done
-//! with, and nobody is asked about what lacks the signs they need. What is left is cut into runs of digits and into words
-//! once, and each detector is asked only about pieces of its kind.
+//! Most cells hold nothing, and that has to cost next to nothing. So bytes are counted first ([`Census`]): a text without
+//! `@`, `:` or `$`, with few digits and no long word is done with. What is left is cut into runs of digits and into words,
+//! and of each piece two look-ups, by its length and its first byte, say which detectors it can be of: mostly none.
+//! `oracle.rs` beside it says the same without any of this, and a test compares the two.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use super::census::{Census, Kind, is_capital, mark};
 use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word, address, person_name};
 
 /// A value in a text.
@@ -19,33 +21,31 @@ pub(in crate::engine) struct Found {
 /// Finds the values in `text` that look at least so likely, in order and without overlaps.
 pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found>) {
     found.clear();
-    let Census { digits, kinds } = Census::of(text.as_bytes());
-    if digits < DIGITS_MIN && text.len() < WORD_MIN && kinds & AT == 0 {
-        return;
-    }
-    for (needle, sign, find, detector) in &SIGHTS.texts {
-        // Nearly every text lacks the first byte of a needle.
-        let lacks = *sign != 0 && kinds & sign == 0;
-        if lacks || (needle.len() > 1 && !text.contains(needle)) {
-            continue;
-        }
+    let bytes = text.as_bytes();
+    let census = Census::of(bytes);
+    let sights = &*SIGHTS;
+    for sight in sights.texts.iter().filter(|sight| sight.may_be_in(bytes, &census)) {
         let mut from = 0;
-        while let Some(range) = find(text, from).filter(|range| range.end > from) {
+        while let Some(range) = (sight.find)(text, from).filter(|range| range.end > from) {
             from = range.end;
-            found.push(Found { range, detector: *detector });
+            found.push(Found { range, detector: sight.detector });
         }
     }
-    if digits >= DIGITS_MIN || text.len() >= WORD_MIN {
-        words(text, floor, found);
-    }
+    let digits = census.count(Kind::Digit);
+    let last = if digits > 0 { words_with_digits(text, floor, found) } else { 0..0 };
+    long_words(text, last, floor, found);
     if digits >= RUN_MIN {
-        runs(text, floor, found);
+        runs(text, digits, floor, found);
     }
-    // Names and streets are written with capitals.
-    if kinds & CAPITAL != 0 && is_prose(text) {
-        names(text, found);
-        if digits > 0 {
-            addresses(text, found);
+    // Names and streets are written with capitals, and have another word before the last.
+    let first = bytes.first().is_some_and(|byte| is_capital(*byte));
+    if census.count(Kind::Capital) > u32::from(first) {
+        let capitals = words_with_capital(bytes);
+        if capitals > 0 && is_prose(text) {
+            names(text, found);
+            if digits > 0 && capitals > 1 {
+                addresses(text, found);
+            }
         }
     }
     if found.len() > 1 {
@@ -60,18 +60,62 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
     }
 }
 
+/// How much a whole text looks like a value of each detector, by its place in the list. Those that see nothing in it are
+/// left out.
+pub(in crate::engine) fn each(text: &str, mut saw: impl FnMut(usize, Likeness)) {
+    let text = text.trim();
+    let bytes = text.as_bytes();
+    let census = Census::of(bytes);
+    let sights = &*SIGHTS;
+    let mut see = |place, likeness| {
+        if likeness > Likeness::No {
+            saw(place, likeness);
+        }
+    };
+    let mut digits = [0; DIGITS_MAX];
+    if let Some(number) = number_alone(text, &mut digits) {
+        for sight in sights.digits.of(number.digits) {
+            see(sight.place, (sight.look)(&number));
+        }
+    }
+    if census.count(Kind::Digit) > 0 || text.len() >= MIXED_CELL_MIN {
+        let word = Word { text, start: 0, end: memchr::memchr(b' ', bytes).unwrap_or(text.len()) };
+        for sight in sights.words.of(word.word().as_bytes()) {
+            if let Some((likeness, _)) = (sight.look)(&word).filter(|(_, end)| *end == text.len()) {
+                see(sight.place, likeness);
+            }
+        }
+    }
+    for sight in sights.texts.iter().filter(|sight| sight.may_be_in(bytes, &census)) {
+        if (sight.find)(text, 0) == Some(0..text.len()) {
+            see(sight.place, Likeness::Certain);
+        }
+    }
+    for (place, look) in &sights.cells {
+        see(*place, look(text));
+    }
+}
+
 /// The detectors by how they see, each in the order of their list. Asked of every cell, so not asked for every time.
 static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
     let mut sights = Sights::default();
-    for detector in DETECTORS {
+    for (place, detector) in DETECTORS.iter().copied().enumerate() {
         match detector.sight() {
-            Sight::Text { needle, find } => {
-                let first = needle.as_bytes().first().copied().unwrap_or_default();
-                sights.texts.push((needle, kinds_of(first) & SIGNS, find, *detector));
+            Sight::Text { needle, find } => sights.texts.push(TextSight {
+                place,
+                mark: mark(needle),
+                rest: (needle.len() > 1).then(|| memchr::memmem::Finder::new(needle)),
+                find,
+                detector,
+            }),
+            Sight::Word { length, starts, look } => {
+                sights.words.add(Piece { place, look, detector }, |count| length.contains(&count), starts);
             }
-            Sight::Word(look) => sights.words.push((look, *detector)),
-            Sight::Digits(look) => sights.digits.push((look, *detector)),
-            Sight::Nowhere | Sight::Cell(_) => {}
+            Sight::Digits { count, look } => {
+                sights.digits.add(Piece { place, look, detector }, |length| count.contains(&length), |_| true);
+            }
+            Sight::Cell(look) => sights.cells.push((place, look)),
+            Sight::Nowhere => {}
         }
     }
     sights.name = super::named("person_name");
@@ -81,113 +125,116 @@ static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
 
 #[derive(Default)]
 struct Sights {
-    /// Also the kind of the needle's first byte.
-    texts: Vec<(&'static str, u8, FindText, &'static dyn Detector)>,
-    words: Vec<(LookAtWord, &'static dyn Detector)>,
-    digits: Vec<(LookAtDigits, &'static dyn Detector)>,
+    texts: Vec<TextSight>,
+    words: Pieces<LookAtWord>,
+    digits: Pieces<LookAtDigits>,
+    /// With their places in the list.
+    cells: Vec<(usize, LookAtCell)>,
     /// Of names, which are also known within a text.
     name: Option<&'static dyn Detector>,
     /// The same of addresses.
     address: Option<&'static dyn Detector>,
 }
 
-type FindText = fn(&str, usize) -> Option<Range<usize>>;
 type LookAtWord = fn(&Word<'_>) -> Option<(Likeness, usize)>;
 type LookAtDigits = fn(&Digits<'_>) -> Likeness;
+type LookAtCell = fn(&str) -> Likeness;
 
-/// What bytes a text is made of.
-#[derive(Clone, Copy, Debug, Default)]
-struct Census {
-    digits: usize,
-    /// Which kinds occur.
-    kinds: u8,
+/// What is found by a needle.
+struct TextSight {
+    place: usize,
+    /// What is counted of the needle, and how often at least; nothing when it is looked for in every text.
+    mark: Option<(Kind, u32)>,
+    /// Looks for the whole needle, where that is longer than what is counted.
+    rest: Option<memchr::memmem::Finder<'static>>,
+    find: fn(&str, usize) -> Option<Range<usize>>,
+    detector: &'static dyn Detector,
 }
 
-impl Census {
-    fn of(bytes: &[u8]) -> Self {
-        let add = |sum: Self, byte: &u8| {
-            let kinds = kinds_of(*byte);
-            Self { digits: sum.digits + usize::from(kinds & DIGIT), kinds: sum.kinds | kinds }
-        };
-        bytes.iter().fold(Self::default(), add)
+impl TextSight {
+    fn may_be_in(&self, bytes: &[u8], census: &Census) -> bool {
+        self.mark.is_none_or(|(kind, least)| census.count(kind) >= least)
+            && self.rest.as_ref().is_none_or(|needle| needle.find(bytes).is_some())
     }
 }
 
-/// Kinds of bytes. A byte is of several.
-const DIGIT: u8 = 1;
-/// A letter or digit.
-const PLAIN: u8 = 1 << 1;
-/// What occurs within names and keys.
-const WORD: u8 = 1 << 2;
-/// What may begin a capital letter.
-const CAPITAL: u8 = 1 << 3;
-/// Signs that needles begin with. What begins with another is looked for in every text.
-const AT: u8 = 1 << 4;
-const COLON: u8 = 1 << 5;
-const DOLLAR: u8 = 1 << 6;
-const DASH: u8 = 1 << 7;
-const SIGNS: u8 = AT | COLON | DOLLAR | DASH;
-
-fn kinds_of(byte: u8) -> u8 {
-    KINDS.get(usize::from(byte)).copied().unwrap_or_default()
+/// What sees a piece of a text, by the piece's length and first byte.
+struct Pieces<Look> {
+    all: Vec<Piece<Look>>,
+    /// A bit for each of them, by length; the last stands for all that are longer.
+    by_length: [u32; LENGTHS],
+    by_first: [u32; 256],
 }
 
-static KINDS: [u8; 256] = {
-    let mut kinds = [0; 256];
+struct Piece<Look> {
+    place: usize,
+    look: Look,
+    detector: &'static dyn Detector,
+}
+
+/// Lengths that are told apart.
+const LENGTHS: usize = 64;
+
+impl<Look> Default for Pieces<Look> {
+    fn default() -> Self {
+        Self { all: Vec::new(), by_length: [0; LENGTHS], by_first: [0; 256] }
+    }
+}
+
+impl<Look> Pieces<Look> {
+    fn add(&mut self, piece: Piece<Look>, of_length: impl Fn(usize) -> bool, starts: impl Fn(u8) -> bool) {
+        let bit = 1 << self.all.len();
+        self.all.push(piece);
+        let last = LENGTHS - 1;
+        for (length, bits) in self.by_length.iter_mut().enumerate() {
+            *bits |= if of_length(length) || (length == last && of_length(usize::MAX)) { bit } else { 0 };
+        }
+        for (first, bits) in (0..=u8::MAX).zip(&mut self.by_first) {
+            *bits |= if starts(first) { bit } else { 0 };
+        }
+    }
+
+    /// Those that may see something in a piece.
+    fn of(&self, piece: &[u8]) -> impl Iterator<Item = &Piece<Look>> {
+        let length = piece.len().min(LENGTHS - 1);
+        let first = piece.first().copied().map_or(0, usize::from);
+        let bits = |bits: &[u32], place: usize| bits.get(place).copied().unwrap_or_default();
+        let mut left = bits(&self.by_length, length) & bits(&self.by_first, first);
+        std::iter::from_fn(move || {
+            let next = self.all.get(usize::try_from(left.trailing_zeros()).ok()?)?;
+            left &= left.wrapping_sub(1);
+            Some(next)
+        })
+    }
+}
+
+/// Whether a byte occurs within names and keys.
+fn is_in_word(byte: u8) -> bool {
+    IN_WORD.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static IN_WORD: [bool; 256] = {
+    let mut all = [false; 256];
     let mut byte: u8 = 0;
     loop {
         #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-        let kind: &mut u8 = &mut kinds[byte as usize];
-        *kind = match byte {
-            b'0'..=b'9' => DIGIT | PLAIN | WORD,
-            b'A'..=b'Z' => PLAIN | WORD | CAPITAL,
-            b'a'..=b'z' => PLAIN | WORD,
-            0x80.. => WORD | CAPITAL,
-            b'-' => WORD | DASH,
-            b'_' | b'.' | b'+' => WORD,
-            b'@' => AT,
-            b':' => COLON,
-            b'$' => DOLLAR,
-            _ => 0,
-        };
+        {
+            all[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'+' | b'-') || !byte.is_ascii();
+        }
         match byte.checked_add(1) {
             Some(next) => byte = next,
             None => break,
         }
     }
-    kinds
+    all
 };
-
-/// How much a whole text looks like a value of each detector, by its place in the list. Those that see nothing in it are
-/// left out.
-pub(in crate::engine) fn each(text: &str, mut saw: impl FnMut(usize, Likeness)) {
-    let text = text.trim();
-    let mut digits = [0; DIGITS_MAX];
-    let number = number_alone(text, &mut digits);
-    let word = Word { text, start: 0, end: text.find(' ').unwrap_or(text.len()) };
-    let digit = text.bytes().any(|byte| byte.is_ascii_digit());
-    for (index, detector) in DETECTORS.iter().enumerate() {
-        let likeness = match (detector.sight(), &number) {
-            (Sight::Digits(look), Some(number)) => look(number),
-            (Sight::Word(look), _) if digit || text.len() >= 8 => match look(&word) {
-                Some((likeness, end)) if end == text.len() => likeness,
-                _ => Likeness::No,
-            },
-            (Sight::Text { needle, find }, _) if text.contains(needle) => match find(text, 0) {
-                Some(range) if range == (0..text.len()) => Likeness::Certain,
-                _ => Likeness::No,
-            },
-            (Sight::Cell(look), _) => look(text),
-            (Sight::Digits(_) | Sight::Word(_) | Sight::Text { .. } | Sight::Nowhere, _) => Likeness::No,
-        };
-        if likeness > Likeness::No {
-            saw(index, likeness);
-        }
-    }
-}
 
 /// A text that is one number with signs between its digits.
 fn number_alone<'a>(text: &'a str, digits: &'a mut [u8; DIGITS_MAX]) -> Option<Digits<'a>> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '(')) {
+        return None;
+    }
     let mut count = 0;
     // An extension behind a telephone number is no part of it.
     let text = text
@@ -205,22 +252,22 @@ fn number_alone<'a>(text: &'a str, digits: &'a mut [u8; DIGITS_MAX]) -> Option<D
             _ => return None,
         }
     }
-    let starts = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '('));
-    let digits = digits.get(..count).filter(|digits| digits.len() >= RUN_MIN && starts)?;
+    let digits = digits.get(..count).filter(|digits| digits.len() >= RUN_LENGTH_MIN)?;
     Some(Digits { text, digits })
 }
 
-/// Fewest digits of anything that is not a word of some length.
-const DIGITS_MIN: usize = 4;
-
 /// Fewest digits of a number that means a person or an account.
-const RUN_MIN: usize = 7;
+const RUN_MIN: u32 = 7;
+const RUN_LENGTH_MIN: usize = RUN_MIN as usize;
 
 /// Shortest word without digits that can be a secret.
 const WORD_MIN: usize = 16;
 
 /// Shortest word with a digit that can be anything.
 const MIXED_MIN: usize = 4;
+
+/// Shortest cell without digits that is a word of some kind.
+const MIXED_CELL_MIN: usize = 8;
 
 /// Most groups of digits that are taken together.
 const GROUPS_MAX: usize = 8;
@@ -231,30 +278,90 @@ const DIGITS_MAX: usize = 24;
 /// How far before a value the word that names it may stand, in bytes.
 const CONTEXT: usize = 40;
 
-/// Whether what is seen counts where it stands.
-fn counts(detector: &dyn Detector, likeness: Likeness, floor: Likeness, text: &str, start: usize) -> bool {
-    likeness >= floor.max(Likeness::Likely)
-        || (likeness == Likeness::Possible && floor < Likeness::Certain && is_named(detector, text, start))
+/// The words before a value, which may name it. Read when somebody asks, and once.
+struct Before<'a> {
+    text: &'a str,
+    start: usize,
+    words: Option<Words>,
 }
 
-/// Whether the words before a value name it.
-fn is_named(detector: &dyn Detector, text: &str, start: usize) -> bool {
-    let mut from = start.saturating_sub(CONTEXT);
-    while !text.is_char_boundary(from) {
-        from += 1;
+/// Words in small letters, a space before each and behind the last, and which letters they begin with.
+#[derive(Default)]
+struct Words {
+    text: String,
+    letters: u32,
+}
+
+impl<'a> Before<'a> {
+    fn new(text: &'a str, start: usize) -> Self {
+        Self { text, start, words: None }
     }
-    let before = text.get(from..start).unwrap_or_default().to_lowercase();
-    let words: Vec<&str> = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    detector.claims().iter().any(|claim| {
-        let length = claim.split(' ').count();
-        words.windows(length).any(|window| window.iter().copied().eq(claim.split(' ')))
-    })
+
+    /// Whether what is seen counts where it stands.
+    fn counts(&mut self, detector: &dyn Detector, likeness: Likeness, floor: Likeness) -> bool {
+        likeness >= floor.max(Likeness::Likely)
+            || (likeness == Likeness::Possible && floor < Likeness::Certain && self.name(detector))
+    }
+
+    /// Whether the words before a value name it.
+    fn name(&mut self, detector: &dyn Detector) -> bool {
+        if self.start == 0 {
+            return false;
+        }
+        let words = self.words.get_or_insert_with(|| Words::before(self.text, self.start));
+        detector.claims().iter().any(|claim| {
+            let claimed = claim.bytes().next().map_or(0, letter);
+            words.letters & claimed != 0 && words.hold(claim)
+        })
+    }
+}
+
+impl Words {
+    fn before(text: &str, start: usize) -> Self {
+        let mut from = start.saturating_sub(CONTEXT);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        let before = text.get(from..start).unwrap_or_default().to_lowercase();
+        let mut words = Self::default();
+        for word in before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            words.letters |= word.bytes().next().map_or(0, letter);
+            words.text.push(' ');
+            words.text.push_str(word);
+        }
+        words.text.push(' ');
+        words
+    }
+
+    /// Whether a phrase stands among the words, from the beginning of one to the end of one.
+    fn hold(&self, phrase: &str) -> bool {
+        let (text, phrase) = (self.text.as_bytes(), phrase.as_bytes());
+        memchr::memmem::find_iter(text, phrase).any(|at| {
+            let is_space = |at: Option<usize>| at.and_then(|at| text.get(at)) == Some(&b' ');
+            is_space(at.checked_sub(1)) && is_space(at.checked_add(phrase.len()))
+        })
+    }
+}
+
+/// A bit for what a word begins with: one for each small letter, and one for all else.
+const fn letter(first: u8) -> u32 {
+    match first {
+        b'a'..=b'z' => 1 << (first - b'a'),
+        _ => 1 << 26,
+    }
 }
 
 /// Words of which one at least is written small: a title or a name of a thing has capitals throughout.
 fn is_prose(text: &str) -> bool {
-    let small = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b',');
-    text.bytes().filter(|byte| *byte == b' ').count() > 1 && text.split(' ').any(small)
+    let small = |word: &[u8]| word.len() > 1 && word.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b',');
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b' ', bytes).nth(1).is_some() && bytes.split(|byte| *byte == b' ').any(small)
+}
+
+/// Words behind a space that may begin with a capital.
+fn words_with_capital(bytes: &[u8]) -> usize {
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    pairs.filter(|(before, byte)| **before == b' ' && is_capital(**byte)).count()
 }
 
 /// A house number, words with capitals, and the last of them a word for a street.
@@ -283,20 +390,23 @@ const STREET_WORDS_MAX: usize = 5;
 /// A known given name and another word with a capital behind it.
 fn names(text: &str, found: &mut Vec<Found>) {
     let Some(detector) = SIGHTS.name else { return };
+    let bytes = text.as_bytes();
     let is_name = |word: &str| word.len() > 1 && word.starts_with(char::is_uppercase) && word.chars().all(is_in_name);
-    let mut before: Option<Range<usize>> = None;
-    for word in text.split(' ') {
-        let start = word.as_ptr().addr() - text.as_ptr().addr();
-        let plain = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let lead = word.find(plain).unwrap_or(0);
-        let range = start + lead..start + lead + plain.len();
-        // What ends in a sign ends a name.
-        let open = lead + plain.len() == word.len();
-        let capital = is_name(plain);
-        match before.take().filter(|_| capital && lead == 0) {
-            Some(given) => found.push(Found { range: given.start..range.end, detector }),
-            None if capital && open && person_name::is_given(plain) => before = Some(range),
-            None => {}
+    // What belongs to a name is not the beginning of another.
+    let mut free = 0;
+    for space in memchr::memchr_iter(b' ', bytes) {
+        let start = memchr::memrchr(b' ', bytes.get(..space).unwrap_or_default()).map_or(0, |before| before + 1);
+        if start < free || !bytes.get(space + 1).is_some_and(|byte| is_capital(*byte)) {
+            continue;
+        }
+        let (Some(given), Some(behind)) = (text.get(start..space), text.get(space + 1..)) else { continue };
+        let family = behind.split(' ').next().unwrap_or_default();
+        // Signs may stand before the one and behind the other: what ends in a sign ends a name.
+        let is_sign = |letter: char| !letter.is_alphanumeric();
+        let (given, name) = (given.trim_start_matches(is_sign), family.trim_end_matches(is_sign));
+        if !given.ends_with(is_sign) && is_name(given) && is_name(name) && person_name::is_given(given) {
+            found.push(Found { range: space - given.len()..space + 1 + name.len(), detector });
+            free = space + 1 + family.len();
         }
     }
 }
@@ -305,111 +415,166 @@ fn is_in_name(letter: char) -> bool {
     letter.is_alphabetic() || matches!(letter, '\'' | '’' | '-')
 }
 
-/// Words of letters, digits and the signs that occur within names and keys.
-fn words(text: &str, floor: Likeness, found: &mut Vec<Found>) {
+/// Words of letters, digits and the signs that occur within names and keys, which have a digit. Gives the last of them.
+fn words_with_digits(text: &str, floor: Likeness, found: &mut Vec<Found>) -> Range<usize> {
     let bytes = text.as_bytes();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let mut kinds = 0;
-        let length = rest.iter().take_while(|byte| {
-            let kind = kinds_of(**byte);
-            kinds |= kind;
-            kind & WORD != 0
-        });
-        let length = length.count();
-        let (word, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        // The byte that ends a word is none of its own, and is no digit.
-        if length >= WORD_MIN || (length >= MIXED_MIN && kinds & DIGIT != 0) {
-            look_at(text, word, bytes.len() - rest.len(), floor, found);
+    let mut word = 0..0;
+    while let Some(digit) = next_digit(bytes, word.end) {
+        word = word_around(bytes, digit, word.end);
+        if word.len() >= MIXED_MIN {
+            look_at(text, word.clone(), floor, found);
         }
-        rest = behind.get(1..).unwrap_or_default();
+    }
+    word
+}
+
+/// Words that are long enough without a digit; `last` is the last word with one. A word of so many bytes has one in it of
+/// those that stand so many bytes apart.
+fn long_words(text: &str, last: Range<usize>, floor: Likeness, found: &mut Vec<Found>) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (place, byte) in bytes.iter().enumerate().skip(WORD_MIN - 1).step_by(WORD_MIN) {
+        if place < from || last.contains(&place) || !is_in_word(*byte) {
+            continue;
+        }
+        let word = word_around(bytes, place, from);
+        from = word.end;
+        let letters = bytes.get(word.clone()).unwrap_or_default();
+        if letters.len() >= WORD_MIN && !letters.iter().any(u8::is_ascii_digit) {
+            look_at(text, word, floor, found);
+        }
     }
 }
 
-/// Asks about the word that stands at `start`.
-fn look_at(text: &str, word: &[u8], start: usize, floor: Likeness, found: &mut Vec<Found>) {
-    let is_outside = |byte: &&u8| kinds_of(**byte) & PLAIN == 0;
-    let trail = word.iter().rev().take_while(is_outside).count();
-    let lead = word.iter().take_while(is_outside).count();
-    let plain = word.len().saturating_sub(trail + lead);
-    if plain < MIXED_MIN || (plain < WORD_MIN && !word.iter().any(u8::is_ascii_digit)) {
+/// The word that the byte at `place` is in, as far as it lies behind `from`.
+fn word_around(bytes: &[u8], place: usize, from: usize) -> Range<usize> {
+    let is_in = |byte: &&u8| is_in_word(**byte);
+    let before = bytes.get(from..place).unwrap_or_default().iter().rev().take_while(is_in).count();
+    let behind = bytes.get(place..).unwrap_or_default().iter().take_while(is_in).count();
+    place - before..place + behind
+}
+
+fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.iter().position(u8::is_ascii_digit).map(|at| from + at)
+}
+
+/// Asks about a word.
+fn look_at(text: &str, word: Range<usize>, floor: Likeness, found: &mut Vec<Found>) {
+    let letters = text.as_bytes().get(word.clone()).unwrap_or_default();
+    let is_sign = |byte: &&u8| !byte.is_ascii_alphanumeric();
+    let trail = letters.iter().rev().take_while(is_sign).count();
+    let lead = letters.iter().take_while(is_sign).count();
+    let Some(plain) = letters.get(lead..letters.len() - trail) else { return };
+    if plain.len() < MIXED_MIN || (plain.len() < WORD_MIN && !plain.iter().any(u8::is_ascii_digit)) {
         return;
     }
-    let word = Word { text, start: start + lead, end: start + lead + plain };
-    let seen = SIGHTS.words.iter().find_map(|(look, detector)| {
-        let (likeness, end) = look(&word)?;
-        let range = word.start..end;
-        counts(*detector, likeness, floor, text, word.start).then_some(Found { range, detector: *detector })
+    let word = Word { text, start: word.start + lead, end: word.end - trail };
+    let mut before = Before::new(text, word.start);
+    let seen = SIGHTS.words.of(plain).find_map(|sight| {
+        let (likeness, end) = (sight.look)(&word)?;
+        let detector = sight.detector;
+        before.counts(detector, likeness, floor).then_some(Found { range: word.start..end, detector })
     });
     found.extend(seen);
 }
 
-/// Runs of digits with signs between them, and within a long run every row of whole groups.
-fn runs(text: &str, floor: Likeness, found: &mut Vec<Found>) {
+/// Rows of groups of digits with signs between them, and within a long row every row of whole groups. So many digits are
+/// in the text.
+fn runs(text: &str, digits: u32, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(first) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
-        let first = at + first;
-        let (groups, end) = groups(bytes, first);
-        let glued = first > 0 && bytes.get(first - 1).is_some_and(|byte| is_letter(*byte));
+    let mut left = usize::try_from(digits).unwrap_or(usize::MAX);
+    let mut groups = Vec::new();
+    let mut from = 0;
+    while left >= RUN_LENGTH_MIN
+        && let Some(first) = next_digit(bytes, from)
+    {
         // Digits in the middle of a word belong to the word.
-        let skip = usize::from(glued);
-        row_of_groups(text, groups.get(skip..).unwrap_or_default(), floor, found);
-        at = end;
+        let glued = first > 0 && bytes.get(first - 1).is_some_and(|byte| is_letter(*byte));
+        let mut row = Row { bytes, next: Some(first), digits: 0, end: first };
+        groups.clear();
+        for group in row.by_ref() {
+            if !glued || group.start > first {
+                groups.push(group);
+            }
+        }
+        if row.digits >= RUN_LENGTH_MIN {
+            row_of_groups(text, &groups, floor, found);
+        }
+        left = left.saturating_sub(row.digits);
+        from = row.end;
     }
 }
 
-fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'_' | 0x80..)
+const fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
 }
 
-/// The groups of digits from `first` on, and where the last ends. A group that a letter follows is not one.
-fn groups(bytes: &[u8], first: usize) -> (Vec<Range<usize>>, usize) {
-    let mut groups = Vec::new();
-    let mut start = first;
-    loop {
-        let length = bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let end = start + length;
-        if bytes.get(end).is_some_and(|byte| is_letter(*byte)) {
-            return (groups, end);
+/// Reads groups of digits with one to three signs between two. A group that a letter follows is not one, and ends it.
+struct Row<'a> {
+    bytes: &'a [u8],
+    next: Option<usize>,
+    /// Digits so far.
+    digits: usize,
+    /// Where the last group ended.
+    end: usize,
+}
+
+impl Iterator for Row<'_> {
+    type Item = Range<usize>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.next.take()?;
+        let length = self.bytes.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.end = start + length;
+        self.digits += length;
+        let rest = self.bytes.get(self.end..).unwrap_or_default();
+        if rest.first().is_some_and(|byte| is_letter(*byte)) {
+            return None;
         }
-        groups.push(start..end);
-        let rest = bytes.get(end..).unwrap_or_default();
-        let between =
-            rest.iter().take(4).take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')).count();
+        let is_sign = |byte: &&u8| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+        let between = rest.iter().take(4).take_while(is_sign).count();
         let goes_on = (1..=3).contains(&between) && rest.get(between).is_some_and(u8::is_ascii_digit);
-        if !goes_on {
-            return (groups, end);
-        }
-        start = end + between;
+        self.next = goes_on.then_some(self.end + between);
+        Some(start..self.end)
     }
 }
 
 fn row_of_groups(text: &str, groups: &[Range<usize>], floor: Likeness, found: &mut Vec<Found>) {
-    let mut index = 0;
-    while index < groups.len() {
-        let longest = (groups.len() - index).min(GROUPS_MAX);
-        let taken = (1..=longest).rev().find(|count| {
-            let window = groups.get(index..index + count).unwrap_or_default();
-            number(text, window, floor).is_some_and(|one| {
-                found.push(one);
-                true
-            })
-        });
-        index += taken.unwrap_or(1);
+    let mut rest = groups;
+    while !rest.is_empty() {
+        let mut taken = rest.get(..rest.len().min(GROUPS_MAX)).unwrap_or_default();
+        let mut count: usize = taken.iter().map(ExactSizeIterator::len).sum();
+        // The longest number is the one; what is too short only gets shorter.
+        let seen = loop {
+            if count < RUN_LENGTH_MIN {
+                break None;
+            }
+            if let Some(one) = number(text, taken, count, floor) {
+                break Some(one);
+            }
+            let Some((last, before)) = taken.split_last() else { break None };
+            (taken, count) = (before, count - last.len());
+        };
+        rest = rest.get(if seen.is_some() { taken.len() } else { 1 }..).unwrap_or_default();
+        found.extend(seen);
     }
 }
 
-/// Asks about one row of groups.
-fn number(text: &str, groups: &[Range<usize>], floor: Likeness) -> Option<Found> {
-    let count: usize = groups.iter().map(ExactSizeIterator::len).sum();
-    if !(RUN_MIN..=DIGITS_MAX).contains(&count) {
+/// Asks about one row of groups, which have so many digits.
+fn number(text: &str, groups: &[Range<usize>], count: usize, floor: Likeness) -> Option<Found> {
+    if count > DIGITS_MAX {
         return None;
     }
     let bytes = text.as_bytes();
     let mut digits = [0; DIGITS_MAX];
-    let all = groups.iter().cloned().flatten().filter_map(|at| bytes.get(at));
-    digits.iter_mut().zip(all).for_each(|(to, from)| *to = from.wrapping_sub(b'0'));
+    let mut filled = 0;
+    for group in groups {
+        let places = digits.get_mut(filled..filled + group.len())?;
+        places.iter_mut().zip(bytes.get(group.clone())?).for_each(|(to, from)| *to = from.wrapping_sub(b'0'));
+        filled += group.len();
+    }
     let digits = digits.get(..count)?;
     let mut start = groups.first()?.start;
     // A plus or an opening bracket before it belongs to the number.
@@ -420,11 +585,10 @@ fn number(text: &str, groups: &[Range<usize>], floor: Likeness) -> Option<Found>
     }
     let range = start..groups.last()?.end;
     let seen = Digits { text: text.get(range.clone())?, digits };
-    let sees = |(look, detector): &&(LookAtDigits, &'static dyn Detector)| {
-        counts(*detector, look(&seen), floor, text, range.start)
-    };
-    let (_, detector) = SIGHTS.digits.iter().find(sees)?;
-    Some(Found { range, detector: *detector })
+    let mut before = Before::new(text, start);
+    let mut sights = SIGHTS.digits.of(digits);
+    let sight = sights.find(|sight| before.counts(sight.detector, (sight.look)(&seen), floor))?;
+    Some(Found { range, detector: sight.detector })
 }
 
 #[cfg(test)]

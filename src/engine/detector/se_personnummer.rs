@@ -19,7 +19,7 @@ impl Detector for SePersonnummer {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 10..=12, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

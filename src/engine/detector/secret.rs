@@ -18,7 +18,7 @@ impl Detector for Secret {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 24..=usize::MAX, starts: |_| true, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -113,14 +113,20 @@ impl Detector for Secret {
 fn look(seen: &Word<'_>) -> Option<(Likeness, usize)> {
     // Random letters and digits of some length: how many signs of each kind there are is what gives them away.
     let word = seen.word().as_bytes();
+    // UUIDs and dates have more signs than that, and are what most long words are.
+    if word.iter().filter(|byte| !byte.is_ascii_alphanumeric()).count() > SIGNS_MAX {
+        return None;
+    }
     let kind = |is: fn(&u8) -> bool| word.iter().filter(|byte| is(byte)).count();
     let (small, capital, digit) =
         (kind(u8::is_ascii_lowercase), kind(u8::is_ascii_uppercase), kind(u8::is_ascii_digit));
     let plain = small + capital + digit;
-    let mixed =
-        plain >= 24 && plain + 3 >= word.len() && small * 6 > plain && capital * 6 > plain && digit * 20 > plain;
+    let mixed = plain >= 24 && small * 6 > plain && capital * 6 > plain && digit * 20 > plain;
     (mixed && turns(word) * 3 > word.len()).then_some((Likeness::Possible, seen.end))
 }
+
+/// Most signs among its letters and digits.
+const SIGNS_MAX: usize = 3;
 
 /// How often neighbours are of different kinds.
 fn turns(word: &[u8]) -> usize {

@@ -18,7 +18,7 @@ impl Detector for TrTckn {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 11..=11, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

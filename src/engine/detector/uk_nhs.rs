@@ -19,7 +19,7 @@ impl Detector for UkNhs {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 10..=10, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for UkNino {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 2..=usize::MAX, starts: |first| first.is_ascii_uppercase(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ impl Detector for UsRouting {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 9..=9, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ impl Detector for UsSsn {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Digits(look)
+        Sight::Digits { count: 9..=9, look }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -30,11 +30,14 @@ fn look(seen: &Digits<'_>) -> Likeness {
     let [a, b, c, d, e, serial @ ..] = seen.digits else { return Likeness::No };
     let area = u32::from(*a) * 100 + u32::from(*b) * 10 + u32::from(*c);
     let fits = serial.len() == 4 && area != 0 && area != 666 && (*d, *e) != (0, 0) && serial.iter().any(|n| *n != 0);
-    let grouped = seen.text.split(['-', ' ']).map(str::len).eq([3, 2, 4]);
-    match (fits, grouped) {
-        (true, true) => Likeness::Certain,
-        (true, false) if seen.text.len() == 9 => Likeness::Possible,
-        (_, _) => Likeness::No,
+    if !fits {
+        return Likeness::No;
+    }
+    let is_grouped = seen.text.split(['-', ' ']).map(str::len).eq([3, 2, 4]);
+    match (is_grouped, seen.text.len()) {
+        (true, _) => Likeness::Certain,
+        (false, 9) => Likeness::Possible,
+        (false, _) => Likeness::No,
     }
 }
 

@@ -18,7 +18,7 @@ impl Detector for Vin {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Word(look)
+        Sight::Word { length: 17..=17, starts: |first| first.is_ascii_uppercase() || first.is_ascii_digit(), look }
     }
 
     fn claims(&self) -> &'static [&'static str] {

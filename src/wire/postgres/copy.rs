@@ -54,7 +54,12 @@ pub(crate) fn next_piece<'a>(
                 return Ok(Some((CopyPiece::Frame(line), rest)));
             }
             let body = line.strip_suffix(b"\n").unwrap_or(line);
-            let cells = fields(body, *delimiter).map(|field| text_cell(field, null)).collect();
+            let mut cells = Vec::with_capacity(CELLS_USUAL);
+            if memchr::memchr(b'\\', body).is_some() {
+                cells.extend(fields(body, *delimiter).map(|field| text_cell(field, null)));
+            } else {
+                plain_fields(body, *delimiter, |field| cells.push((field != null).then_some(Cow::Borrowed(field))));
+            }
             Ok(Some((CopyPiece::Row { raw: line, cells }, rest)))
         }
         CopyFormat::Csv { delimiter, quote, escape, null } => csv_row(data, *delimiter, *quote, *escape, null),
@@ -120,6 +125,18 @@ fn line(data: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     data.split_at_checked(end + 1).ok_or(WireError::Short("copy row"))
 }
 
+/// Cells of most rows: for so many there is room at once.
+const CELLS_USUAL: usize = 16;
+
+/// Splits a row without a backslash.
+fn plain_fields<'a>(body: &'a [u8], delimiter: u8, mut each: impl FnMut(&'a [u8])) {
+    let mut from = 0;
+    for at in memchr::memchr_iter(delimiter, body).chain([body.len()]) {
+        each(body.get(from..at).unwrap_or_default());
+        from = at + 1;
+    }
+}
+
 /// Splits at delimiters that no backslash stands before.
 fn fields(body: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     let mut escaped = false;
@@ -160,23 +177,25 @@ fn text_cell<'a>(field: &'a [u8], null: &[u8]) -> Cell<'a> {
 }
 
 fn escape_text(bytes: &[u8], delimiter: u8, out: &mut Vec<u8>) {
-    for byte in bytes {
-        let letter = match byte {
+    // Most values have nothing to escape, and those that have have it in few places.
+    let is_odd = |byte: &u8| matches!(byte, 8..=13 | b'\\') || *byte == delimiter;
+    let mut rest = bytes;
+    while let Some((plain, [odd, behind @ ..])) = rest.iter().position(is_odd).and_then(|at| rest.split_at_checked(at))
+    {
+        let letter = match odd {
             8 => b'b',
             12 => b'f',
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             11 => b'v',
-            b'\\' => b'\\',
-            byte if *byte == delimiter => *byte,
-            byte => {
-                out.push(*byte);
-                continue;
-            }
+            sign => *sign,
         };
+        out.extend_from_slice(plain);
         out.extend_from_slice(&[b'\\', letter]);
+        rest = behind;
     }
+    out.extend_from_slice(rest);
 }
 
 fn csv_row<'a>(
