@@ -9,6 +9,7 @@ pub(super) mod message;
 mod number;
 pub(super) mod plan;
 mod pseudonym;
+mod recent;
 pub(super) mod recognise;
 mod shape;
 mod text;

@@ -4,7 +4,9 @@
 //! why masking a masked value changes nothing, and why a masked value that is written back is noticed. No value of the
 //! outside has the form of a pseudonym: the domain, the country code and the leading words exist nowhere else.
 
-use ring::hmac;
+use std::fmt;
+
+use ring::{digest, hmac};
 
 use super::MaskKey;
 use super::number::read_uuid;
@@ -25,6 +27,7 @@ const TAG_LENGTH: usize = 4;
 /// Digits from the value in a telephone number, and of the proof: E.164 allows 15 in all.
 const PHONE_NAME: u64 = 1_000_000_000;
 const PHONE_TAG: u64 = 1_000;
+const PHONE_DIGITS: usize = 12;
 
 /// Letters and digits that are not mistaken for each other (Crockford's base 32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -35,14 +38,41 @@ const UUID_MIDDLE_AT: usize = 18;
 const UUID_TEXT: usize = 36;
 
 /// Makes pseudonyms under one key.
-#[derive(Clone, Debug)]
+///
+/// What a pseudonym is made of is 64 of the 256 bits of SHA-256 over a secret block, what the number is for, the entity and
+/// the value. That is AMAC with truncation: as hard to tell from chance as SHA-256's compression function is, in the
+/// cascade whose output is cut (Bellare, Bernstein, Tessaro, "Hash-Function Based PRFs: AMAC and Its Multi-User Security",
+/// EUROCRYPT 2016). To go on from a message to a longer one takes the 192 bits that nobody sees. HMAC hides them with a
+/// second hash, and costs twice as much; databases that mask have nothing but SHA-256 either.
+#[derive(Clone)]
 pub(super) struct Pseudonyms {
-    key: hmac::Key,
+    /// SHA-256 that has read the secret block: each number begins from here.
+    begun: digest::Context,
+}
+
+impl fmt::Debug for Pseudonyms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pseudonyms(***)")
+    }
+}
+
+/// Bytes that SHA-256 reads at a time.
+pub(super) const BLOCK: usize = 64;
+
+/// The secret block of a key: it is as long as what SHA-256 reads at a time, so that it is read once and for all.
+pub(super) fn block(key: &MaskKey) -> [u8; BLOCK] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.0.expose());
+    let halves = [1, 2].map(|half| hmac::sign(&key, &[b"gov pseudonyms ".as_slice(), &[half]].concat()));
+    let mut block = [0; BLOCK];
+    block.iter_mut().zip(halves.iter().flat_map(|half| half.as_ref())).for_each(|(to, from)| *to = *from);
+    block
 }
 
 impl Pseudonyms {
     pub(super) fn new(key: &MaskKey) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key.0.expose()) }
+        let mut begun = digest::Context::new(&digest::SHA256);
+        begun.update(&block(key));
+        Self { begun }
     }
 
     /// Writes the pseudonym of `value` in so many characters; false when it does not fit.
@@ -57,7 +87,7 @@ impl Pseudonyms {
         let length = match form {
             Form::Word => entity.name().len() + 1 + NAME_LENGTH + TAG_LENGTH,
             Form::Email => NAME_LENGTH + TAG_LENGTH + DOMAIN.len(),
-            Form::Phone => PHONE.len() + 12,
+            Form::Phone => PHONE.len() + PHONE_DIGITS,
         };
         if length > room {
             return false;
@@ -76,7 +106,8 @@ impl Pseudonyms {
             Form::Phone => {
                 let name = name % PHONE_NAME;
                 let tag = self.number(Use::Tag, entity, &name.to_be_bytes()) % PHONE_TAG;
-                out.extend_from_slice(format!("{PHONE}{name:09}{tag:03}").as_bytes());
+                out.extend_from_slice(PHONE.as_bytes());
+                digits(name * PHONE_TAG + tag, PHONE_DIGITS, out);
             }
         }
         true
@@ -90,7 +121,7 @@ impl Pseudonyms {
                 .filter(|entity| entity.method() == Method::Pseudonym(Form::Email))
                 .any(|entity| self.is_token(*entity, token));
         }
-        if let Some(digits) = text.strip_prefix(PHONE).filter(|digits| digits.len() == 12) {
+        if let Some(digits) = text.strip_prefix(PHONE).filter(|digits| digits.len() == PHONE_DIGITS) {
             let Ok(number) = digits.parse::<u64>() else { return false };
             let (name, tag) = (number / PHONE_TAG, number % PHONE_TAG);
             return detector::DETECTORS
@@ -110,7 +141,7 @@ impl Pseudonyms {
         let mut phones = memchr::memmem::find_iter(value, PHONE);
         let mut uuids = memchr::memmem::find_iter(value, UUID_MIDDLE);
         emails.any(|at| self.made(text_of(value.get(at.saturating_sub(token_length)..at + DOMAIN.len()))))
-            || phones.any(|at| self.made(text_of(value.get(at..at + PHONE.len() + 12))))
+            || phones.any(|at| self.made(text_of(value.get(at..at + PHONE.len() + PHONE_DIGITS))))
             || memchr::memchr_iter(b'_', value).any(|at| {
                 let token = text_of(value.get(at + 1..at + 1 + token_length));
                 let is_token = !token.is_empty() && token.bytes().all(|byte| ALPHABET.contains(&byte));
@@ -177,12 +208,12 @@ impl Pseudonyms {
     }
 
     fn number(&self, usage: Use, entity: &dyn Detector, value: &[u8]) -> u64 {
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut context = self.begun.clone();
         context.update(&[usage as u8]);
         context.update(entity.name().as_bytes());
         context.update(&[0]);
         context.update(value);
-        let tag = context.sign();
+        let tag = context.finish();
         tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 }
@@ -203,6 +234,16 @@ fn text_of(bytes: Option<&[u8]>) -> &str {
 fn words() -> impl Iterator<Item = &'static dyn Detector> {
     let is_word = |entity: &&dyn Detector| entity.method() == Method::Pseudonym(Form::Word);
     detector::DETECTORS.iter().copied().filter(is_word)
+}
+
+/// So many digits of a number, zeros first.
+fn digits(mut number: u64, count: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + count, b'0');
+    for place in out.iter_mut().skip(start).rev() {
+        *place += u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
 }
 
 fn letters(mut number: u64, count: usize, out: &mut Vec<u8>) {

@@ -200,8 +200,64 @@ fn is_of_type(kind: u32, binary: bool, value: &[u8]) -> bool {
         (1082, false) => value.ends_with(b"-01") || value.ends_with(b"-01 BC"),
         (1009, false) => value.ends_with(b"}"),
         (2249, false) => value.starts_with(b"(") && value.ends_with(b")"),
+        (1114 | 1184, false) => text.unwrap().get(7..19) == Some("-01 00:00:00"),
+        (142, _) => value.starts_with(b"<") && value.ends_with(b">"),
+        (17, false) => value.starts_with(b"\\x"),
         (869, false) => text.unwrap().split('/').next().unwrap().parse::<std::net::IpAddr>().is_ok(),
-        (_, _) => true,
+        (869, true) => value.len() == 4 + usize::from(value[3]),
+        (829, false) => value.len() == 17 && value.iter().skip(2).step_by(3).all(|byte| *byte == b':'),
+        (829, true) => value.len() == 6,
+        (3904, false) => value == b"empty",
+        (3904, true) => value == b"\x01",
+        (1009, true) => lists(value, 20, 1),
+        (2249, true) => lists(value, 4, 2),
+        // Any bytes will do.
+        (25 | 1042 | 19 | 90_000, _) | (17, true) => true,
+        (_, _) => false,
+    }
+}
+
+/// Whether values follow each other up to the end, each behind its length, and before it so many words of four bytes.
+fn lists(value: &[u8], header: usize, words: usize) -> bool {
+    let mut rest = &value[header..];
+    while !rest.is_empty() {
+        let (length, behind) = rest[4 * (words - 1)..].split_first_chunk().unwrap();
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        rest = behind.get(length..).unwrap_or_else(|| panic!("{value:?} is cut short"));
+    }
+    true
+}
+
+/// Under another key no pseudonym is the same, under one key each always is, and nothing that came before changes it.
+#[test]
+fn pseudonyms_follow_from_the_key_the_entity_and_the_value() {
+    let uuid = b"3f2504e0-4f89-11d3-9a0c-0305e82c3301".as_slice();
+    let mut chance = Chance(27);
+    let mut all = std::collections::HashMap::new();
+    for entity in detector::DETECTORS.iter().filter(|entity| matches!(entity.method(), detector::Method::Pseudonym(_)))
+    {
+        let treatment = Treatment::Entity(*entity);
+        for (kind, binary, value) in
+            [(2950, false, uuid), (2950, true, &[0x3f; 16]), (TEXT, false, b"Zoe"), (19, true, b"Z")]
+        {
+            let column = column(kind, -1, binary);
+            let [one, other] = [1, 2].map(|seed| mask(treatment, &column, &key(seed), value).unwrap());
+            assert_ne!(one, other, "{entity:?}");
+            assert_ne!(one, value, "{entity:?}");
+            for made in [one, other] {
+                assert_eq!(all.insert(made, entity.name()), None, "{entity:?}: has what another has");
+            }
+        }
+        let column = column(TEXT, -1, false);
+        let mut masker =
+            Masker::new(Some(&key(1)), vec![Column::new(treatment, &column, &Catalog::default())], Shown::default());
+        for _ in 0..200 {
+            let value = format!("zoe{}@x.example", chance.below(20));
+            masker.begin();
+            masker.cell(0, Some(value.as_bytes()));
+            let alone = mask(treatment, &column, &key(1), value.as_bytes());
+            assert_eq!(masker.finish().change(0).unwrap().map(<[u8]>::to_vec), alone, "{entity:?} {value}");
+        }
     }
 }
 

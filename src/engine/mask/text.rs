@@ -32,8 +32,9 @@ pub(super) fn mask(
         Method::Coarsen => number::coarsen_text(text, room, out),
         Method::Pseudonym(form) => {
             let is_masked = text.bytes().all(|byte| byte == b'*');
-            let pseudonyms = pen.pseudonyms.as_ref().filter(|_| !is_masked);
-            pseudonyms.is_some_and(|pseudonyms| pseudonyms.write(entity, form, text.as_bytes(), room, out))
+            let Pen { pseudonyms, recent, .. } = pen;
+            let pseudonyms = pseudonyms.as_ref().filter(|_| !is_masked);
+            pseudonyms.is_some_and(|known| recent.write(known, entity, form, text.as_bytes(), room, out))
         }
     };
     if written { Applied::Written } else { stars(room, out) }

@@ -2,6 +2,7 @@
 //! NULL, never what it was.
 
 use super::pseudonym::Pseudonyms;
+use super::recent::Recent;
 use super::shape::Shape;
 use super::{ResultColumn, array, json, number, text};
 use crate::engine::catalog::Catalog;
@@ -41,6 +42,7 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) struct Pen {
     pub(super) pseudonyms: Option<Pseudonyms>,
+    pub(super) recent: Recent,
     pub(super) found: Vec<Found>,
     /// Arrays and rows that are open around the value at hand.
     pub(super) depth: usize,
@@ -48,7 +50,7 @@ pub(super) struct Pen {
 
 impl Pen {
     pub(super) fn new(pseudonyms: Option<Pseudonyms>) -> Self {
-        Self { pseudonyms, found: Vec::new(), depth: 0 }
+        Self { pseudonyms, recent: Recent::default(), found: Vec::new(), depth: 0 }
     }
 
     /// Whether a text is a pseudonym that was made with this key.

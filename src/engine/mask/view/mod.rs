@@ -20,10 +20,10 @@ use serde::Deserialize;
 pub(crate) use rewrite::Rewritten;
 pub(in crate::engine) use rewrite::{Lookups, rewritten};
 
-use super::MaskKey;
 use super::plan::of_origin;
 use super::shape::Shape;
 use super::treatment::Treatment;
+use super::{MaskKey, pseudonym};
 use crate::domain::Grant;
 use crate::engine::catalog::{Catalog, CatalogRelation, RelationKind, TypeKind};
 use crate::engine::classify::Verdict;
@@ -395,8 +395,8 @@ impl MaskingPlan {
             let old = state.schemas.iter().map(String::as_str).chain([self.names.reader()]);
             sql.extend(old.map(|schema| format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))));
             sql.push(support.trim_end().trim_end_matches(';').to_owned());
-            let [inner, outer] = pads(key);
-            sql.push(format!("INSERT INTO {reader}.key VALUES (decode('{inner}', 'hex'), decode('{outer}', 'hex'))"));
+            let block = hexadecimal(&pseudonym::block(key), pseudonym::BLOCK);
+            sql.push(format!("INSERT INTO {reader}.key VALUES (decode('{block}', 'hex'))"));
             sql.push(format!("COMMENT ON SCHEMA {reader} IS {}", literal(&version)));
         }
         self.change_views(schemas, views, &mut sql);
@@ -505,16 +505,6 @@ fn shape(catalog: &Catalog, kind: u32) -> Shape {
         return Shape::Unknown;
     }
     Shape::of(kind, catalog)
-}
-
-/// The key as HMAC mixes it in before and after (RFC 2104), in hexadecimal.
-fn pads(key: &MaskKey) -> [String; 2] {
-    const BLOCK: usize = 64;
-    let pad = |with: u8| {
-        let bytes: Vec<u8> = key.0.expose().iter().copied().chain(std::iter::repeat(0)).take(BLOCK).collect();
-        hexadecimal(&bytes.iter().map(|byte| byte ^ with).collect::<Vec<_>>(), BLOCK)
-    };
-    [pad(0x36), pad(0x5c)]
 }
 
 /// Tells two versions of something apart. Written beside it in the database, so that what is there need not be read.

@@ -5,16 +5,16 @@
 CREATE SCHEMA @support@;
 GRANT USAGE ON SCHEMA @support@ TO @reader@;
 
--- The key, as HMAC needs it. Only its owner reads it: row security has no policy, so that not even a role that may read
--- all tables does.
-CREATE TABLE @support@.key (inner_pad bytea NOT NULL, outer_pad bytea NOT NULL);
+-- The secret block with which begins whatever is hashed. Only its owner reads it: row security has no policy, so that
+-- not even a role that may read all tables does.
+CREATE TABLE @support@.key (block bytea NOT NULL);
 ALTER TABLE @support@.key ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON @support@.key FROM PUBLIC;
 
 CREATE FUNCTION @support@.pseudonym(entity text, form text, value text, room integer) RETURNS text
   LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-  k record;
+  k bytea;
   plain text := rtrim(value, ' ');
   word text;
   number bigint;
@@ -26,24 +26,24 @@ BEGIN
   IF plain ~ '^[*]+$' OR room < (CASE form WHEN 'email' THEN 29 WHEN 'phone' THEN 16 ELSE length(entity) + 15 END) THEN
     RETURN left('***', room);
   END IF;
-  SELECT inner_pad, outer_pad INTO k FROM @support@.key;
+  SELECT block INTO k FROM @support@.key;
   context := convert_to(entity, 'UTF8') || E'\\x00'::bytea;
-  number := ('x' || encode(substr(sha256(k.outer_pad || sha256(k.inner_pad || E'\\x01'::bytea || context
-    || convert_to(plain, 'UTF8'))), 1, 8), 'hex'))::bit(64)::bigint;
+  number := ('x' || encode(substr(sha256(k || E'\\x01'::bytea || context
+    || convert_to(plain, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint;
   IF form = 'phone' THEN
     -- The number has no sign: a negative one stands for 2^64 more, which is 709551616 modulo 10^9, and 616 modulo 1000.
     number := CASE WHEN number < 0 THEN (number % 1000000000 + 1709551616) % 1000000000 ELSE number % 1000000000 END;
     made := '+999' || lpad(number::text, 9, '0');
-    number := ('x' || encode(substr(sha256(k.outer_pad || sha256(k.inner_pad || E'\\x02'::bytea || context
-      || int8send(number))), 1, 8), 'hex'))::bit(64)::bigint;
+    number := ('x' || encode(substr(sha256(k || E'\\x02'::bytea || context
+      || int8send(number)), 1, 8), 'hex'))::bit(64)::bigint;
     number := CASE WHEN number < 0 THEN (number % 1000 + 1616) % 1000 ELSE number % 1000 END;
     RETURN made || lpad(number::text, 3, '0');
   END IF;
   FOR place IN 0..9 LOOP
     made := made || substr(alphabet, ((number >> (5 * place)) & 31)::integer + 1, 1);
   END LOOP;
-  number := ('x' || encode(substr(sha256(k.outer_pad || sha256(k.inner_pad || E'\\x02'::bytea || context
-    || convert_to(made, 'UTF8'))), 1, 8), 'hex'))::bit(64)::bigint;
+  number := ('x' || encode(substr(sha256(k || E'\\x02'::bytea || context
+    || convert_to(made, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint;
   FOR place IN 0..3 LOOP
     made := made || substr(alphabet, ((number >> (5 * place)) & 31)::integer + 1, 1);
   END LOOP;
@@ -53,14 +53,14 @@ END $body$;
 CREATE FUNCTION @support@.pseudonym(entity text, value uuid) RETURNS uuid
   LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-  k record;
+  k bytea;
   context constant bytea := convert_to(entity, 'UTF8') || E'\\x00'::bytea;
   made bytea;
 BEGIN
-  SELECT inner_pad, outer_pad INTO k FROM @support@.key;
-  made := substr(sha256(k.outer_pad || sha256(k.inner_pad || E'\\x01'::bytea || context || uuid_send(value))), 1, 8);
+  SELECT block INTO k FROM @support@.key;
+  made := substr(sha256(k || E'\\x01'::bytea || context || uuid_send(value)), 1, 8);
   made := set_byte(made, 6, (get_byte(made, 6) & 15) | 128) || E'\\x80000000'::bytea;
-  made := made || substr(sha256(k.outer_pad || sha256(k.inner_pad || E'\\x02'::bytea || context || made)), 1, 4);
+  made := made || substr(sha256(k || E'\\x02'::bytea || context || made), 1, 4);
   RETURN encode(made, 'hex')::uuid;
 END $body$;
 

@@ -218,17 +218,16 @@ fn what_the_reader_may_read_past_its_masks_is_told() {
 
 #[test]
 fn the_database_makes_the_pseudonyms_that_we_make() {
-    // What the functions of `support.sql` gave for this key on PostgreSQL 15.18.
+    // What the functions of `support.sql` gave for the block of this key on PostgreSQL 15.18.
     let pseudonyms = Pseudonyms::new(&key());
     let check = |entity: &str, form, value: &str, expected: &str| {
         let mut out = Vec::new();
         assert!(pseudonyms.write(detector::named(entity).unwrap(), form, value.as_bytes(), 100, &mut out));
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     };
-    check("email", detector::Form::Email, "zoe@x.example", "an826h9fxwh112@masked.invalid");
-    check("phone", detector::Form::Phone, "+16288675309", "+999128362600588");
-    check("person_name", detector::Form::Word, "Zoe", "person_name_w0d4b0z9srrksd");
-    assert_eq!(pads(&key()), ["36".repeat(64), "5c".repeat(64)]);
+    check("email", detector::Form::Email, "zoe@x.example", "ygsrky1t9qzzyb@masked.invalid");
+    check("phone", detector::Form::Phone, "+16288675309", "+999163248580584");
+    check("person_name", detector::Form::Word, "Zoe", "person_name_e5bzncbfamjrvx");
 }
 
 #[test]
@@ -293,7 +292,7 @@ fn names_are_led_to_views_where_the_path_does_not_lead_them() {
 
 #[test]
 fn values_that_somebody_knows_are_looked_up_as_pseudonyms() {
-    const ZOE: &str = "'an826h9fxwh112@masked.invalid'";
+    const ZOE: &str = "'ygsrky1t9qzzyb@masked.invalid'";
     let check = |text: &str| {
         let sent = text.replace('?', "'zoe@x.example'");
         let expected = text.replace("'zoe@x.example'", ZOE).replace('?', "'zoe@x.example'");
@@ -303,7 +302,7 @@ fn values_that_somebody_knows_are_looked_up_as_pseudonyms() {
     check(
         "SELECT id FROM people p JOIN orders o USING (id) WHERE p.mail IN ('zoe@x.example') AND 'zoe@x.example'::text = mail",
     );
-    check("SELECT id FROM people WHERE note = ? OR mail > ? OR mail = 'an826h9fxwh112@masked.invalid'");
+    check("SELECT id FROM people WHERE note = ? OR mail > ? OR mail = 'ygsrky1t9qzzyb@masked.invalid'");
     // It is not clear whose column it is.
     check("SELECT * FROM people, (SELECT 1 AS mail) s WHERE mail = ?");
     check("WITH people AS (SELECT 'x' AS mail) SELECT * FROM people WHERE mail = ?");
