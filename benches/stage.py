@@ -38,6 +38,7 @@ CONTENTS = """
     INSERT INTO people SELECT i, 'Person Number' || i, 'person' || i || '@mail.example.org',
         '+47 22 ' || lpad((i % 1000000)::text, 6, '0') FROM generate_series(1, {rows}) i;
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO app_ro, app_rw;
+    GRANT CREATE ON DATABASE bench TO gov_broker;
     VACUUM ANALYZE;
 """
 
@@ -270,9 +271,13 @@ class Gov:
             "  - { who: { group: engineering }, labels: { env: dev }, access: read }\n"
         )
         command = [stage.gov_path, "--json", "server", "--dev", "--config", config]
-        # The same database twice: in production somebody is asked before whole tables leave, and that is measured too.
-        for name, environment in (("bench", "prod"), ("bench-export", "dev")):
+        # The same database three times: in production somebody is asked before whole tables leave, and that is measured
+        # too; and masks are put on at the gateway, or in the database.
+        for name, environment, masking in (
+            ("bench", "prod", "wire"), ("bench-export", "dev", "wire"), ("bench-views", "dev", "database"),
+        ):
             governed = f"{name}=postgres://gov_broker@127.0.0.1:{stage.ports['direct']}/bench?env={environment}"
+            governed += f"&masking={masking}"
             command += ["--resource", f"{governed}&read-role=app_ro&write-role=app_rw&password-file={secret}"]
         self.server = self.spawn(command, "server.log")
         url = self.said(self.server, "server.log")["url"]
