@@ -57,7 +57,7 @@ struct Verified {
 
 /// What the proxy made of a case.
 struct Outcome {
-    /// `allow`, `approve` or `block`, one for each text.
+    /// `allow`, `approve`, `block`, or `replaced` where a warning says what was sent instead; one for each text.
     verdicts: Vec<&'static str>,
     /// The SQLSTATE of the first error, one for each text.
     sqlstates: Vec<Option<String>>,
@@ -69,7 +69,7 @@ struct Outcome {
 
 impl Outcome {
     fn strictest(&self) -> &'static str {
-        ["block", "approve"].into_iter().find(|word| self.verdicts.contains(word)).unwrap_or("allow")
+        ["block", "approve", "replaced"].into_iter().find(|word| self.verdicts.contains(word)).unwrap_or("allow")
     }
 }
 
@@ -92,7 +92,11 @@ impl Case {
     }
 
     fn fits(&self, outcome: &Outcome) -> bool {
-        let accepted = |verdict: &str| self.accept.iter().any(|accepted| accepted == verdict);
+        // What was replaced has not run; that the client was warned and not refused is counted for itself.
+        let accepted = |verdict: &str| {
+            let word = if verdict == "replaced" { "block" } else { verdict };
+            self.accept.iter().any(|accepted| accepted == word)
+        };
         let each = self.decisions.as_ref().is_none_or(|decisions| {
             decisions
                 .iter()
@@ -234,17 +238,20 @@ fn say(connected: &Connected, case: &Case) -> Vec<Answer> {
 /// What was decided. An error of the database's own means that the statement reached it; a warning of a rule, that
 /// another one was sent in its place.
 fn verdict(answer: &Answer) -> &'static str {
-    let Some(error) = answer.errors.iter().chain(&answer.notices).find(|error| error.rule().is_some()) else {
+    match answer.errors.iter().find(|error| error.rule().is_some()) {
+        Some(error) if error.routine == "gov_hold" => "approve",
+        Some(_) => "block",
+        None if answer.notices.iter().any(|notice| notice.rule().is_some()) => "replaced",
         // A connection that ends, or never begins, ran nothing.
-        return if answer.closed { "block" } else { "allow" };
-    };
-    if error.routine == "gov_hold" { "approve" } else { "block" }
+        None if answer.closed => "block",
+        None => "allow",
+    }
 }
 
 /// Prints how many were decided rightly, and fails unless all were.
 fn score(cases: &[Case], outcomes: &BTreeMap<usize, Outcome>) {
     let mut tally: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-    let (mut audited, mut false_blocks) = ((0, 0), 0);
+    let (mut audited, mut false_blocks, mut replaced) = ((0, 0), 0, 0);
     let mut wrong = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         let outcome = &outcomes[&index];
@@ -254,6 +261,7 @@ fn score(cases: &[Case], outcomes: &BTreeMap<usize, Outcome>) {
         let (good, all) = if live { &mut audited } else { tally.entry(&case.category).or_default() };
         *good += u32::from(fits);
         *all += 1;
+        replaced += u32::from(outcome.verdicts.contains(&"replaced"));
         false_blocks += u32::from(case.expected == "allow" && outcome.strictest() != "allow");
         if !fits || outcome.changed {
             let changed = if outcome.changed { ", and something CHANGED" } else { "" };
@@ -269,6 +277,7 @@ fn score(cases: &[Case], outcomes: &BTreeMap<usize, Outcome>) {
     let (good, all) = tally.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     println!("{:24} {:3} / {}", "only by the audit", audited.0, audited.1);
     println!("through the proxy        {:3} / {}", good + audited.0, all + audited.1);
+    println!("{:24} {replaced:3}", "of these sent safely");
     println!("benign blocked           {false_blocks:3}");
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
