@@ -1,16 +1,18 @@
 //! What sessions have used up of what they may, and what identities have in a day.
 //!
-//! A day outlives the server: what has been used is written down every second and at the end, and read at the start. A
-//! server that is killed forgets a second of it.
+//! A day outlives the server: what has been used is written down, and read at the start. Where it has a limit that is done
+//! before anybody is told that a statement has ended, so that a server that is killed forgets nothing of it; the rest is
+//! written down every second and at the end. A cut of the power can take the last second.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use super::config::Bounds;
-use super::store::{Migrations, Store};
+use super::store::{self, Migrations, Store};
 use crate::domain::{Budget, Duration, Failure, Identity, Kind, Spent, StatementEnd, Timestamp, Usage};
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
@@ -30,9 +32,18 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
 /// How often what has been used is written down.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a statement's end waits for whoever writes to the store at the moment. Whoever is slower than that is waited
+/// for by [`Days::follow`].
+const BUSY_TIMEOUT: Duration = Duration::from_millis(50);
+
 /// What every identity has used today.
 #[derive(Debug, Default)]
-pub(crate) struct Days(Mutex<HashMap<String, Day>>);
+pub(crate) struct Days {
+    days: Mutex<HashMap<String, Day>>,
+    /// Our own way into the store, which does not wait for the disk: what is written here survives the process, not the
+    /// power.
+    at_once: Mutex<Option<Connection>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Day {
@@ -70,13 +81,13 @@ impl Days {
     }
 
     pub(crate) fn used(&self, who: &str, now: Timestamp) -> Usage {
-        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
         days.get(who).filter(|day| day.number == day_of(now)).map(|day| day.used).unwrap_or_default()
     }
 
     fn add(&self, who: &str, more: &Usage, now: Timestamp) -> Usage {
         let today = day_of(now);
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
         days.retain(|_, day| day.number == today);
         let fresh = Day { number: today, used: Usage::default(), kept: false };
         let day = days.entry(who.to_owned()).or_insert(fresh);
@@ -85,17 +96,48 @@ impl Days {
         day.used
     }
 
+    /// Writes down at once, from now on, what has a limit. Blocks.
+    pub(crate) fn write_at_once(&self, path: &Path) -> Result<(), Failure> {
+        let connection = store::open_database(path, &[])?;
+        let unusable = |error: rusqlite::Error| {
+            Failure::new(Kind::Internal, format!("`{}` cannot be opened", path.display())).cause(error)
+        };
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
+        connection.pragma_update(None, "synchronous", "normal").map_err(unusable)?;
+        *self.at_once.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(())
+    }
+
+    /// Writes down what somebody has used by now.
+    fn keep_one(&self, who: &str, used: Usage, now: Timestamp) {
+        let mut at_once = self.at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(connection) = at_once.as_mut() else { return };
+        let day = Day { number: day_of(now), used, kept: true };
+        let written = connection.transaction().and_then(|transaction| {
+            write(&transaction, &[(who.to_owned(), day)])?;
+            transaction.commit()
+        });
+        match written {
+            Ok(()) => {
+                let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+                days.entry(who.to_owned()).and_modify(|day| day.kept |= day.used == used);
+            }
+            // It is still marked as not kept, and tried again within a second.
+            Err(error) => tracing::warn!(error = %error, "the budget of a day could not be written down at once"),
+        }
+    }
+
     /// Reads what was used before the server was last stopped.
     pub(crate) async fn restore(&self, store: &Store, now: Timestamp) -> Result<(), Failure> {
         let found = store.run(move |db| read(db, day_of(now))).await?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
     }
 
     /// Writes down what has changed.
     pub(crate) async fn keep(&self, store: &Store) -> Result<(), Failure> {
         let changed: Vec<(String, Day)> = {
-            let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
             let mut changed = Vec::new();
             for (who, day) in days.iter_mut().filter(|(_, day)| !day.kept) {
                 day.kept = true;
@@ -108,7 +150,7 @@ impl Days {
         }
         let whose: Vec<String> = changed.iter().map(|(who, _)| who.clone()).collect();
         store.run(move |db| write(db, &changed)).await.inspect_err(|_| {
-            let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
             whose.iter().for_each(|who| {
                 days.entry(who.clone()).and_modify(|day| day.kept = false);
             });
@@ -145,6 +187,9 @@ impl Tab {
             *used
         };
         let day = self.days.add(&self.who, &more, now);
+        if self.bounds.day != Budget::default() {
+            self.days.keep_one(&self.who, day, now);
+        }
         let of_session = self.bounds.session.spent(&session).map(|spent| of_the_session(&spent));
         of_session.or_else(|| self.bounds.day.spent(&day).map(|spent| of_the_day(&spent)))
     }
@@ -169,7 +214,14 @@ fn read(db: &Transaction<'_>, today: u64) -> rusqlite::Result<Vec<(String, Day)>
 }
 
 fn write(db: &Transaction<'_>, days: &[(String, Day)]) -> rusqlite::Result<()> {
-    let mut insert = db.prepare_cached("INSERT OR REPLACE INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    // Two may write about the same day, and whoever comes later may know less.
+    let mut insert = db.prepare_cached(
+        "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (who) DO UPDATE SET day = excluded.day,
+             rows = iif(day = excluded.day, max(rows, excluded.rows), excluded.rows),
+             bytes = iif(day = excluded.day, max(bytes, excluded.bytes), excluded.bytes),
+             statements = iif(day = excluded.day, max(statements, excluded.statements), excluded.statements),
+             micros = iif(day = excluded.day, max(micros, excluded.micros), excluded.micros)",
+    )?;
     for (who, Day { number: day, used, kept: _ }) in days {
         let micros = u64::try_from(used.time.as_micros()).unwrap_or(u64::MAX);
         let [day, rows, bytes, statements, micros] = [*day, used.rows, used.bytes, used.statements, micros].map(number);

@@ -37,7 +37,6 @@ pub(super) async fn keep(server: Arc<Server>) {
             }
             schema.reclassified().await;
         }
-        server.approvals.tick().await;
         tokio::time::sleep(SWEEP_EVERY).await;
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct Live {
     pub(crate) client_key: PublicKey,
     /// Pseudonym of whoever has it.
     pub(crate) requester: String,
-    /// Pseudonyms of those who may not approve what it asks for.
-    pub(crate) barred: Vec<String>,
+    /// Pseudonyms of those who may not approve what it asks for, by the configuration as it is.
+    barred: Mutex<Vec<String>>,
     /// The approval by which it was opened, where access had to be asked for. It ends with that.
     pub(crate) warrant: Option<ApprovalId>,
     approvals: Arc<Approvals>,
@@ -191,8 +191,17 @@ impl Live {
     /// What a stream's session pleads with about what must be approved.
     pub(crate) fn arbiter(self: &Arc<Self>, stream: u32, wait: bool, resume: Option<ApprovalId>) -> Option<Arbiter> {
         let commands = self.commands(stream)?;
-        let who = (self.requester.clone(), self.barred.clone());
-        Some(self.approvals.arbiter(Stand::new(Arc::clone(self), who, wait, resume, commands)))
+        Some(self.approvals.arbiter(Stand::new(Arc::clone(self), wait, resume, commands)))
+    }
+
+    /// Pseudonyms of those who may not approve what it asks for.
+    pub(crate) fn barred(&self) -> Vec<String> {
+        self.barred.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these may not approve what it asks for.
+    pub(crate) fn bar(&self, barred: Vec<String>) {
+        *self.barred.lock().unwrap_or_else(PoisonError::into_inner) = barred;
     }
 
     fn commands(&self, stream: u32) -> Option<mpsc::Sender<Command>> {
@@ -285,7 +294,7 @@ impl LiveSessions {
             sealer: opening.sealer,
             client_key: opening.client_key,
             requester: opening.requester,
-            barred: opening.barred,
+            barred: Mutex::new(opening.barred),
             warrant: opening.warrant,
             approvals: opening.approvals,
             host: opening.host,

@@ -128,6 +128,9 @@ impl Server {
     }
 }
 
+/// The embedded database, in the folder of the server's data.
+const STORE: &str = "gov.db";
+
 /// A server that has its port but does not answer yet.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -149,7 +152,7 @@ impl Gateway {
             TlsIdentity::Loopback => loopback_identity(&config.data)?,
         };
         let tls = tls::server(&identity, &["http/1.1"])?;
-        let store = Store::open(&config.data.join("gov.db"))?;
+        let store = Store::open(&config.data.join(STORE))?;
         let keys = ServerKeys::open(&store, &config.data, config.key.as_ref())?;
         let (issuer, dev_issuer) = match &config.identity {
             IdentitySource::Provider(provider) => (Issuer::new(provider)?, None),
@@ -165,6 +168,7 @@ impl Gateway {
         let store = Arc::new(store);
         let live = Arc::new(LiveSessions::new(Arc::clone(&store)));
         live.days.restore(&store, clock::now()).await?;
+        live.days.write_at_once(&config.data.join(STORE))?;
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
             let wish = resource.masking;
             let resource = Arc::new(Resource::configured(name, resource)?);
@@ -216,10 +220,12 @@ impl Gateway {
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
         let cosigners = tokio::spawn(Arc::clone(&server.cosigners).follow(Arc::clone(&server.log)));
+        let approvals = tokio::spawn(Arc::clone(&server.approvals).follow());
         let days = tokio::spawn(Arc::clone(&server.live.days).follow(Arc::clone(&server.store)));
         let follower = followed.map(|followed| tokio::spawn(reload::follow(Arc::clone(&server), followed)));
         listener::serve(listener, door, router, ending).await;
         keeper.abort();
+        approvals.abort();
         cosigners.abort();
         if let Some(follower) = follower {
             follower.abort();

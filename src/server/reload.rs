@@ -13,6 +13,7 @@ use super::Server;
 use super::access;
 use super::config::{self, Config};
 use super::live::Live;
+use super::sessions;
 use crate::domain::{Duration, Environment, Failure, Happening, Kind, Labels, ResourceName};
 use crate::engine::Policy;
 use crate::runtime::{clock, files};
@@ -89,7 +90,12 @@ async fn take(server: &Arc<Server>, new: Config) {
 /// Brings a session under a configuration: ends it, or has it decide by the policy as it is now. Whether that is another
 /// one.
 pub(super) async fn bring(server: &Server, config: &Config, live: &Live) -> Result<bool, Failure> {
-    if let Err(failure) = still_allowed(config, live) {
+    let brought = async {
+        still_allowed(config, live)?;
+        live.bar(sessions::barred(server, config, &live.grant.identity, &live.requester).await?);
+        Ok(())
+    };
+    if let Err(failure) = brought.await {
         server.live.end(live.grant.session, &failure, "withdrawn").await;
         return Err(failure);
     }

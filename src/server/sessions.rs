@@ -11,6 +11,7 @@ use super::access::{self, Allowed};
 use super::api::Caller;
 use super::approval::{AccessAsk, Approval, Wanted};
 use super::budgets::{self, Tab};
+use super::config::Config;
 use super::credential;
 use super::directory;
 use super::leases;
@@ -18,8 +19,8 @@ use super::live::Opening;
 use super::reload;
 use super::schema::Reading;
 use crate::domain::{
-    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, IdentityKind, Kind,
-    Limits, Masking, Peer, PublicKey, Purpose, ResourceName,
+    Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
+    Kind, Limits, Masking, Peer, PublicKey, Purpose, ResourceName, Timestamp,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -81,7 +82,7 @@ pub(super) async fn open(
         masking,
         limits: Limits { connections_max: CONNECTIONS_MAX, rows_max: allowed.bounds.statement_rows },
         opened_at: now,
-        expires_at: now.after(lifetime(allowed.ttl, request.ttl_seconds)),
+        expires_at: expiry(&caller, now, lifetime(allowed.ttl, request.ttl_seconds)),
         policy: policy.digest(),
     });
     let lease_request = credential::Request {
@@ -113,7 +114,7 @@ pub(super) async fn open(
             sealer: server.text_sealer(&caller.pseudonym, session, now).await?,
             client_key: key,
             requester: caller.pseudonym.clone(),
-            barred: barred(&server, &caller).await?,
+            barred: barred(&server, &config, &caller.identity, &caller.pseudonym).await?,
             warrant,
             approvals: Arc::clone(&server.approvals),
             host: stated(&request.host),
@@ -214,7 +215,7 @@ pub(super) async fn request(server: &Server, caller: &Caller, asked: &AccessRequ
     };
     let ask = AccessAsk {
         wanted: wish.of_caller(caller),
-        barred: barred(server, caller).await?,
+        barred: barred(server, &config, &caller.identity, &caller.pseudonym).await?,
         lasts: lifetime(longest, asked.ttl_seconds),
         reason,
         taken: asked.break_glass,
@@ -242,13 +243,17 @@ pub(super) fn revealed(names: &[String], reading: &Reading) -> Result<Vec<Column
     Ok(columns)
 }
 
-/// Pseudonyms of those who may not approve what a caller asks for: the caller, and whoever answers for an agent that
-/// acts for the caller.
-async fn barred(server: &Server, caller: &Caller) -> Result<Vec<String>, Failure> {
-    let config = server.config();
-    let mut barred = vec![caller.pseudonym.clone()];
-    for agent in caller.identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?)) {
-        let (issuer, owner) = (caller.identity.issuer.clone(), agent.owner.clone());
+/// Pseudonyms of those who may not approve what somebody asks for: they themselves, and whoever answers for an agent that
+/// acts for them.
+pub(super) async fn barred(
+    server: &Server,
+    config: &Config,
+    identity: &Identity,
+    pseudonym: &str,
+) -> Result<Vec<String>, Failure> {
+    let mut barred = vec![pseudonym.to_owned()];
+    for agent in identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?)) {
+        let (issuer, owner) = (identity.issuer.clone(), agent.owner.clone());
         let (chance, now) = (random::bytes()?, clock::now());
         let mention = server.store.run(move |db| directory::mention(db, (&issuer, &owner), chance, now));
         barred.push(mention.await?);
@@ -262,6 +267,16 @@ fn mask_key(server: &Server, grant: &Grant) -> MaskKey {
 
 fn lifetime(longest: Duration, wished_seconds: Option<u64>) -> Duration {
     wished_seconds.map_or(longest, Duration::from_secs).clamp(TTL_MIN, longest.max(TTL_MIN))
+}
+
+/// When a session ends. A job's does with its login, which nothing renews: the job is proved for that long and no longer,
+/// whatever a rule gives to whoever it is.
+fn expiry(caller: &Caller, now: Timestamp, lifetime: Duration) -> Timestamp {
+    let wished = now.after(lifetime);
+    match caller.identity.kind {
+        IdentityKind::Workload => wished.min(caller.expires_at),
+        IdentityKind::Person | IdentityKind::Agent => wished,
+    }
 }
 
 fn refusal_word(kind: Kind) -> &'static str {

@@ -300,7 +300,7 @@ fn a_statement_that_ran_when_the_server_was_killed_is_unknown() {
 }
 
 /// Takes one request and answers it; its body and its signature.
-fn one_message(listener: &std::net::TcpListener) -> (String, String) {
+pub(crate) fn one_message(listener: &std::net::TcpListener) -> (String, String) {
     use std::io::Write as _;
     let (mut stream, _) = listener.accept().unwrap();
     let mut bytes = Vec::new();
@@ -341,11 +341,17 @@ fn others_are_told_about_every_change_and_never_what_the_statement_says() {
         .collect();
     assert_eq!(states, ["pending", "approved", "executing", "executed"]);
     assert!(asked.contains(&id) && asked.contains("alice") && !asked.contains("column note"), "{asked}");
+    assert_signed(&asked, &signature);
+}
+
+/// Checks a message's signature as whoever receives it would.
+#[track_caller]
+pub(crate) fn assert_signed(body: &str, signature: &str) {
     let (time, tag) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, postgres::PASSWORD.as_bytes());
-    let right = ring::hmac::sign(&key, format!("{time}.{asked}").as_bytes());
+    let right = ring::hmac::sign(&key, format!("{time}.{body}").as_bytes());
     let right: String = right.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(tag, right);
+    assert_eq!(tag, right, "{body}");
 }
 
 #[test]
@@ -478,4 +484,28 @@ fn a_server_killed_between_the_steps_goes_on_where_it_was() {
     assert_eq!(bench.state(&id), "executed");
     let again = collect(bench.exec(&["--approval", &id, "-c", HELD]));
     assert!(again.code == 3 && again.stderr.contains("approval is executed"), "{again:?}");
+}
+
+/// Another person answers for the agent from now on: in sessions that are open, too, it is them who does not decide.
+#[test]
+fn whoever_answers_for_an_agent_now_does_not_decide() {
+    let bench = Bench::with("", AGENT);
+    bench.sandbox.log_in("alice");
+    let connected = bench.sandbox.connect(&["prod-db", "--write", "--agent", "fixer", "--purpose", "repair"]).unwrap();
+    let mut wire = connected.wire(&[]).unwrap();
+    let path = bench.sandbox.home.join("gov.yaml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("owner: carol", "owner: bob")).unwrap();
+    let begun = Instant::now();
+    while !bench.sandbox.server_log().contains("the configuration was changed") {
+        assert!(begun.elapsed() < PATIENCE, "{}", bench.sandbox.server_log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let running = std::thread::spawn(move || wire.simple(HELD.as_bytes()));
+    let id = bench.waiting();
+    let own = bench.by("bob", &["approval", "approve", &id]);
+    assert_eq!((own.code, own.stderr.contains("nobody decides about their own request")), (3, true), "{own:?}");
+    bench.by("carol", &["approval", "approve", &id]).ok();
+    let answer = running.join().unwrap();
+    assert_eq!(answer.tags, ["ALTER TABLE"], "{answer:?}");
 }

@@ -88,6 +88,28 @@ fn every_way_to_carry_data_off_ends_somewhere() {
     }
 }
 
+/// A server that is killed right behind a statement knows of it when it starts again: nothing waits for a clock.
+#[test]
+fn a_killed_server_forgets_nothing_of_a_day() {
+    let (mut sandbox, arguments) = sandbox();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for round in 1..=5 {
+        let ran = exec(&sandbox, "training.dataset", true, "select id from events where id <= 100");
+        let address = sandbox.url().trim_start_matches("https://").to_owned();
+        sandbox.kill_server();
+        assert_eq!((ran.code, rows(&ran)), (0, 100), "{ran:?}");
+        sandbox.start_server_at(&address, &arguments);
+        let connected = sandbox.connect(&["prod-db", "--purpose", "training.dataset", "--agent", "trainer"]).unwrap();
+        let sessions = sandbox.gov(["--json", "session", "ls"]).ok().json();
+        let budget = sessions["sessions"][0]["budget"].as_array().unwrap().clone();
+        let used = |of: &str, what: &str| {
+            budget.iter().find(|entry| entry["of"] == of && entry["what"] == what).unwrap()["used"].as_u64().unwrap()
+        };
+        assert_eq!((used("day", "rows"), used("session", "rows")), (round * 100, 0), "{sessions}");
+        drop(connected);
+    }
+}
+
 #[test]
 fn what_comes_a_bit_at_a_time_is_counted_too() {
     let (mut sandbox, arguments) = sandbox();
@@ -111,9 +133,9 @@ fn what_comes_a_bit_at_a_time_is_counted_too() {
         assert!(taken <= 1000, "{taken}");
     };
     assert!(refused.code == 6 && refused.stderr.contains("budget of this day is used up: 1000 rows"), "{refused:?}");
-    // Nor does the day begin anew with the server.
+    // Nor does the day begin anew with the server, not even when it is killed the moment after.
     let address = sandbox.url().trim_start_matches("https://").to_owned();
-    sandbox.stop_server();
+    sandbox.kill_server();
     sandbox.start_server_at(&address, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     sandbox.log_in("alice");
     let refused = exec(&sandbox, "training.dataset", true, "select 1");

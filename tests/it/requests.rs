@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::approvals::{assert_signed, one_message};
 use crate::support::{Ran, Sandbox, postgres};
 
 /// How long something may take to show on a busy machine.
@@ -14,6 +15,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more in the section about approvals.
+    fn with(more: &str) -> Self {
         let database = postgres::server().database();
         let mut sandbox = Sandbox::new();
         sandbox.write_secret("broker.password", postgres::PASSWORD);
@@ -22,7 +28,7 @@ impl Bench {
              [approver]}}\n  mallory: {{groups: [dev]}}\nresources:\n  prod-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
              password: {{file: broker.password}}, labels: {{env: prod}}, roles: {{read: app_ro, write: app_rw}}}}\n\
              access:\n  - {{who: {{group: dev}}, labels: {{env: prod}}, access: write, ttl: 1h, approval: true, break_glass: \
-             2s}}\napprovals: {{approvers: [approver]}}\n",
+             2s}}\napprovals: {{approvers: [approver]{more}}}\n",
             postgres::server().port,
             database.name
         );
@@ -113,4 +119,90 @@ fn access_taken_in_an_emergency_is_reviewed_by_somebody_else() {
     assert_eq!((open(), bench.entry(&id)["state"].as_str()), (0, Some("reviewed")));
     let timeline = bench.by("bob", &["timeline", "--json"]);
     assert_eq!(timeline.code, 0, "{timeline:?}");
+}
+
+/// Whoever took access and let nobody look at it takes no more; asking for it is still open to them, taking to others.
+#[test]
+fn an_overdue_review_blocks_the_next_emergency_of_the_same_person() {
+    let mut bench = Bench::new();
+    let take = ["request", "prod-db", "--write", "--break-glass", "--reason", "checkout is down"];
+    let id = bench.by("alice", &take).ok().stdout.trim().to_owned();
+    bench.becomes(&id, "lapsed");
+    // It is due in a day: until then the next emergency is as real as the first.
+    let second = bench.by("alice", &take).ok().stdout.trim().to_owned();
+    assert_ne!(second, id);
+    bench.becomes(&second, "lapsed");
+
+    // A day later.
+    let config = bench.sandbox.home.join("gov.yaml");
+    // Where it was before, or the built-in issuer is another one and knows other people.
+    let address = bench.sandbox.url().trim_start_matches("https://").to_owned();
+    bench.sandbox.stop_server();
+    let store = rusqlite::Connection::open(bench.sandbox.home.join("data/gov.db")).unwrap();
+    let aged = "UPDATE approvals SET body = json_set(body, '$.review_by_ms', 1) WHERE id = ?1";
+    assert_eq!(store.execute(aged, [&id]).unwrap(), 1);
+    drop(store);
+    bench.sandbox.start_server_at(&address, &["--dev", "--config", config.to_str().unwrap()]);
+    let refused = bench.by("alice", &take);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.stderr.contains(&format!("what was done with {id} has not been reviewed")), "{refused:?}");
+    assert!(refused.stderr.contains(&format!("let somebody run: gov approval review {id}")), "{refused:?}");
+    bench.by("mallory", &take).ok();
+    bench.by("alice", &["request", "prod-db", "--write", "--reason", "checkout is down"]).ok();
+
+    assert_eq!(bench.by("alice", &["approval", "review", &id]).code, 3, "nobody unblocks themselves");
+    bench.by("bob", &["approval", "review", &id, "--reason", "seen"]).ok();
+    let request = bench.by("alice", &["approval", "ls", "--json"]).ok().json();
+    let waiting = request["approvals"].as_array().unwrap().iter().find(|entry| entry["state"] == "pending").unwrap();
+    bench.by("alice", &["approval", "withdraw", waiting["approval"].as_str().unwrap()]).ok();
+    bench.by("alice", &take).ok();
+}
+
+/// Each state that a request for access comes to is told, in order, and signed.
+#[test]
+fn webhooks_hear_of_every_state_of_access() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hook = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Ends with the test, whose end of the channel is then gone.
+        while sender.send(one_message(&listener)).is_ok() {}
+    });
+    let bench = Bench::with(&format!(", webhooks: [{{url: '{hook}', secret: {{file: broker.password}}}}]"));
+    let hear = |id: &str, about: &str, states: &[&str]| {
+        let mut from = serde_json::Value::Null;
+        for state in states {
+            let (body, signature) = told.recv_timeout(PATIENCE).unwrap();
+            assert_signed(&body, &signature);
+            let news: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let expected = (id, about, from, *state);
+            let found = (news["approval"].as_str().unwrap(), news["about"].as_str().unwrap(), news["from"].clone());
+            assert_eq!((found.0, found.1, found.2, news["state"].as_str().unwrap()), expected, "{body}");
+            assert_eq!((news["who"].as_str(), news["resource"].as_str()), (Some("alice"), Some("prod-db")), "{body}");
+            from = (*state).into();
+        }
+    };
+    let ask = |ttl: &str| {
+        let asked = bench.by("alice", &["request", "prod-db", "--write", "--ttl", ttl, "--reason", "backfill"]).ok();
+        asked.stdout.trim().to_owned()
+    };
+    let id = ask("30m");
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    bench.by("bob", &["approval", "deny", &id, "--reason", "enough"]).ok();
+    hear(&id, "access", &["pending", "approved", "revoked"]);
+    let id = ask("30m");
+    bench.by("bob", &["approval", "deny", &id, "--reason", "no"]).ok();
+    hear(&id, "access", &["pending", "denied"]);
+    let id = ask("30m");
+    bench.by("alice", &["approval", "withdraw", &id]).ok();
+    hear(&id, "access", &["pending", "withdrawn"]);
+    let id = ask("2s");
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    hear(&id, "access", &["pending", "approved", "lapsed"]);
+    let taken = ["request", "prod-db", "--write", "--break-glass", "--reason", "checkout is down"];
+    let id = bench.by("alice", &taken).ok().stdout.trim().to_owned();
+    bench.becomes(&id, "lapsed");
+    // However soon that is looked at, both are told.
+    bench.by("bob", &["approval", "review", &id, "--reason", "seen"]).ok();
+    hear(&id, "break_glass", &["approved", "lapsed", "reviewed"]);
 }

@@ -21,8 +21,18 @@ resources:
     password: {{file: broker.password}}
     labels: {{env: staging}}
     roles: {{read: app_ro, write: app_rw}}
+  prod-db:
+    url: 'postgres://gov_broker@127.0.0.1:{port}/{name}'
+    password: {{file: broker.password}}
+    labels: {{env: prod}}
+    roles: {{read: app_ro, write: app_rw}}
 purposes:
   ci.migration: {{description: Migrations, who: {{kind: workload}}}}
+  ci.dataset:
+    description: Examples to train on
+    who: {{kind: workload}}
+    access: read
+    limits: {{statement_rows: 60, session: {{rows: 150}}, day: {{rows: 200}}}}
 workloads:
   deploy:
     platform: github
@@ -45,8 +55,12 @@ workloads:
     groups: [ci]
 access:
   - {{who: {{group: ci, kind: workload}}, labels: {{env: staging}}, access: write}}
+  - {{who: {{group: ci, kind: workload}}, labels: {{env: prod}}, access: write}}
 operators: [ci, security]
 approvals: {{approvers: [approver, ci]}}
+policy:
+  tags: [{{relation: public.customers, tags: [personal]}}]
+  cases: [{{name: jobs take no people, if: {{kind: workload, tag: personal}}, then: deny}}]
 "
     );
     sandbox.write("gov.yaml", &config);
@@ -233,6 +247,92 @@ async fn tokens_that_prove_nothing() {
     // As long as its rule says, and no longer.
     let (_, answer) = exchange(&sandbox, &device, &platform.sign(&platform::gitlab(&platform.issuer, "short"))).await;
     assert_eq!(answer["expires_in"], 60, "{answer}");
+}
+
+/// A job that carries production off, in each way there is: by purpose and by what it is, it ends somewhere.
+#[test]
+fn a_job_carries_nothing_off_in_bulk() {
+    let platform = Platform::start();
+    let sandbox = server(&platform);
+    let token = sandbox.write("token", &platform.sign(&platform::kubernetes(&platform.issuer)));
+    log_in(&sandbox, &["--workload", "oidc-file", "--token-file", token.to_str().unwrap()], &[]).ok();
+    let exec = |purpose: &str, more: &[&str], sql: &str| {
+        let fixed = ["exec", "prod-db", "--purpose", purpose, "--no-wait", "--format", "csv", "-c", sql];
+        sandbox.gov([&fixed[..], more].concat())
+    };
+    let attempts: &[(&str, &str, &[&str], &str, i32)] = &[
+        ("COPY of a table", "ci.migration", &[], "copy orders to stdout", 5),
+        ("the same with write access", "ci.migration", &["--write"], "copy orders to stdout", 5),
+        ("COPY of a query without a condition", "ci.migration", &[], "copy (select id from orders) to stdout", 5),
+        ("COPY into a file of the server", "ci.migration", &["--write"], "copy orders to '/tmp/x'", 3),
+        ("COPY to a program", "ci.migration", &["--write"], "copy orders to program 'cat'", 3),
+        ("a table as XML", "ci.migration", &[], "select table_to_xml('orders', true, false, '')", 5),
+        ("data of people", "ci.migration", &[], "select country from customers limit 1", 3),
+        ("the same under another name", "ci.migration", &[], "with c as (table customers) select id from c limit 1", 3),
+        ("the same into a table of its own", "ci.migration", &["--write"], "create table mine as table customers", 3),
+        ("without a purpose for it", "other", &[], "select 1", 3),
+        ("writing, for reading", "ci.dataset", &["--write"], "select 1", 3),
+        ("more rows than one statement may give", "ci.dataset", &[], "select id from orders where id > 0", 6),
+        ("a little", "ci.dataset", &[], "select id from orders where id <= 3", 0),
+        (
+            "a bit at a time",
+            "ci.dataset",
+            &[],
+            "select id from orders where id <= 50; select id from orders where id between 51 and 100; \
+             select id from orders where id <= 50; select id from orders where id <= 50",
+            6,
+        ),
+        ("and again in the next session", "ci.dataset", &[], "select id from orders where id <= 50", 6),
+        ("which its next login does not undo", "ci.dataset", &[], "select 1", 6),
+    ];
+    for (what, purpose, more, sql, code) in attempts {
+        if what.starts_with("which") {
+            let mut claims = platform::kubernetes(&platform.issuer);
+            claims["jti"] = "another".into();
+            let token = sandbox.write("token", &platform.sign(&claims));
+            log_in(&sandbox, &["--workload", "oidc-file", "--token-file", token.to_str().unwrap()], &[]).ok();
+        }
+        let ran = exec(purpose, more, sql);
+        assert_eq!(ran.code, *code, "{what}: {ran:?}");
+        let rows = ran.stdout.lines().filter(|line| line.parse::<u32>().is_ok()).count();
+        assert!(rows <= 160, "{what}: {rows} rows");
+    }
+    sandbox.log_in("dave");
+    let seen = sandbox.gov(["timeline", "--purpose", "ci.dataset", "--limit", "200"]).ok().stdout;
+    assert!(seen.contains("etl") && seen.contains("ci.dataset"), "{seen}");
+}
+
+/// A rule of access may give eight hours; a job has what its login has, whatever it wishes for, and is told why it is over.
+#[test]
+fn a_session_does_not_outlive_the_login_of_its_job() {
+    let platform = Platform::start();
+    let sandbox = server(&platform);
+    let gitlab = platform.sign(&platform::gitlab(&platform.issuer, "g-2"));
+    log_in(&sandbox, &["--workload", "gitlab"], &[("GOV_ID_TOKEN", gitlab.as_str())]).ok();
+    let login: Value = serde_json::from_str(&std::fs::read_to_string(sandbox.token_file()).unwrap()).unwrap();
+    let until = login["access_until"].as_u64().unwrap() / 1000;
+    let connected = sandbox.connect(&["staging-db", "--purpose", "ci.migration", "--ttl", "1h"]).unwrap();
+    let sessions = sandbox.gov(["--json", "session", "ls"]).ok().json();
+    let ends = sessions["sessions"][0]["expires_at"].as_str().unwrap();
+    let printed = std::process::Command::new("date").args(["-d", ends, "+%s"]).output().unwrap().stdout;
+    let ends: u64 = String::from_utf8(printed).unwrap().trim().parse().unwrap();
+    assert!(ends <= until && ends + 60 > until, "{ends} {until} {sessions}");
+    // It ends for real: what is open then is told, and nothing is left at the database.
+    let mut wire = connected.wire(&[]).unwrap();
+    let begun = std::time::Instant::now();
+    let said = loop {
+        let answer = wire.simple(b"select 1");
+        if answer.closed || !answer.errors.is_empty() {
+            break answer;
+        }
+        assert!(begun.elapsed().as_secs() < 120, "it goes on");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    assert!(said.errors[0].message.contains("expired"), "{said:?}");
+    while !sandbox.gov(["ls"]).stderr.contains("run: gov login --workload gitlab") {
+        assert!(begun.elapsed().as_secs() < 120, "the login goes on");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
 }
 
 /// A rule that is taken away takes its logins with it.

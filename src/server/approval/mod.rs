@@ -54,6 +54,9 @@ const KEPT_MAX: usize = 1000;
 /// Clocks that tell the time and clocks that wait are not the same.
 const DEADLINE_SLACK: Duration = Duration::from_millis(50);
 
+/// How often open requests are looked at for those whose time is over: nobody is told later than that.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
 /// Access that was taken in an emergency is to be reviewed within this time after its end. Whoever took it takes no more
 /// while that is overdue.
 const REVIEW_WITHIN: Duration = Duration::from_secs(24 * 3600);
@@ -217,9 +220,6 @@ impl No {
 #[derive(Debug)]
 pub(crate) struct Stand {
     pub(crate) live: Arc<Live>,
-    pub(crate) requester: String,
-    /// Pseudonyms of those who may not decide.
-    pub(crate) barred: Vec<String>,
     pub(crate) wait: bool,
     /// An approval that was asked for earlier.
     pub(crate) resume: Mutex<Option<ApprovalId>>,
@@ -231,12 +231,11 @@ pub(crate) struct Stand {
 impl Stand {
     pub(crate) fn new(
         live: Arc<Live>,
-        (requester, barred): (String, Vec<String>),
         wait: bool,
         resume: Option<ApprovalId>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { live, requester, barred, wait, resume: Mutex::new(resume), commands, current: Mutex::default() }
+        Self { live, wait, resume: Mutex::new(resume), commands, current: Mutex::default() }
     }
 }
 
@@ -335,8 +334,16 @@ impl Approvals {
         Ok(open.into_iter().filter(stands).max_by_key(|approval| approval.ballot.execute_by))
     }
 
+    /// Keeps noticing what time alone has changed. Runs until dropped.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        loop {
+            self.tick().await;
+            tokio::time::sleep(TICK_EVERY).await;
+        }
+    }
+
     /// Notices what time alone has changed, so that it is on record and told.
-    pub(crate) async fn tick(&self) {
+    async fn tick(&self) {
         let now = clock::now();
         let open = match self.store.run(|db| load_all(db, true)).await {
             Ok(open) => open,
@@ -416,7 +423,14 @@ impl Approvals {
         remark: Option<String>,
     ) -> Result<Approval, Failure> {
         let wanted = Owned::of(wanted);
-        let moved = self.store.run(move |db| change(db, id, now, &wanted, remark)).await??;
+        // What time has changed by now is a move of its own, and nobody's.
+        let work = move |db: &Transaction<'_>| {
+            let due = change(db, id, now, &Owned::Other(Move::Tick), None)?;
+            Ok((due, change(db, id, now, &wanted, remark)?))
+        };
+        let (due, moved) = self.store.run(work).await?;
+        self.recorded(&due?, None);
+        let moved = moved?;
         self.recorded(&moved, by);
         let (approval, refused) = (moved.approval.clone(), moved.refused.clone());
         if moved.from != approval.ballot.state && approval.ballot.state != ApprovalState::Executing {
@@ -467,7 +481,7 @@ impl Approvals {
                 Plea::Withdraw => {
                     let current = stand.current.lock().unwrap_or_else(PoisonError::into_inner).take();
                     if let Some(id) = current {
-                        let by = Some(stand.requester.clone());
+                        let by = Some(stand.live.requester.clone());
                         // It may have been decided this very moment; the session then says that it did not run.
                         tokio::spawn(async move {
                             drop(approvals.play(id, clock::now(), by, Move::Withdraw, None).await);
@@ -546,7 +560,7 @@ impl Approvals {
         let found = self.store.run(move |db| load(db, id)).await?;
         let (_, mut found) = found.ok_or_else(unknown)?;
         let same = found.body.session.is_none()
-            && found.requester == stand.requester
+            && found.requester == stand.live.requester
             && found.body.binding == ask.binding.to_string();
         if !same {
             return Err(unknown());
@@ -564,7 +578,7 @@ impl Approvals {
         let saved = approval.clone();
         self.store.run(move |db| insert(db, &saved)).await?;
         info!(approval = %approval.id, session = %stand.live.grant.session, rule = ask.reason.rule, "approval asked for");
-        self.note(&approval, None, Some(stand.requester.clone()));
+        self.note(&approval, None, Some(stand.live.requester.clone()));
         Ok(approval)
     }
 
@@ -603,7 +617,7 @@ impl Approvals {
             yes: Vec::new(),
             no: None,
             needed: self.rules.quorum,
-            barred: stand.barred.clone(),
+            barred: stand.live.barred(),
             approve_by_ms: approve_by.millis(),
             execute_by_ms: execute_by.millis(),
             binding: ask.binding.to_string(),
@@ -635,7 +649,7 @@ impl Approvals {
             review_by_ms: None,
         };
         let ballot = body.ballot(ApprovalState::Pending);
-        Approval { id, ballot, requester: stand.requester.clone(), body }
+        Approval { id, ballot, requester: stand.live.requester.clone(), body }
     }
 
     /// What the client is told while it waits.
