@@ -118,7 +118,7 @@ impl Shared {
             self.progressed.notify_all();
         }
         let woken: Vec<(u64, Waker)> = woken;
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        self.bell.call(woken.into_iter().map(|(_, waker)| waker).collect());
     }
 }
 

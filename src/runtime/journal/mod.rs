@@ -13,6 +13,7 @@
 //!   memory until it is, and is written again elsewhere.
 //! - What is found at opening that is no frame is stepped over, counted and reported; nothing is written over it.
 
+mod bell;
 mod commit;
 mod cursor;
 mod folder;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use crate::domain::{Failure, Kind};
 
+use bell::Bell;
 use folder::{Folder, RealFolder, Slot};
 
 /// How much a journal takes.
@@ -113,6 +115,8 @@ struct Shared {
     /// The last durable frame.
     durable: AtomicU64,
     progress: Mutex<Progress>,
+    /// Wakes the tasks that wait.
+    bell: Bell,
     /// With `progress`: for threads that wait.
     progressed: Condvar,
     work: Mutex<commit::Work>,
@@ -200,6 +204,7 @@ impl Journal {
             writer: Mutex::new(writer),
             durable,
             progress,
+            bell: Bell::default(),
             progressed: Condvar::new(),
             work: Mutex::default(),
             wake: Condvar::new(),
@@ -234,6 +239,7 @@ impl Journal {
         if self.is_durable(ticket) {
             return Poll::Ready(Ok(()));
         }
+        self.shared.bell.hang();
         let mut progress = self.shared.lock_progress();
         if progress.durable >= ticket.0 {
             return Poll::Ready(Ok(()));
