@@ -33,8 +33,8 @@ const UPLOAD_BYTES: usize = 2 * 1024 * 1024;
 const AGAIN_FIRST: Duration = Duration::from_millis(500);
 const AGAIN_LAST: Duration = Duration::from_secs(60);
 
-/// How often the journal is looked at for something new.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often the journal is looked at for something new. Each upload costs the server a transaction and a checkpoint.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Folders tried before somebody else is thought to take them on purpose.
 const NAMES_TRIED: u32 = 10;

@@ -24,7 +24,7 @@ use crate::runtime::{clock, files};
 
 /// How often the journal is looked at when nobody waits for what is in it. Each look that finds something costs a
 /// transaction, whose syncs statements that wait for their own feel.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Longest time, and most leaves, between checkpoints when something has come in (DESIGN §8).
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
