@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::domain::{Access, Environment, IdentityKind, Secret};
+use crate::engine::Understood;
 use crate::engine::catalog::CatalogColumn;
 use crate::engine::classify::{Classification, FREE_TEXT, Finding};
 use crate::engine::detector;
@@ -244,18 +245,35 @@ fn names_fit_and_do_not_meet() {
 
 /// The text as the database gets it, with `@` for the schema of the views on `public`.
 fn led(text: &str, path: &str) -> String {
+    led_as(text, path, &Texts::default().understand(text.as_bytes()))
+}
+
+fn led_as(text: &str, path: &str, what: &Understood) -> String {
     let catalog = catalog();
     let masking = plan(|_, _| {}).views();
     let mut scope = Scope::default();
     if !path.is_empty() {
         scope.search_path_is(path);
     }
-    let what = Texts::default().understand(text.as_bytes());
     let lookups = Lookups { key: Some(&key()), left: 3 };
-    let rewritten = rewritten(&catalog, &masking, text.as_bytes(), &what, &scope, lookups);
+    let rewritten = rewritten(&catalog, &masking, text.as_bytes(), what, &scope, lookups);
     let text = rewritten.map_or_else(|| text.to_owned(), |rewritten| rewritten.text);
     pg_query::parse(&text, 0).unwrap();
     text.replace(&quoted(&names().schema("public")), "@").replace(&quoted(&names().schema("shop")), "%")
+}
+
+#[test]
+fn what_texts_share_is_led_to_views_in_each_with_its_own_numbers() {
+    let texts = Texts::default();
+    let text = |numbers: [&str; 2]| {
+        let [one, other] = numbers;
+        format!("SELECT public.people.mail FROM public.people WHERE public.people.id = {one} AND id = {other}")
+    };
+    let (first, second) = (text(["54321", "11"]), text(["12345", "99"]));
+    let known = texts.understand(first.as_bytes());
+    let what = texts.understand(second.as_bytes());
+    assert!(Arc::ptr_eq(&known, &what));
+    assert_eq!(led_as(&second, "", &what), second.replace("public.", "@."));
 }
 
 #[test]
