@@ -90,6 +90,10 @@ struct Match {
     /// Relations with more rows than this, by the planner's estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     table_rows_over: Option<u64>,
+    /// Statements that the planner expects to return or change more rows than this. It is asked each time, with the
+    /// session's own rights; where it cannot say, somebody else has to agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_rows_over: Option<u64>,
     /// Hours of the week in UTC, as `mon-fri 08:00-18:00`.
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<Hours>,
@@ -234,8 +238,8 @@ impl Case {
         (is_for_them && self.applies(subject, needs)).then_some(then)
     }
 
-    /// What the case leads to by itself, and why.
-    pub(super) fn stops(&self, subject: &Subject<'_>, position: usize) -> Option<(Action, Reason)> {
+    /// What the case leads to by itself, and why; with the number of rows beyond which it does, where that matters.
+    pub(super) fn stops(&self, subject: &Subject<'_>, position: usize) -> Option<(Action, Reason, Option<u64>)> {
         if !self.written.rules.is_empty() || !self.applies(subject, Needs::Any) {
             return None;
         }
@@ -244,7 +248,7 @@ impl Case {
             None => "this is a case that the policy names".to_owned(),
         };
         let reason = Reason::new(RULE, message).detail(format!("Case: {}.", self.name())).at(position);
-        Some((self.written.then.into(), reason))
+        Some((self.written.then.into(), reason, self.written.matches.estimated_rows_over))
     }
 
     fn applies(&self, subject: &Subject<'_>, needs: Needs) -> bool {
@@ -329,6 +333,14 @@ impl TryFrom<Written> for Case {
         }
         if written.unless.as_ref().is_some_and(Match::is_empty) {
             return Err(format!("the case `{name}` would never apply{HINT}say under `unless` when it does not"));
+        }
+        let estimates = |matches: &Match| matches.estimated_rows_over.is_some();
+        let stops = written.rules.is_empty() && Action::from(written.then) >= Action::Hold;
+        if written.unless.as_ref().is_some_and(estimates) || (estimates(&written.matches) && !stops) {
+            return Err(format!(
+                "the case `{name}` rests on an estimate, which excuses nothing{HINT}say `estimated_rows_over` under `if`, \
+                 without `rules`, and then `hold` or `deny`"
+            ));
         }
         if Action::from(written.then) == Action::Allow && written.rules.is_empty() {
             return Err(format!(

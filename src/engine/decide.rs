@@ -14,7 +14,7 @@ use super::rule::masked_value::MaskedValue;
 use super::rule::{RULES, Rule, masked_condition, session_guard};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
-use super::sql::fact::{Command, Deed, Rows};
+use super::sql::fact::{Command, Deed};
 use super::write_back::{self, Parameter};
 use crate::domain::{
     Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement, Timestamp, Verdict,
@@ -27,9 +27,49 @@ pub(crate) struct Permit {
     rules: Arc<[(&'static str, Action)]>,
     statement: Arc<Statement>,
     obligations: Obligations,
+    /// What it depends on how many rows the planner expects.
+    thresholds: Arc<[Threshold]>,
+}
+
+/// A number of rows beyond which a statement is stopped after all.
+#[derive(Clone, Debug)]
+struct Threshold {
+    rows: u64,
+    action: Action,
+    reason: Reason,
 }
 
 impl Permit {
+    /// It is good only for so many rows as the planner expects: that is to be asked, and then [`Self::weighed`].
+    pub(crate) fn asks_estimate(&self) -> bool {
+        !self.thresholds.is_empty()
+    }
+
+    /// What it is worth when the planner expects so many rows; `None` where it cannot say. What somebody has approved is
+    /// not held once more: they were shown the estimate.
+    pub(crate) fn weighed(self, rows: Option<u64>, approved: bool) -> Decision {
+        let action = |threshold: &Threshold| match rows {
+            Some(rows) if rows <= threshold.rows => Action::Allow,
+            Some(_) => threshold.action,
+            None => threshold.action.min(Action::Hold),
+        };
+        let strictest = self.thresholds.iter().map(|threshold| (action(threshold), threshold.reason.clone()));
+        let told = |reason: Reason| {
+            let case = reason.detail.clone().unwrap_or_default();
+            reason.detail(match rows {
+                Some(rows) => format!("The planner expects {rows} rows. {case}"),
+                None => format!("How many rows it is about, the planner has not said. {case}"),
+            })
+        };
+        match strictest.max_by_key(|(action, _)| *action) {
+            Some((Action::Deny, reason)) => Decision::Deny(self.refused(Verdict::Deny, Action::Deny, told(reason))),
+            Some((Action::Hold, reason)) if !approved => {
+                Decision::Hold(self.refused(Verdict::Hold, Action::Hold, told(reason)))
+            }
+            Some((Action::Hold | Action::Observe | Action::Allow, _)) | None => Decision::Allow(self),
+        }
+    }
+
     pub(crate) fn rules(&self) -> &Arc<[(&'static str, Action)]> {
         &self.rules
     }
@@ -64,8 +104,6 @@ pub(crate) struct Obligations {
     pub(crate) audit: Option<Audit>,
     /// Rows that may be returned; `None` is without limit.
     pub(crate) rows_max: Option<u64>,
-    /// Which rows it changes depends on data: the planner's estimate is worth asking for first.
-    pub(crate) estimate: bool,
     /// The server refuses to run it inside a transaction block, so that no audit can hold it back.
     pub(crate) alone: bool,
     /// Code runs in it that nobody reviewed; [`Scope::ran_opaque_code`] is due when it succeeded.
@@ -107,7 +145,6 @@ impl Obligations {
         Self {
             audit,
             rows_max: self.rows_max.into_iter().chain(other.rows_max).min(),
-            estimate: self.estimate || other.estimate,
             alone: self.alone || other.alone,
             opaque: self.opaque || other.opaque,
             lookups: self.lookups.saturating_add(other.lookups),
@@ -154,6 +191,14 @@ impl Ground<'_> {
 }
 
 impl Decision {
+    /// The same decision where nobody asks the planner: what depends on that is held.
+    pub(crate) fn unestimated(self) -> Self {
+        match self {
+            Self::Allow(permit) => permit.weighed(None, false),
+            stopped @ (Self::Hold(_) | Self::Deny(_)) => stopped,
+        }
+    }
+
     /// The same decision, where the values that are bound to the statement ask for approval.
     pub(crate) fn and_hold(self, reason: Reason) -> Self {
         match self {
@@ -213,6 +258,7 @@ struct Judgement {
     rules: Arc<[(&'static str, Action)]>,
     statement: Arc<Statement>,
     obligations: Obligations,
+    thresholds: Arc<[Threshold]>,
     stale: bool,
     /// What may be sent in place of a parameter set to what it may not be.
     instead: Option<String>,
@@ -243,6 +289,7 @@ pub(super) fn foresee(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &U
             rules: refusal.rules,
             statement: refusal.statement,
             obligations: Obligations::default(),
+            thresholds: Arc::from([]),
         }),
         decided => decided,
     }
@@ -274,6 +321,7 @@ pub(super) fn decide(
             rules: Arc::clone(&judgement.rules),
             statement: Arc::clone(&judgement.statement),
             obligations: judgement.obligations,
+            thresholds: Arc::clone(&judgement.thresholds),
         }),
     }
 }
@@ -285,6 +333,7 @@ pub(super) fn unguarded(what: &Understood, announced: Audit) -> Decision {
         rules: Arc::from([]),
         statement: Arc::clone(&what.statement),
         obligations: Obligations { audit: Some(announced), ..Obligations::default() },
+        thresholds: Arc::from([]),
     })
 }
 
@@ -392,7 +441,7 @@ fn names_another(command: &Command) -> bool {
 }
 
 fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Judgement {
-    let mut fired = Vec::new();
+    let (mut fired, mut thresholds) = (Vec::new(), Vec::new());
     let mut relations = Vec::new();
     let mut tags = BTreeSet::new();
     let mut obligations = Obligations { rows_max: who.limits.rows_max, ..Obligations::default() };
@@ -400,13 +449,13 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     let mut lineages = Vec::new();
     let mut exposure = Exposure::default();
     if let Some(complaint) = &what.complaint {
-        fired.extend(check(&Facts::not_understood(asked, scope, complaint), asked.now));
+        fired.extend(check(&Facts::not_understood(asked, scope, complaint), asked.now, &mut thresholds));
     }
     // Each command is judged in the session that those before it will have left behind.
     let mut later = None;
     for (index, command) in what.commands.iter().enumerate() {
         let facts = Facts::new(asked, later.as_ref().unwrap_or(scope), command);
-        fired.extend(check(&facts, asked.now));
+        fired.extend(check(&facts, asked.now, &mut thresholds));
         relations.extend(facts.recorded());
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
@@ -423,6 +472,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         fired,
         statement: recorded(&what.statement, relations, tags),
         obligations,
+        thresholds: thresholds.into(),
         stale,
         instead: match what.commands.as_slice() {
             [command] => session_guard::instead(command, asked.policy),
@@ -434,7 +484,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
 }
 
 /// What fired and what it leads to. Cases come after the rules: of two that ask for the same, the rule gives the reason.
-fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
+fn check(facts: &Facts<'_>, now: Timestamp, thresholds: &mut Vec<Threshold>) -> Vec<(Action, Reason)> {
     let rules = RULES.iter().filter_map(|rule| Some((*rule, rule.check(facts)?)));
     let standard = |rule: &dyn Rule| facts.policy.action(rule, facts.who).max(rule.mildest(facts.who));
     let docket = facts.policy.docket();
@@ -449,8 +499,14 @@ fn check(facts: &Facts<'_>, now: Timestamp) -> Vec<(Action, Reason)> {
         changed.unwrap_or(standard).max(rule.mildest(facts.who))
     };
     let rules = rules.map(|(rule, reason)| (outcome(rule), reason));
-    let stops = cases.iter().filter_map(|case| case.stops(&subject, facts.first_position()));
-    rules.chain(stops).collect()
+    let mut fired: Vec<_> = rules.collect();
+    for (action, reason, rows) in cases.iter().filter_map(|case| case.stops(&subject, facts.first_position())) {
+        match rows {
+            None => fired.push((action, reason)),
+            Some(rows) => thresholds.push(Threshold { rows, action, reason }),
+        }
+    }
+    fired
 }
 
 /// The record's part with the relations as they were found, those that nothing was found for as they are written, and
@@ -488,9 +544,6 @@ fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
     Obligations {
         audit: audited.then_some(Audit { rows_max, writes: writes || opaque, locks: locks || opaque }),
         rows_max: None,
-        estimate: facts
-            .deeds()
-            .any(|(deed, _)| matches!(deed, Deed::Change(_) | Deed::Insert { rows: Rows::Query(_), .. })),
         alone: command.alone,
         opaque,
         lookups: masked_condition::lookups(facts),

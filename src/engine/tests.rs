@@ -394,3 +394,57 @@ fn cases_that_cannot_be_meant_are_refused() {
     check("{name: x, if: {relation: payments}, then: hold}", "write `schema.relation`");
     check("{name: x, if: {kind: agent}}", "then");
 }
+
+/// What a case says about estimates waits for the planner: the number itself decides, and none means that somebody else
+/// must agree.
+#[test]
+fn estimates_decide_when_they_are_known() {
+    let cases = "cases:
+  - {name: large changes, if: {operation: [update, delete], estimated_rows_over: 20}, then: hold}
+  - {name: huge changes, if: {operation: update, estimated_rows_over: 1000}, then: deny}
+";
+    let policy = Policy::parse(&format!("{POLICY}{cases}"), Environment::Development).unwrap();
+    assert_eq!(Policy::from_canonical(&policy.canonical()).unwrap(), policy);
+    let snapshot: Snapshot = serde_json::from_str(CATALOG).unwrap();
+    let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
+    let engine = Engine::new(Arc::new(policy), Arc::new(catalog), None);
+    let mut grant = grant(Access::Write, IdentityKind::Person);
+    grant.expires_at = Timestamp::from_millis(u64::MAX);
+    let permit = |text: &str| {
+        let what = engine.understand(text.as_bytes());
+        match engine.decide(Timestamp::from_seconds(1), &grant, &what, &Scope::default()) {
+            Decision::Allow(permit) => permit,
+            stopped => panic!("{text}: {stopped:?}"),
+        }
+    };
+    let word = |decision: Decision| match decision {
+        Decision::Allow(_) => "allow",
+        Decision::Hold(_) => "hold",
+        Decision::Deny(_) => "deny",
+    };
+    let (update, delete) = ("UPDATE orders SET status = 'x' WHERE id < 9", "DELETE FROM orders WHERE id < 9");
+    for (text, rows, approved, expected) in [
+        (update, Some(20), false, "allow"),
+        (update, Some(21), false, "hold"),
+        (update, Some(21), true, "allow"),
+        (update, Some(1001), false, "deny"),
+        (update, Some(1001), true, "deny"),
+        (update, None, false, "hold"),
+        (update, None, true, "allow"),
+        (delete, Some(1001), false, "hold"),
+    ] {
+        let permit = permit(text);
+        assert!(permit.asks_estimate(), "{text}");
+        assert_eq!(word(permit.weighed(rows, approved)), expected, "{text} {rows:?} {approved}");
+    }
+    assert!(!permit("SELECT id FROM orders WHERE id = 1").asks_estimate());
+    assert_eq!(word(Decision::Allow(permit(update)).unestimated()), "hold");
+    for wrong in [
+        "cases: [{name: a, if: {estimated_rows_over: 5}, then: observe}]",
+        "cases: [{name: a, if: {estimated_rows_over: 5}, then: allow, rules: missing_where}]",
+        "cases: [{name: a, if: {estimated_rows_over: 5}, then: deny, rules: missing_where}]",
+        "cases: [{name: a, if: {operation: read}, unless: {estimated_rows_over: 5}, then: deny}]",
+    ] {
+        assert!(Policy::parse(wrong, Environment::Production).is_err(), "{wrong}");
+    }
+}

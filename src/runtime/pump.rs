@@ -19,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 
 use crate::domain::{ApprovalId, Event, Failure, Happening, Kind, StatementEnd};
 use crate::runtime::clock;
-use crate::session::{Closing, Duty, Plea, Session, Turn};
+use crate::session::{Closing, Duty, Inquiry, Plea, Session, Turn};
 use crate::wire::tunnel::{BEAT_EVERY, SILENT_MAX};
 
 /// Bytes read at once. Measured: between 16 and 256 KiB the size makes no difference a relay can show.
@@ -88,6 +88,9 @@ pub(crate) type Meter = Arc<dyn Fn(&StatementEnd) -> Option<Failure> + Send + Sy
 /// Reads the catalog anew; done when the session's engine has it.
 pub(crate) type Refresh = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// Asks the planner how many rows it expects; `None` where it cannot say.
+pub(crate) type Estimator = Arc<dyn Fn(Inquiry) -> Pin<Box<dyn Future<Output = Option<u64>> + Send>> + Send + Sync>;
+
 /// Cancels what runs at the database; done when the database has been told.
 pub(crate) type Cancel = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -111,10 +114,13 @@ pub(crate) struct Pump<C, D, R> {
     client_gone: bool,
     database_gone: bool,
     refresh: Option<Refresh>,
+    estimator: Option<Estimator>,
     arbiter: Option<Arbiter>,
     meter: Option<Meter>,
     /// The catalog is being read anew.
     refreshing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The planner is being asked.
+    estimating: Option<Pin<Box<dyn Future<Output = Option<u64>> + Send>>>,
     cancel: Option<Cancel>,
     /// What runs is being cancelled. Until the database has been told, neither side is read: the word must not reach
     /// what comes next.
@@ -240,9 +246,11 @@ where
             client_gone: false,
             database_gone: false,
             refresh: None,
+            estimator: None,
             arbiter: None,
             meter: None,
             refreshing: None,
+            estimating: None,
             cancel: None,
             cancelling: None,
             pulse: Pulse::new(),
@@ -252,6 +260,12 @@ where
     /// With a way to a newer catalog.
     pub(crate) fn refreshing(mut self, refresh: Refresh) -> Self {
         self.refresh = Some(refresh);
+        self
+    }
+
+    /// With a planner to ask.
+    pub(crate) fn estimating(mut self, estimator: Estimator) -> Self {
+        self.estimator = Some(estimator);
         self
     }
 
@@ -295,6 +309,7 @@ where
             let mut progress = false;
             progress |= self.poll_commands(cx);
             progress |= self.poll_refresh(cx);
+            progress |= self.poll_estimate(cx);
             progress |= self.poll_cancelling(cx);
             progress |= self.poll_writes(cx);
             if let Some(why) = self.closing {
@@ -390,6 +405,16 @@ where
         }
         self.refreshing = None;
         self.session.catalog_refreshed(clock::now(), &mut self.turn);
+        self.settle();
+        true
+    }
+
+    fn poll_estimate(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(estimating) = &mut self.estimating else { return false };
+        let Poll::Ready(rows) = estimating.as_mut().poll(cx) else { return false };
+        self.estimating = None;
+        self.session.recording(self.records.ready());
+        self.session.estimated(clock::now(), rows, &mut self.turn);
         self.settle();
         true
     }
@@ -508,6 +533,12 @@ where
                 Some(refresh) => Some(refresh()),
                 // Nobody has a newer one: what waits is decided by what is known.
                 None => Some(Box::pin(std::future::ready(()))),
+            };
+        }
+        if let Some(question) = self.turn.estimate.take() {
+            self.estimating = match &self.estimator {
+                Some(estimator) => Some(estimator(*question)),
+                None => Some(Box::pin(std::future::ready(None))),
             };
         }
         if std::mem::take(&mut self.turn.cancel) && self.cancelling.is_none() {

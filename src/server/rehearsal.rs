@@ -4,11 +4,16 @@
 //! Both use a connection of their own with the session's own credential: they can see and do no more than the statement
 //! itself.
 
+use std::sync::Arc;
+
 use super::Server;
 use super::approval::Approval;
+use super::live::Live;
 use crate::domain::{Duration, Failure, Kind, SessionId};
 use crate::engine::quoted;
 use crate::runtime::database::{Connection, Login, QueryError, Row};
+use crate::runtime::pump::Estimator;
+use crate::session::Inquiry;
 use crate::wire::api::{Rehearsal, RehearsedTable};
 
 /// How long an estimate may take: somebody waits for the page it is on.
@@ -28,10 +33,40 @@ const CHANGED: &str = "SELECT r.oid::pg_catalog.regclass::pg_catalog.text, n.cha
 pub(super) async fn estimate(server: &Server, approval: &Approval) -> Option<u64> {
     let text = single(approval, &["read", "insert", "update", "delete"])?;
     let mut connection = connect(server, approval).await.ok()?;
-    let ask = |sql: String| async move { connection.rows(&sql, ESTIMATE_TIMEOUT).await };
+    planned(&mut connection, text, &[], &approval.body.search_path).await
+}
+
+/// Asks the planner about the statements of a session before they run, by what the session itself may do.
+pub(super) fn estimator(live: &Arc<Live>) -> Estimator {
+    let live = Arc::clone(live);
+    Arc::new(move |question: Inquiry| {
+        let live = Arc::clone(&live);
+        Box::pin(async move {
+            let (text, values) = (question.text?, question.values);
+            let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+            let asked = async {
+                let mut connection = connect_as(&live).await.ok()?;
+                planned(&mut connection, text.trim_end().trim_end_matches(';'), &values, &question.search_path).await
+            };
+            tokio::time::timeout(ESTIMATE_TIMEOUT, asked).await.ok().flatten()
+        })
+    })
+}
+
+/// The planner's number for one statement. It is sent where the server takes no more than one, so that nothing behind it
+/// runs.
+async fn planned(
+    connection: &mut Connection,
+    text: &str,
+    values: &[Option<&str>],
+    search_path: &[String],
+) -> Option<u64> {
     // Planning may run code that says of itself that it changes nothing.
-    let settings = settings(approval, ESTIMATE_TIMEOUT);
-    let rows = ask(format!("BEGIN READ ONLY; {settings} EXPLAIN (FORMAT JSON) {text}\n; ROLLBACK")).await.ok()?;
+    let begin = format!("BEGIN READ ONLY; {}", settings(search_path, ESTIMATE_TIMEOUT));
+    connection.rows(&begin, ESTIMATE_TIMEOUT).await.ok()?;
+    let explain = format!("EXPLAIN (FORMAT JSON) {text}");
+    // Closing the connection rolls back.
+    let rows = connection.rows_with(&explain, values, ESTIMATE_TIMEOUT).await.ok()?;
     let plan: serde_json::Value = rows.iter().find_map(|row| serde_json::from_str(row.text(0)?).ok())?;
     let plan = plan.get(0)?.get("Plan")?;
     let rows = |plan: &serde_json::Value| plan.get("Plan Rows")?.as_u64();
@@ -48,7 +83,7 @@ pub(super) async fn rehearse(server: &Server, approval: &Approval) -> Result<Reh
             .detail("Only one that changes rows, without values bound to it and without code nobody reviewed, can be run and rolled back.")
     })?;
     let mut connection = connect(server, approval).await?;
-    let begin = format!("BEGIN; {}", settings(approval, REHEARSAL_TIMEOUT));
+    let begin = format!("BEGIN; {}", settings(&approval.body.search_path, REHEARSAL_TIMEOUT));
     let mut changed: Vec<Row> = Vec::new();
     for sql in [begin.as_str(), text, CHANGED, "ROLLBACK"] {
         changed = match connection.rows(sql, REHEARSAL_TIMEOUT).await {
@@ -74,8 +109,8 @@ fn single<'a>(approval: &'a Approval, operations: &[&str]) -> Option<&'a str> {
 }
 
 /// What the statement would find set, and limits of time.
-fn settings(approval: &Approval, timeout: Duration) -> String {
-    let path: Vec<_> = approval.body.search_path.iter().map(|schema| quoted(schema)).collect();
+fn settings(search_path: &[String], timeout: Duration) -> String {
+    let path: Vec<_> = search_path.iter().map(|schema| quoted(schema)).collect();
     let path = if path.is_empty() { "''".to_owned() } else { path.join(", ") };
     let timeout = timeout.as_millis();
     format!(
@@ -91,6 +126,11 @@ async fn connect(server: &Server, approval: &Approval) -> Result<Connection, Fai
     };
     let session: SessionId = approval.body.session.as_deref().and_then(|id| id.parse().ok()).ok_or_else(over)?;
     let live = server.live.get(session).ok_or_else(over)?;
+    connect_as(&live).await
+}
+
+/// A connection of its own with what a session may do.
+async fn connect_as(live: &Live) -> Result<Connection, Failure> {
     let resource = live.schema.resource();
     let login = Login {
         user: live.lease.role.clone(),

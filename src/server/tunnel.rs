@@ -11,7 +11,7 @@ use crate::runtime::net::Socket;
 use crate::runtime::pump::{Cancel, Pump};
 use crate::runtime::{database, random};
 use crate::server::live::{CancelKeys, Live};
-use crate::server::{approval, upstream};
+use crate::server::{approval, rehearsal, upstream};
 use crate::session::{Duty, Session, Setup};
 use crate::wire::postgres::{self, FirstPacket, Severity, Startup, Version};
 
@@ -98,6 +98,7 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
     let session = Session::new(setup, scope);
     let mut pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting)
         .refreshing(live.refresher())
+        .estimating(rehearsal::estimator(live))
         .cancelling(canceller(live, stream, keys))
         .metered(live.meter());
     if let Some(arbiter) = live.arbiter(stream, wish.wait, wish.approval) {

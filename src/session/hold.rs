@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ring::digest;
 
 use super::transaction::raw;
-use super::{Duty, Held, RawText, Released, Session, Turn, Waiting};
+use super::{Duty, Held, Inquiry, RawText, Released, Session, Turn, Waiting};
 use crate::domain::{ApprovalId, Digest, Executed, Failure, Kind, Outcome, Reason, Statement, Timestamp};
 use crate::engine::{Audit, Decision, Permit, Refusal, Understood};
 use crate::wire::postgres::{self, Request, Severity};
@@ -79,20 +79,64 @@ impl Session {
                 let (engine, grant) = (&self.setup.engine, &self.setup.grant);
                 let decision = engine.decide_approved(now, grant, case.what, &self.scope, &rules);
                 let covers = |reason: &Reason| released.rules.contains(&reason.rule);
-                if matches!(decision, Decision::Allow(_)) && case.hold.is_none_or(covers) {
-                    return decision;
+                if let Decision::Allow(permit) = decision
+                    && case.hold.is_none_or(covers)
+                {
+                    return self.weighed(permit, true);
                 }
             }
             let id = released.id;
             self.released = None;
             turn.pleas.push(Plea::Ended { id, executed: Executed::Stale });
         }
-        let decision = self.judge(now, case.what);
+        let decision = match self.judge(now, case.what) {
+            Decision::Allow(permit) => self.weighed(permit, false),
+            stopped => stopped,
+        };
         // The end that only watches leaves asking to the other.
         match case.hold.filter(|_| self.setup.duty == Duty::Enforce) {
             Some(reason) => decision.and_hold(reason.clone()),
             None => decision,
         }
+    }
+
+    /// The decision by what the planner said, once it has.
+    fn weighed(&self, permit: Permit, approved: bool) -> Decision {
+        match self.estimated {
+            Some(rows) => permit.weighed(rows, approved),
+            None => Decision::Allow(permit),
+        }
+    }
+
+    /// Whether a permit waits for what the planner says. The end that only watches leaves asking to the other.
+    pub(super) fn wants_estimate(&self, permit: &Permit) -> bool {
+        self.setup.duty == Duty::Enforce && permit.asks_estimate() && self.estimated.is_none()
+    }
+
+    /// Puts a statement aside until the planner has said how many rows it expects.
+    pub(super) fn ask_planner(&mut self, case: Case<'_>, binary: bool, request: &Request<'_>, turn: &mut Turn) {
+        self.waiting = Some(Waiting::Estimate(raw(request)));
+        turn.estimate = Some(Box::new(self.question(case).filter(|_| !binary).unwrap_or_default()));
+    }
+
+    /// Of several commands, or of values nobody kept, nothing is asked.
+    fn question(&self, case: Case<'_>) -> Option<Inquiry> {
+        let [_] = case.what.commands.as_slice() else { return None };
+        let led = self.led_to_views(case.text);
+        let text = led.map_or_else(|| std::str::from_utf8(case.text).ok().map(str::to_owned), |led| Some(led.text))?;
+        let value = |value: &Option<Vec<u8>>| value.clone().map(String::from_utf8).transpose().ok();
+        let values = case.values?.iter().map(value).collect::<Option<_>>()?;
+        Some(Inquiry { text: Some(text), values, search_path: self.scope.names().path().map(str::to_owned).collect() })
+    }
+
+    /// What the planner said: decides the request that waited for that, then what came behind it.
+    pub(crate) fn estimated(&mut self, now: Timestamp, rows: Option<u64>, turn: &mut Turn) {
+        let Some(Waiting::Estimate(raw)) = self.waiting.take_if(|waiting| matches!(waiting, Waiting::Estimate(_)))
+        else {
+            return;
+        };
+        self.estimated = Some(rows);
+        self.request_again(now, &raw, turn);
     }
 
     /// The permit for a statement that will be held later: when it is executed, here, or at the other end. Preparing it,

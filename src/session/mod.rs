@@ -83,6 +83,8 @@ pub(crate) struct Turn {
     /// The catalog is older than what the session has seen: it should be read anew, and
     /// [`Session::catalog_refreshed`] called.
     pub(crate) refresh: bool,
+    /// The planner should be asked, and [`Session::estimated`] called.
+    pub(crate) estimate: Option<Box<Inquiry>>,
     /// What is said to those who approve.
     pub(crate) pleas: Vec<Plea>,
     /// Nobody wants the rest of what the database sends for the statement at hand: it should be cancelled there, before
@@ -173,6 +175,8 @@ pub(crate) struct Session {
     waiting: Option<Waiting>,
     /// Somebody agreed to the request at hand.
     released: Option<Released>,
+    /// What the planner said of the request at hand, once it was asked; `None` inside: it could not say.
+    estimated: Option<Option<u64>>,
     /// The request at hand was parked once; it is decided by what is known now.
     unparked: bool,
     /// The database has said itself why it closes the connection.
@@ -191,8 +195,20 @@ enum Waiting {
     Answers(Vec<u8>),
     /// The audit of the transaction that it commits.
     Audit(Vec<u8>),
+    /// What the planner expects of it.
+    Estimate(Vec<u8>),
     /// Somebody's approval.
     Approval(Box<Held>),
+}
+
+/// What the planner is asked about: one statement, as it would be run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inquiry {
+    /// `None`: it cannot be asked about this.
+    pub(crate) text: Option<String>,
+    /// In text form.
+    pub(crate) values: Vec<Option<String>>,
+    pub(crate) search_path: Vec<String>,
 }
 
 /// A statement that waits for approval.
@@ -274,6 +290,8 @@ struct Portal {
     raw: RawText,
     /// The values, of a statement that will be held.
     values: Option<Vec<Option<Vec<u8>>>>,
+    /// Some of the values are in binary form.
+    binary: bool,
     /// Why the values themselves ask for approval.
     hold: Option<Reason>,
     /// What the database says its rows look like, once it has said so.
@@ -410,6 +428,7 @@ impl Session {
             unrecordable: None,
             waiting: None,
             released: None,
+            estimated: None,
             unparked: false,
             farewell: false,
             cut: false,

@@ -134,6 +134,9 @@ impl Session {
         let raw = self.raw_text(text);
         let case = Case { what: &what, text, values: Some(&[]), hold: None, raw: &raw };
         match self.decide(now, case, turn) {
+            Decision::Allow(permit) if self.wants_estimate(&permit) => {
+                self.ask_planner(case, false, &Request::Query { text }, turn);
+            }
             Decision::Allow(permit) if self.needs_script(&what, &permit) => {
                 if self.pending.is_empty() {
                     let run = self.start(now, &what, &raw, &permit, turn);
@@ -173,7 +176,10 @@ impl Session {
         }
         let what = self.setup.engine.understand(text);
         let (permit, held) = match self.judge(now, &what) {
-            Decision::Allow(permit) => (permit, false),
+            Decision::Allow(permit) => {
+                let held = permit.asks_estimate();
+                (permit, held)
+            }
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
                 if self.parks(&refusal, &Request::Parse { name, text, types: types.clone() }, turn) {
                     return;
@@ -232,6 +238,7 @@ impl Session {
             statement,
             raw,
             values,
+            binary: bind.value_formats.contains(&1),
             hold,
             columns: std::sync::OnceLock::new(),
             described: AtomicBool::new(false),
@@ -283,6 +290,10 @@ impl Session {
         let (values, hold) = (portal.values.as_deref(), portal.hold.as_ref());
         let case = Case { what: &what, text: &text, values, hold, raw: &portal.raw };
         match self.decide(now, case, turn) {
+            Decision::Allow(permit) if self.wants_estimate(&permit) => {
+                let request = Request::Execute { portal: name, rows_max };
+                self.ask_planner(case, portal.binary, &request, turn);
+            }
             Decision::Allow(permit) => {
                 let request = Request::Execute { portal: name, rows_max };
                 if self.before_execute(&what, &permit, &request, turn) == Passage::Wait {
@@ -663,7 +674,7 @@ impl Session {
         }
     }
 
-    fn led_to_views(&self, text: &[u8]) -> Option<Rewritten> {
+    pub(super) fn led_to_views(&self, text: &[u8]) -> Option<Rewritten> {
         match self.setup.duty {
             Duty::Enforce => self.setup.engine.rewritten(text, &self.scope),
             Duty::Watch => None,

@@ -125,6 +125,7 @@ impl Session {
             None => Ok(()),
         };
         self.unparked = false;
+        self.estimated = None;
         match outcome {
             Ok(()) => self.from_client(now, &[], turn),
             Err(error) => self.violated(now, Closing::ClientFault, &error, turn),

@@ -509,3 +509,78 @@ fn whoever_answers_for_an_agent_now_does_not_decide() {
     let answer = running.join().unwrap();
     assert_eq!(answer.tags, ["ALTER TABLE"], "{answer:?}");
 }
+
+/// The planner is asked before anything runs, by what the session itself may do, with the values at hand; what it cannot
+/// say, somebody else has to agree to.
+#[test]
+fn estimates_hold_and_deny_before_anything_runs() {
+    let cases = "policy: {cases: [{name: large changes, if: {operation: [update, delete], estimated_rows_over: 20}, then: hold}, \
+                 {name: huge reads, if: {operation: read, relation: public.orders, estimated_rows_over: 90}, then: deny}]}\n";
+    let bench = Bench::with("", cases);
+    postgres::server().run(&bench.database.name, "ANALYZE");
+    let changed = || {
+        postgres::server()
+            .run(&bench.database.name, "SELECT count(*) FROM orders WHERE status = 'x'")
+            .parse::<u32>()
+            .unwrap()
+    };
+    let update = |rows: u32| format!("update orders set status = 'x' where id <= {rows}");
+    bench.sandbox.log_in("alice");
+    let exec = |sql: &str| bench.sandbox.gov(["exec", "prod-db", "--write", "--no-wait", "-c", sql]);
+    let few = exec(&update(5)).ok();
+    assert!(few.stderr.contains("UPDATE 5"), "{few:?}");
+    let held = exec(&update(40));
+    assert_eq!((held.code, changed()), (5, 5), "{held:?}");
+    let denied = exec("select id from orders where id > 0");
+    assert!(
+        denied.code == 3 && denied.stderr.contains("The planner expects 100 rows. Case: huge reads."),
+        "{denied:?}"
+    );
+    exec("select id from orders where id = 7").ok();
+
+    // Values count as they are bound; where they cannot be read, or there are several commands, nobody knows.
+    let connected = bench.sandbox.connect(&["prod-db", "--write"]).unwrap();
+    let mut wire = connected.wire(&[("gov.wait", "off")]).unwrap();
+    let bound = b"UPDATE orders SET status = 'x' WHERE id <= $1::int";
+    assert_eq!(wire.extended(bound, &["6"]).tags, ["UPDATE 6"]);
+    let held = |answer: Answer| {
+        assert_eq!((answer.errors.len(), answer.tags.len(), answer.closed), (1, 0, false), "{answer:?}");
+        assert!(answer.errors[0].message.contains("needs approval"), "{answer:?}");
+    };
+    held(wire.extended(bound, &["60"]));
+    held(wire.simple(b"UPDATE orders SET status = 'x' WHERE id = 1; UPDATE orders SET status = 'x' WHERE id = 2"));
+    assert_eq!(wire.simple(b"BEGIN").tags, ["BEGIN"]);
+    assert_eq!(wire.simple(b"UPDATE orders SET status = 'x' WHERE id = 7").tags, ["UPDATE 1"]);
+    held(wire.simple(update(60).as_bytes()));
+    assert_eq!(wire.simple(b"COMMIT").tags, ["COMMIT"]);
+    assert_eq!(changed(), 7);
+
+    // Whoever decides is shown the number, may try it out, and what they agree to runs as it came.
+    let pending = || -> Vec<String> {
+        let list = bench.sandbox.gov(["approval", "ls", "--json"]).ok().json();
+        let entries = list["approvals"].as_array().unwrap().iter().filter(|entry| entry["state"] == "pending");
+        entries.map(|entry| entry["approval"].as_str().unwrap().to_owned()).collect()
+    };
+    bench.sandbox.log_in("bob");
+    // Of those nobody waits for any more.
+    let before = pending();
+    let waiting = bench.exec(&["-c", &update(50)]);
+    bench.sandbox.log_in("bob");
+    let begun = Instant::now();
+    let id = loop {
+        if let Some(id) = pending().into_iter().find(|id| !before.contains(id)) {
+            break id;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nothing waits");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let shown = bench.sandbox.gov(["approval", "show", &id]).ok().stdout;
+    assert!(shown.contains("The planner expects ") && !shown.contains("estimate     not known"), "{shown}");
+    let tried = bench.sandbox.gov(["approval", "show", &id, "--dry-run"]).ok().stdout;
+    assert!(tried.contains("50"), "{tried}");
+    assert_eq!(changed(), 7);
+    bench.by("bob", &["approval", "approve", &id]).ok();
+    let ran = collect(waiting);
+    assert_eq!((ran.code, changed()), (0, 50), "{ran:?}");
+    assert!(ran.stderr.contains("this is a case that the policy names"), "{ran:?}");
+}

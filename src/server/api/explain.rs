@@ -57,7 +57,7 @@ pub(super) const EXPLAIN: Route = Route {
             let engine = Engine::new(policy, Arc::clone(&reading.catalog), None).revealing(&grant.reveal);
             let scope = Scope::new("", &reading.search_path);
             let what = engine.understand(request.sql.as_bytes());
-            let refused = match engine.decide(now, &grant, &what, &scope) {
+            let refused = match engine.decide(now, &grant, &what, &scope).unestimated() {
                 Decision::Allow(_) => None,
                 Decision::Hold(refusal) | Decision::Deny(refusal) => Some(refused(refusal)),
             };
