@@ -336,7 +336,7 @@ fn every_changed_bit_is_noticed() {
     let mut random = Random(7);
     let (mut attempts, mut detected) = (0, 0);
     let files: Vec<String> = memory.disk().names.keys().filter(|name| first_of(name).is_some()).cloned().collect();
-    while attempts < 500 {
+    while attempts < 1000 {
         let changed = memory.killed();
         let file = &files[place(random.below(files.len() as u64))];
         {

@@ -8,7 +8,7 @@ use super::*;
 use crate::audit::{self, Carried, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
 use crate::domain::{
     Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd,
-    StatementId, StatementStart, Verdict,
+    StatementId, StatementStart, TextKeyId, Verdict,
 };
 use crate::runtime::drain::Drain;
 
@@ -87,6 +87,19 @@ fn statements(grant: &Grant, count: u64) -> Vec<Event> {
     ids.flat_map(|id| [start(id), end(id)]).chain([closed]).map(|happening| event(grant, happening)).collect()
 }
 
+/// The same, with the raw texts that a gateway keeps.
+fn with_raw_texts(grant: &Grant, count: u64) -> Vec<Event> {
+    let sealer = audit::TextSealer::new(TextKeyId([1; 8]), &Secret::new([9; 32]), grant.session).unwrap();
+    let mut events = statements(grant, count);
+    for (event, number) in events.iter_mut().zip(0..) {
+        if let Happening::StatementStarted(start) = &mut event.happening {
+            let text = format!("SELECT {number}");
+            start.sealed = Some(Arc::new(sealer.seal(1, number, text.as_bytes()).unwrap()));
+        }
+    }
+    events
+}
+
 /// A client with a journal of its own.
 struct Client {
     grant: Arc<Grant>,
@@ -148,9 +161,14 @@ fn export(log: &Log, folder: &Path) -> Result<Head, Failure> {
         let bytes = bytes.ok_or_else(|| Failure::new(Kind::Internal, format!("the log has no `{path}`")))?;
         write(&path, &bytes)?;
     }
+    let (raw_texts, _) = tables::sealed(&db, 0, usize::MAX).map_err(broken)?;
+    write(RAW_TEXTS, &raw_texts)?;
     write("checkpoint", note.as_bytes())?;
     Ok(head)
 }
+
+/// Where an exported log has its raw texts.
+const RAW_TEXTS: &str = "sealed";
 
 /// The envelopes of an exported log, whose tree is recomputed on the way.
 fn read_export(folder: &Path, log: &NoteKey) -> (Head, Vec<String>) {
@@ -440,9 +458,9 @@ async fn whatever_is_changed_in_a_log_is_noticed() {
     let place = folder("mutations");
     let log = open(&place).unwrap();
     let client = Client::new(&log, "mutations-client");
-    for event in statements(&client.grant, 60) {
-        client.gateway.record(&event).unwrap();
-        client.recorder.record(&event).unwrap();
+    for (gateway, own) in with_raw_texts(&client.grant, 60).iter().zip(&statements(&client.grant, 60)) {
+        client.gateway.record(gateway).unwrap();
+        client.recorder.record(own).unwrap();
         client.gateway.sign_now().unwrap();
     }
     client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
@@ -456,22 +474,25 @@ async fn whatever_is_changed_in_a_log_is_noticed() {
     let log = open(&place).unwrap();
     let (target, head, lines) = export_of(&log, "mutations-export");
     let note = std::fs::read_to_string(target.join("checkpoint")).unwrap();
-    let judge = |note: &str, lines: &[Vec<u8>], tiles: &[(Tile, Vec<u8>)], remembered: Head| {
+    let raw_texts = std::fs::read(target.join(RAW_TEXTS)).unwrap();
+    let judge = |note: &str, lines: &[Vec<u8>], tiles: &[(Tile, Vec<u8>)], raw_texts: &[u8], remembered: Head| {
         let (_, checkpoint) = audit::checkpoint(note, &key).map_err(drop)?;
         let mut walk = Walk::new(key.public, remembered);
         lines.iter().for_each(|line| walk.entry(line));
         tiles.iter().for_each(|(tile, contents)| walk.tile(*tile, contents));
+        walk.raw_texts(raw_texts);
         Ok::<bool, ()>(walk.finish(checkpoint.head).is_sound())
     };
     let lines: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
     let hashes = Tile::all(0, head.size).into_iter().filter(|tile| tile.kind != TileKind::Entries);
     let tiles: Vec<_> = hashes.map(|tile| (tile, std::fs::read(target.join(tile.path())).unwrap())).collect();
-    assert_eq!(judge(&note, &lines, &tiles, Head::empty()), Ok(true));
+    assert_eq!(judge(&note, &lines, &tiles, &raw_texts, Head::empty()), Ok(true));
     let (mut random, mut noticed) = (chance(7), 0);
     for attempt in 0..1000 {
         let (mut changed, mut signed, mut tiled) = (lines.clone(), note.clone().into_bytes(), tiles.clone());
+        let mut texts = raw_texts.clone();
         let at = random(changed.len());
-        match attempt % 7 {
+        match attempt % 9 {
             0 => {
                 let byte = random(changed[at].len());
                 changed[at][byte] ^= 1 << random(8);
@@ -485,15 +506,23 @@ async fn whatever_is_changed_in_a_log_is_noticed() {
                 let byte = random(contents.len());
                 contents[byte] ^= 1 << random(8);
             }
+            6 => {
+                let byte = random(texts.len());
+                texts[byte] ^= 1 << random(8);
+            }
+            7 => texts.truncate(random(texts.len())),
             _ => {
                 let byte = random(signed.len());
                 signed[byte] ^= 1 << random(7);
             }
         }
-        let judged = |signed: String| judge(&signed, &changed, &tiled, Head::empty());
+        let judged = |signed: String| judge(&signed, &changed, &tiled, &texts, Head::empty());
         noticed += u32::from(String::from_utf8(signed).map_or(Ok(false), judged) != Ok(true));
     }
-    println!("mutations of entries, tiles and checkpoint: 1000 attempts, {noticed} noticed, {} missed", 1000 - noticed);
+    println!(
+        "mutations of entries, tiles, raw texts and checkpoint: 1000 attempts, {noticed} noticed, {} missed",
+        1000 - noticed
+    );
     assert_eq!(noticed, 1000);
 
     // An older state with the checkpoint it had then.
@@ -504,8 +533,8 @@ async fn whatever_is_changed_in_a_log_is_noticed() {
     let text = Checkpoint { origin: key.name.clone(), head: older }.text();
     let signer = NoteSigner::new(&key.name, Algorithm::Ed25519, signer(1)).unwrap();
     let older_note = format!("{text}\n{}", signer.sign(&text, clock::now()).unwrap());
-    assert_eq!(judge(&older_note, &lines[..2], &[], Head::empty()), Ok(true), "nobody remembers");
-    assert_eq!(judge(&older_note, &lines[..2], &[], head), Ok(false), "somebody remembers");
+    assert_eq!(judge(&older_note, &lines[..2], &[], &raw_texts, Head::empty()), Ok(true), "nobody remembers");
+    assert_eq!(judge(&older_note, &lines[..2], &[], &raw_texts, head), Ok(false), "somebody remembers");
 }
 
 /// Rows of the database, changed one at a time behind the server's back: the log is not opened, or what it then shows
@@ -516,7 +545,7 @@ fn whatever_is_changed_in_the_rows_of_a_log_is_noticed() {
     let place = folder("rows");
     let log = open(&place).unwrap();
     let client = Client::new(&log, "rows-client");
-    for event in statements(&client.grant, 300) {
+    for event in with_raw_texts(&client.grant, 300) {
         client.gateway.record(&event).unwrap();
         client.gateway.sign_now().unwrap();
     }
@@ -524,10 +553,11 @@ fn whatever_is_changed_in_the_rows_of_a_log_is_noticed() {
     drop((client, log));
     let key = open(&place).unwrap().key().clone();
     let db = Connection::open(place.join("log.db")).unwrap();
-    // Of the tree, of what is in it, and of what was signed about it.
+    // Of the tree, of what is in it and beside it, and of what was signed about it.
     let columns = [
         ("envelopes", "body"),
         ("envelopes", "hash"),
+        ("sealed", "texts"),
         ("nodes", "hash"),
         ("checkpoint", "root"),
         ("checkpoint", "note"),
@@ -601,5 +631,6 @@ fn reads_well(folder: &Path, key: &NoteKey) -> bool {
     for tile in hashes {
         walk.tile(tile, &std::fs::read(folder.join(tile.path())).unwrap_or_default());
     }
+    walk.raw_texts(&std::fs::read(folder.join(RAW_TEXTS)).unwrap_or_default());
     walk.finish(checkpoint.head).is_sound()
 }
