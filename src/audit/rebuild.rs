@@ -12,6 +12,8 @@ pub(crate) struct Rebuilder {
     keys: BTreeMap<PublicKey, Pending>,
     /// Frames that say again what is known here already.
     repeated: BTreeSet<u64>,
+    /// Something between the first frame and the last is missing.
+    holed: bool,
 }
 
 /// What is known of one key.
@@ -23,6 +25,29 @@ struct Pending {
     open: BTreeMap<StatementId, u64>,
     /// Ends whose start stood in a part of the journal that is no more. What is said again later must not open them.
     ended: BTreeSet<StatementId>,
+}
+
+impl Pending {
+    /// Lets go of the rest of a batch whose beginning stood in a part of the journal that is no more. What is let go of
+    /// there has been handed on whole, so the rest has been too. Says whether this batch was one.
+    fn let_go(&mut self, header: &str, count: u32) -> bool {
+        let Some(first) = number_after(header, "\"first\":") else { return false };
+        let number = |record: &Unsigned| number_after(&record.text, "\"seq\":");
+        let begins_later = self.records.front().is_none_or(|record| number(record).is_some_and(|seq| seq > first));
+        if begins_later {
+            let end = first.saturating_add(u64::from(count));
+            while self.records.front().and_then(number).is_some_and(|seq| seq < end) {
+                self.records.pop_front();
+            }
+        }
+        begins_later
+    }
+}
+
+/// The number behind the first `name` in a text of ours, which has its numbers before anything that others wrote.
+fn number_after(text: &str, name: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(name)?;
+    rest.split(|symbol: char| !symbol.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A record without a signature, and where in the journal it stands.
@@ -98,8 +123,19 @@ impl Rebuilder {
         }
     }
 
+    /// Frames are missing between others: from here on, what lacks its beginning has lost it.
+    pub(crate) fn holed(&mut self) {
+        self.holed = true;
+    }
+
     fn seal(&mut self, key: PublicKey, count: u32, signature: [u8; 64], header: &str) -> Rebuilt {
         let pending = self.keys.entry(key).or_default();
+        if !self.holed && pending.let_go(header, count) {
+            if pending.is_empty() {
+                self.keys.remove(&key);
+            }
+            return Rebuilt::Nothing;
+        }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let mut records = Vec::new();
         for (index, record) in pending.records.iter().take(count).enumerate() {
@@ -227,6 +263,37 @@ mod tests {
         let Rebuilt::Envelope(carried) = rebuilder.push(4, &sealed) else { panic!() };
         assert_eq!(carried.raw_texts, one);
         assert_eq!(rebuilder.leftovers()[0].records, [(RECORDS[2].to_owned(), other)]);
+    }
+
+    #[test]
+    fn the_rest_of_a_batch_whose_beginning_was_let_go_of_goes_too() {
+        let key = signer().public();
+        let text = |seq: u64| format!(r#"{{"id":"x","seq":{seq}}}"#);
+        let chain = Chain { key, side: Side::Client, session: None, previous: Digest([0; 32]) };
+        let header = String::from_utf8(chain.header(3)).unwrap();
+        let records = [text(3), text(4)].join(",");
+        let signature = signer().sign(RECORDS_TYPE, &payload(header.as_bytes(), records.as_bytes())).unwrap();
+        let seal = Entry::Seal { key, count: 2, signature, header: &header };
+        let push = |rebuilder: &mut Rebuilder, seq: u64| {
+            rebuilder.push(seq, &Entry::Record { key, role: Role::Other, sealed: &[], core: &text(seq) });
+        };
+        // The journal begins with the last record of the batch, or behind all of them; what follows is not touched.
+        for begins in [4, 5] {
+            let mut rebuilder = Rebuilder::default();
+            (begins..=5).for_each(|seq| push(&mut rebuilder, seq));
+            assert_eq!(rebuilder.push(9, &seal), Rebuilt::Nothing);
+            assert_eq!(rebuilder.leftovers()[0].records, [(text(5), vec![])]);
+        }
+        // The same where something was lost in between: then nobody has it.
+        let mut rebuilder = Rebuilder::default();
+        rebuilder.holed();
+        push(&mut rebuilder, 4);
+        assert!(matches!(rebuilder.push(9, &seal), Rebuilt::Broken { .. }));
+        assert_eq!(rebuilder.leftovers()[0].records, [(text(4), vec![])]);
+        // And where it is whole.
+        let mut rebuilder = Rebuilder::default();
+        [3, 4].into_iter().for_each(|seq| push(&mut rebuilder, seq));
+        assert!(matches!(rebuilder.push(9, &seal), Rebuilt::Envelope(_)));
     }
 
     #[test]

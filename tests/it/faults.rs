@@ -35,6 +35,8 @@ struct Stage {
     listen: String,
     resource: String,
     database: String,
+    /// Says that raw texts are kept: they must survive what the records survive.
+    config: String,
 }
 
 impl Stage {
@@ -50,12 +52,18 @@ impl Stage {
         let resource = database.resource("dev-db", &sandbox.home, "env=dev");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let operator = Sandbox::new();
-        let mut stage =
-            Self { sandbox, operator, listen: format!("127.0.0.1:{port}"), resource, database: database.name };
+        let listen = format!("127.0.0.1:{port}");
+        let config = format!(
+            "server: {{listen: '{listen}', data: {SERVER}}}\naudit: {{raw_sql: encrypted}}\n\
+             access: [{{who: {{group: dba}}, labels: {{env: dev}}, access: write}}]\noperators: [security]\n"
+        );
+        let config = sandbox.write("gov.yaml", &config).to_str().unwrap().to_owned();
+        let mut stage = Self { sandbox, operator, listen, resource, database: database.name, config };
         match mebibytes {
             None => stage.start(),
             Some(mebibytes) => {
-                let arguments = ["--json", "server", "--listen", &stage.listen, "--dev", "--resource", &stage.resource];
+                let server = ["--json", "server", "--listen", &stage.listen, "--dev", "--resource", &stage.resource];
+                let arguments = [&server[..], &["--config", &stage.config]].concat();
                 let command = stage.sandbox.command_on_disk(SERVER, mebibytes, &arguments);
                 stage.sandbox.start_server_by(command);
             }
@@ -70,7 +78,8 @@ impl Stage {
     }
 
     fn start(&mut self) {
-        self.sandbox.start_server_at(&self.listen, &["--dev", "--resource", &self.resource]);
+        let arguments = ["--dev", "--resource", &self.resource, "--config", &self.config];
+        self.sandbox.start_server_at(&self.listen, &arguments);
     }
 
     /// A client that inserts one number after the other, and says each one that has been acknowledged.
@@ -152,6 +161,8 @@ impl Stage {
         assert_eq!((lost, unaudited, twice), (0, 0, 0), "{report:#}");
         assert_eq!(report["unmatched"], 0, "{report:#}");
         assert_eq!(report["sound"], true, "{report:#}");
+        let proven = report["proven"].to_string();
+        assert!(proven.contains("encrypted raw texts are those that the records name"), "{report:#}");
     }
 }
 

@@ -406,6 +406,10 @@ impl Verifier {
         if found.side != side || (session.is_some() && found.session != session) {
             return Err(Wrong::Place { key: vouched.of.key, seq: found.seq });
         }
+        if book.has(found.seq) && self.ids.contains(&found.id) {
+            // It had been signed after all, and stands in the chain.
+            return Ok(());
+        }
         match book.recovered.insert(found.seq, found.id) {
             // Whoever recovers may be interrupted, and does it again.
             Some(known) if known == found.id => return Ok(()),
@@ -431,6 +435,12 @@ enum End {
 }
 
 impl KeyBook {
+    /// Whether an envelope has this record.
+    fn has(&self, seq: u64) -> bool {
+        let stretch = self.stretches.range(..=seq).next_back();
+        stretch.is_some_and(|(first, stretch)| seq < first.saturating_add(stretch.count))
+    }
+
     fn note(&mut self, record: &Core) {
         if let Some(statement) = record.statement {
             if record.decided.as_ref().is_some_and(|decided| decided.action == "allow") {

@@ -54,6 +54,7 @@ impl Drain {
                 }
                 Piece::Missing { from, to, acknowledged } => {
                     drained.last = to;
+                    self.rebuilder.holed();
                     drained.lost += to.saturating_sub(from).saturating_add(1);
                     drained.lost_acknowledged |= acknowledged;
                 }
