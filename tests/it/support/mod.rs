@@ -150,6 +150,14 @@ impl Sandbox {
         self.gov(["login", self.url(), "--dev-user", user, "--token-store", "file"]).ok();
     }
 
+    /// Lets commands in this home trust the server of another.
+    pub(crate) fn trust(&self, other: &Self) {
+        let authority = ".local/share/gov/dev-ca.pem";
+        let authority_here = self.home.join(authority);
+        std::fs::create_dir_all(authority_here.parent().unwrap()).unwrap();
+        std::fs::copy(other.home.join(authority), authority_here).unwrap();
+    }
+
     /// `gov`, ready to be started in this home.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(GOV);
