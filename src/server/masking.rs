@@ -5,6 +5,7 @@
 //! behind what is known, the role still has no right on what is behind them, and what they do not mask yet is masked on
 //! the way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -27,6 +28,9 @@ use crate::runtime::database::{QueryError, Row};
 
 /// How soon it is tried again after it was not possible.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// Characters of `gov_mask_` and the tag behind it.
+const ROLE_LENGTH: usize = 17;
 
 /// Relations that a finding names; the others are counted.
 const NAMED_MAX: usize = 5;
@@ -187,10 +191,10 @@ impl DatabaseMasking {
     /// What keeps masks out of the database, and what they leave out. After the first [`Self::keep`].
     pub(super) async fn findings(&self) -> Vec<Finding> {
         let fatal = self.wish == MaskingWish::Database;
+        let mut findings: Vec<Finding> = self.others().await.into_iter().collect();
         if self.wish == MaskingWish::Wire {
-            return Vec::new();
+            return findings;
         }
-        let mut findings = Vec::new();
         if let Some(finding) = self.hindrance().await {
             let until = if fatal { "Sessions that read are refused." } else { "Sessions are masked on the way." };
             findings.push(Finding { fatal, text: format!("{} {until}", finding.text), ..finding });
@@ -211,6 +215,29 @@ impl DatabaseMasking {
             }
         }
         findings
+    }
+
+    /// Masks that stand in the database and are not this resource's: whoever made them may be gone.
+    async fn others(&self) -> Option<Finding> {
+        let rows = self.resource.broker().ask(&self.names.others()).await;
+        let rows =
+            rows.inspect_err(|error| warn!(resource = %self.resource.name, error = %error, "schemas not readable"));
+        let schemas: Vec<String> = rows.ok()?.iter().filter_map(|row| row.text(0)).map(str::to_owned).collect();
+        let roles: BTreeSet<&str> = schemas.iter().filter_map(|schema| schema.get(..ROLE_LENGTH)).collect();
+        let list = |names: Vec<&str>| names.into_iter().map(crate::engine::quoted).collect::<Vec<_>>().join(", ");
+        let (dropped, roles) = (list(schemas.iter().map(String::as_str).collect()), list(roles.into_iter().collect()));
+        (!schemas.is_empty()).then(|| Finding {
+            fatal: false,
+            text: format!(
+                "Masking views stand in the database that are not of this resource: {}. What is behind them cannot be \
+                 dropped or changed.",
+                shortened(&schemas)
+            ),
+            remedy: Some(format!(
+                "if no other gateway or resource has made them: DROP SCHEMA {dropped} CASCADE; DROP OWNED BY {roles}; \
+                 DROP ROLE {roles};"
+            )),
+        })
     }
 
     /// Takes everything away that was made in the database. Says whether there was anything.

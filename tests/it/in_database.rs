@@ -170,6 +170,21 @@ fn what_cannot_be_had_is_said_and_never_replaced_in_silence() {
 }
 
 #[test]
+fn what_somebody_else_has_left_is_told() {
+    let database = postgres::server().database();
+    postgres::server().run(&database.name, "CREATE SCHEMA gov_mask_0badcafe; CREATE SCHEMA gov_mask_0badcafe_public");
+    let mut sandbox = Sandbox::new();
+    let resource = database.resource("db", &sandbox.home, "env=dev&masking=wire");
+    sandbox.start_server(&["--dev", "--resource", &resource]);
+    let told = |log: String| {
+        log.contains("not of this resource")
+            && log.contains("gov_mask_0badcafe_public")
+            && log.contains("DROP OWNED BY")
+    };
+    until("what is left is told", || told(sandbox.server_log()));
+}
+
+#[test]
 fn all_of_it_can_be_taken_away() {
     let bench = Bench::new("database", true);
     assert_eq!(bench.masking(), "in-database");

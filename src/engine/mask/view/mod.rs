@@ -107,6 +107,15 @@ impl MaskingNames {
         STATE.replace("@name@", &literal(&self.name))
     }
 
+    /// Asks for schemas of masks that are not these: of another server, or of a key or a name that is no more.
+    pub(crate) fn others(&self) -> String {
+        let name = literal(&self.name);
+        format!(
+            "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname ~ '^gov_mask_[0-9a-f]{{8}}(_|$)' \
+             AND n.nspname <> {name} AND NOT pg_catalog.starts_with(n.nspname, {name} || '_') ORDER BY n.nspname"
+        )
+    }
+
     /// Asks which columns the reader may read past the views: by what is granted to everybody, or by somebody's hand.
     pub(crate) fn readable(&self) -> String {
         READABLE.replace("@name@", &literal(&self.name))
