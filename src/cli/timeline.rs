@@ -362,6 +362,7 @@ fn happening(entry: &TimelineEntry) -> String {
         "stream.close" => format!("connection closed ({why})"),
         "stmt.cancel" => "cancel asked for".to_owned(),
         "txn.refuse" => format!("transaction rolled back ({})", why.replace('_', " ")),
+        "mask.trip" => format!("ended: a value of {why} was about to leave unmasked"),
         "recon.session" => "the two accounts were compared".to_owned(),
         "audit.read" => format!("read the log: {why}"),
         "approval" => format!("approval {} is {why}", entry.approval.as_deref().unwrap_or_default()),

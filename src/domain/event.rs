@@ -120,6 +120,13 @@ pub(crate) enum Happening {
         /// Rows that might have been.
         allowed: u64,
     },
+    /// A value of a masked column was about to go out as it is; its row did not, and the session ends.
+    Tripped {
+        /// What was being answered.
+        last: StatementId,
+        /// The column it is of: `schema.relation.column`.
+        column: String,
+    },
     /// How the two accounts of a session that is over compare.
     Reconciled(SessionBalance),
     /// An approval was asked for, or came to another state.

@@ -348,6 +348,10 @@ impl Catalog {
         self.revealed.contains(&(relation, attribute))
     }
 
+    pub(crate) fn revealed(&self) -> &BTreeSet<(u32, i16)> {
+        &self.revealed
+    }
+
     pub(crate) fn reveals_any(&self) -> bool {
         !self.revealed.is_empty()
     }

@@ -42,7 +42,7 @@ pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
     ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Rewritten,
 };
-pub(crate) use mask::{MaskKey, Masked, Masker, ResultColumn};
+pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
 pub(crate) use question::{Answer, Expectation, Question, SAMPLES};
 pub(crate) use rule::RULES;

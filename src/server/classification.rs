@@ -1,10 +1,11 @@
 //! What the columns of a resource hold: sampled over the broker's own connection, judged by the engine, kept in the store.
 //!
-//! Values are looked at here and nowhere kept: not in the store, not in a log, not in an error. A relation is sampled when
+//! Values are looked at here and nowhere kept: not in the store, not in a log, not in an error; some of them can be
+//! recognised for as long as the server runs ([`Tripwire`]). A relation is sampled when
 //! it appears, when its columns change, while it has hardly any rows, and once a day. Until then nothing is known about it,
 //! and the engine masks all of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::Transaction;
@@ -15,7 +16,8 @@ use super::store::{Migrations, Store};
 use crate::domain::{Duration, Timestamp};
 use crate::engine::snapshot::{Column, Relation};
 use crate::engine::{
-    Classification, ColumnKind, FREE_TEXT, Finding, Overrules, Sampled, Snapshot, classify_relation, quoted,
+    Classification, ColumnKind, FREE_TEXT, Finding, Fingerprint, Fingerprinter, MaskKey, Overrules, Sampled, Snapshot,
+    Tripwire, Watched, classify_relation, quoted,
 };
 use crate::runtime::clock;
 
@@ -72,6 +74,7 @@ pub(super) struct Classifier {
     resource: Arc<Resource>,
     store: Arc<Store>,
     overrules: Overrules,
+    fingerprinter: Fingerprinter,
     known: tokio::sync::Mutex<Option<HashMap<u32, Known>>>,
 }
 
@@ -83,11 +86,23 @@ struct Known {
     sampled_at: Timestamp,
     rows: usize,
     findings: BTreeMap<i16, Finding>,
+    /// What was sampled, as it can be recognised. In memory only: after a start everything is sampled again for it.
+    prints: Option<Prints>,
+}
+
+/// Fingerprints of what was sampled.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Prints {
+    /// Of columns that hold something.
+    sensitive: BTreeMap<i16, Vec<(Fingerprint, u32)>>,
+    /// Of all others.
+    plain: Vec<Fingerprint>,
 }
 
 impl Classifier {
-    pub(super) fn new(resource: Arc<Resource>, store: Arc<Store>, overrules: Overrules) -> Self {
-        Self { resource, store, overrules, known: tokio::sync::Mutex::default() }
+    pub(super) fn new(resource: Arc<Resource>, store: Arc<Store>, overrules: Overrules, key: &MaskKey) -> Self {
+        let fingerprinter = Fingerprinter::new(key);
+        Self { resource, store, overrules, fingerprinter, known: tokio::sync::Mutex::default() }
     }
 
     /// The classification of a schema, and whether anything in it is new. What nobody has looked at is looked at now, as
@@ -134,7 +149,8 @@ impl Classifier {
             let Some(columns) = columns.get(&relation.oid) else { return false };
             known.get(&relation.oid).is_none_or(|known| {
                 let age = now.since(known.sampled_at);
-                known.columns != fingerprint(columns) || age > if known.rows < ROWS_MIN { SOON } else { DAILY }
+                let is_soon = known.rows < ROWS_MIN || known.prints.is_none();
+                known.columns != fingerprint(columns) || age > if is_soon { SOON } else { DAILY }
             })
         };
         snapshot.relations.iter().filter(is_due).collect()
@@ -157,13 +173,19 @@ impl Classifier {
                 values: rows.iter().filter_map(|row| row.text(index)).collect(),
             })
             .collect();
-        let mut findings = BTreeMap::new();
+        let (mut findings, mut prints) = (BTreeMap::new(), Prints::default());
         for ((column, sampled), finding) in columns.iter().zip(&sampled).zip(classify_relation(&sampled)) {
             // A text of which hardly a value was seen may hold anything.
             // What a view shows is known from the tables behind it.
             let unseen = relation.kind != 'v'
                 && matches!(sampled.kind, ColumnKind::Text | ColumnKind::Container | ColumnKind::Bytes)
                 && sampled.values.len() < VALUES_MIN;
+            let printed =
+                self.fingerprinter.prints(finding.as_ref().map(|found| found.entity.as_str()), &sampled.values);
+            match &finding {
+                Some(_) => drop(prints.sensitive.insert(column.attribute, printed)),
+                None => prints.plain.extend(printed.into_iter().map(|(print, _)| print)),
+            }
             let finding = finding.or_else(|| {
                 unseen.then(|| Finding {
                     entity: FREE_TEXT.to_owned(),
@@ -173,7 +195,8 @@ impl Classifier {
             });
             findings.extend(finding.map(|finding| (column.attribute, finding)));
         }
-        Known { columns: fingerprint(columns), sampled_at: clock::now(), rows: rows.len(), findings }
+        let prints = Some(prints);
+        Known { columns: fingerprint(columns), sampled_at: clock::now(), rows: rows.len(), findings, prints }
     }
 
     fn classification(
@@ -183,25 +206,35 @@ impl Classifier {
         known: &HashMap<u32, Known>,
     ) -> Classification {
         let mut classification = Classification::default();
+        let (mut watched, mut plain) = (Vec::new(), HashSet::new());
         for relation in &snapshot.relations {
             let Some(columns) = columns.get(&relation.oid) else { continue };
             let known = known.get(&relation.oid).filter(|known| known.columns == fingerprint(columns));
+            let prints = known.and_then(|known| known.prints.as_ref());
+            plain.extend(prints.iter().flat_map(|prints| &prints.plain));
             for column in columns {
                 let place = (relation.oid, column.attribute);
+                let printed = prints.and_then(|prints| prints.sensitive.get(&column.attribute));
                 let found = known.and_then(|known| known.findings.get(&column.attribute)).cloned();
                 let finding = match self.overrules.of(&relation.schema, &relation.name, &column.name) {
                     Some(None) => {
                         classification.cleared.extend(found.map(|found| (place, found)));
+                        plain.extend(printed.into_iter().flatten().map(|(print, _)| *print));
                         None
                     }
                     Some(said) => said,
                     None if known.is_none() => continue,
                     None => found,
                 };
+                if let (Some(_), Some(prints)) = (&finding, printed) {
+                    let name = format!("{}.{}.{}", relation.schema, relation.name, column.name);
+                    watched.push(Watched { place, name, prints: prints.clone() });
+                }
                 classification.examined.insert(place);
                 classification.findings.extend(finding.map(|finding| (place, finding)));
             }
         }
+        classification.tripwire = Tripwire::new(&self.fingerprinter, watched, &plain).map(Arc::new);
         classification
     }
 
@@ -341,6 +374,7 @@ fn read(db: &Transaction<'_>, resource: &str) -> rusqlite::Result<HashMap<u32, K
             sampled_at: Timestamp::from_millis(sampled_at),
             rows: usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
             findings: BTreeMap::new(),
+            prints: None,
         };
         Ok((row.get(0)?, known))
     })?;
@@ -430,6 +464,7 @@ mod tests {
             sampled_at: Timestamp::from_seconds(7),
             rows: 3,
             findings,
+            prints: None,
         };
         let first = known(BTreeMap::from([(1, finding("email")), (2, finding("phone"))]));
         let second = known(BTreeMap::from([(2, finding("card"))]));

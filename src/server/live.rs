@@ -48,8 +48,8 @@ pub(crate) struct Live {
     recorder: Recorder,
     durability: Durability,
     pub(crate) tab: Tab,
-    /// Ends the session when nothing is left of its budget.
-    over_budget: mpsc::Sender<Failure>,
+    /// Ends the session before its time, and says why in a word for the record.
+    enough: mpsc::Sender<(Failure, &'static str)>,
     streams: Mutex<Streams>,
     /// Told when it decides by another policy from now on.
     policy_changed: watch::Sender<()>,
@@ -133,10 +133,19 @@ impl Live {
             let failure = live.tab.count(end, clock::now())?;
             if live.tab.first() {
                 // There is room for one, and this is the only one.
-                drop(live.over_budget.try_send(failure.clone()));
+                drop(live.enough.try_send((failure.clone(), "over_budget")));
             }
             Some(failure)
         })
+    }
+
+    /// A masked value was about to leave over one of its connections: the others end too.
+    pub(crate) fn trip(&self) {
+        let failure =
+            Failure::new(Kind::Denied, "a masked value was about to leave as it is, and the session has ended")
+                .hint("tell whoever runs the gateway: the record names statement and column");
+        // There is room for one; it is being ended already when there is none.
+        drop(self.enough.try_send((failure, "tripped")));
     }
 
     /// Decides by this policy from now on, and lets the other end know.
@@ -283,7 +292,7 @@ impl LiveSessions {
 
     /// Adds a session and sees to it that it ends in time.
     pub(crate) fn add(self: &Arc<Self>, opening: Opening) -> Arc<Live> {
-        let (over_budget, mut spent) = mpsc::channel(1);
+        let (enough, mut had) = mpsc::channel(1);
         let live = Arc::new(Live {
             grant: opening.grant,
             schema: opening.schema,
@@ -302,7 +311,7 @@ impl LiveSessions {
             recorder: opening.recorder,
             durability: opening.durability,
             tab: opening.tab,
-            over_budget,
+            enough,
             streams: Mutex::default(),
             policy_changed: watch::Sender::new(()),
             ended: watch::Sender::new(false),
@@ -315,7 +324,7 @@ impl LiveSessions {
             tokio::select! {
                 () = watched.over() => {}
                 () = tokio::time::sleep(left) => sessions.end(id, &expired(), "expired").await,
-                Some(failure) = spent.recv() => sessions.end(id, &failure, "over_budget").await,
+                Some((failure, why)) = had.recv() => sessions.end(id, &failure, why).await,
             }
         });
         live

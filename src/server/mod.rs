@@ -172,8 +172,8 @@ impl Gateway {
         let schema = |(name, resource): (&ResourceName, &config::Resource)| {
             let wish = resource.masking;
             let resource = Arc::new(Resource::configured(name, resource)?);
-            let classifier = Classifier::new(Arc::clone(&resource), Arc::clone(&store), config.masks.clone());
             let key = MaskKey(keys.mask_key(name.as_str()));
+            let classifier = Classifier::new(Arc::clone(&resource), Arc::clone(&store), config.masks.clone(), &key);
             let masking = DatabaseMasking::new(Arc::clone(&resource), wish, key);
             Ok((name.clone(), Arc::new(Schema::new(resource, Arc::clone(&live), classifier, masking))))
         };

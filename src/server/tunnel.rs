@@ -12,7 +12,7 @@ use crate::runtime::pump::{Cancel, Pump};
 use crate::runtime::{database, random};
 use crate::server::live::{CancelKeys, Live};
 use crate::server::{approval, rehearsal, upstream};
-use crate::session::{Duty, Session, Setup};
+use crate::session::{Closing, Duty, Session, Setup};
 use crate::wire::postgres::{self, FirstPacket, Severity, Startup, Version};
 
 /// How long a client that has its stream may take to say what for.
@@ -107,6 +107,9 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
     let ended = pump.run().await;
     info!(session = %live.grant.session, stream, why = ended.why.word(), statements = ended.statements, "stream closed");
     live.happened(Happening::StreamClosed { stream, why: ended.why.word() });
+    if ended.why == Closing::Tripped {
+        live.trip();
+    }
     live.release(stream);
 }
 

@@ -105,6 +105,8 @@ pub(crate) enum Closing {
     DatabaseFault,
     /// The grant ended.
     GrantEnded,
+    /// A masked value was about to go out as it is.
+    Tripped,
 }
 
 impl Closing {
@@ -114,6 +116,7 @@ impl Closing {
             Self::ClientFault => "client_fault",
             Self::DatabaseFault => "database_fault",
             Self::GrantEnded => "grant_ended",
+            Self::Tripped => "tripped",
         }
     }
 }

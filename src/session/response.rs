@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ledger::Doom;
 use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Setup, Task, Turn, Waiting};
-use crate::domain::{Access, Failure, Kind, Outcome, Timestamp};
+use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
 use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Severity, Target, Transaction, tag};
@@ -67,10 +67,24 @@ impl Session {
         };
         chunk.end();
         self.from_database = frames;
-        if let Err(error) = outcome {
+        if let Err(error) = outcome
+            && !self.trips(now, turn)
+        {
             self.violated(now, Closing::DatabaseFault, &error, turn);
         }
         self.resume(now, turn);
+    }
+
+    /// Ends the connection when a value of a masked column was about to go out as it is: on record with the column, and
+    /// without the value. Nothing of its row has gone out.
+    fn trips(&mut self, now: Timestamp, turn: &mut Turn) -> bool {
+        let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return false };
+        let Some(column) = run.masker.as_ref().and_then(Masker::tripped).map(str::to_owned) else { return false };
+        let failure = tripped(&column);
+        self.happened(now, Happening::Tripped { last: run.id, column }, turn);
+        let sqlstate = postgres::failure_sqlstate(failure.kind);
+        self.close(now, Closing::Tripped, Some((sqlstate, &failure)), turn);
+        true
     }
 
     /// Whether rows are masked here, for which the database must have described them.
@@ -257,6 +271,9 @@ impl Session {
                         index += 1;
                     }
                     cells.finish()?;
+                    if masker.tripped().is_some() {
+                        return Err(TRIPPED);
+                    }
                     deliver(frame, &masker.finish(), turn)?;
                 }
             },
@@ -701,6 +718,16 @@ fn deliver(frame: Frame<'_>, proof: &Masked<'_>, turn: &mut Turn) -> Result<(), 
     Ok(())
 }
 
+/// A row that must not go out. Nobody is told this: [`Session::trips`] says what is to be said.
+const TRIPPED: WireError = WireError::Violation("a masked value");
+
+/// What whoever was about to get it is told.
+fn tripped(column: &str) -> Failure {
+    Failure::new(Kind::Denied, "a masked value was about to leave as it is, and the session has ended")
+        .detail(format!("It is one of `{column}`, and stands where nothing is masked."))
+        .hint("tell whoever runs the gateway: the record names statement and column")
+}
+
 fn plan(setup: &super::Setup, scope: &crate::engine::Scope, run: &mut Run, columns: &[ResultColumn]) {
     run.masker = Some(match setup.duty {
         Duty::Enforce => setup.engine.masker(&setup.grant, &run.what, run.command, scope, columns),
@@ -766,6 +793,9 @@ fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), Wir
             CopyPiece::Row { raw, cells } => {
                 masker.begin();
                 cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, cell.as_deref()));
+                if masker.tripped().is_some() {
+                    return Err(TRIPPED);
+                }
                 let row = masked_copy_row(copy, raw, &cells, &masker.finish());
                 message.raw(row);
             }

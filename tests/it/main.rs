@@ -40,6 +40,7 @@ mod requests;
 mod reveal;
 mod support;
 mod transcripts;
+mod tripwire;
 mod tunnel;
 mod unauthorised;
 mod witness;

@@ -149,6 +149,7 @@ fn samples() -> Vec<Happening> {
         Happening::CredentialRevoked { source: "static", role: "gov_s_1".to_owned(), ended: 1, dropped: true },
         Happening::CredentialSwept { source: "static", role: "gov_s_1".to_owned() },
         Happening::MasksRemoved { subject: "5e1f".to_owned(), resource: "db".to_owned() },
+        Happening::Tripped { last: StatementId { stream: 1, number: 3 }, column: "public.t.c".to_owned() },
         Happening::PolicyChanged { policy: Digest([2; 32]) },
         Happening::StreamOpened { stream: 1, application: "psql \u{1b}[31mä".to_owned() },
         Happening::StreamClosed { stream: 1, why: "client" },
@@ -182,7 +183,7 @@ fn every_kind_is_one_line_that_reads_back() {
         assert_eq!(matches!(role, Role::End(_)), core.kind == "stmt.end");
         kinds.insert(core.kind);
     }
-    assert_eq!(kinds.len(), 21, "{kinds:?}");
+    assert_eq!(kinds.len(), 22, "{kinds:?}");
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn kind(happening: &Happening) -> &'static str {
         Happening::StatementEnded(_) => "stmt.end",
         Happening::StatementUnknown { .. } => "stmt.unknown",
         Happening::TransactionRefused { .. } => "txn.refuse",
+        Happening::Tripped { .. } => "mask.trip",
         Happening::Reconciled(_) => "recon.session",
         Happening::Approval { .. } => "approval",
         Happening::AuditRead { .. } => "audit.read",
@@ -242,6 +243,10 @@ fn write_rest(json: &mut Json<'_>, happening: &Happening) {
             word("why", why);
             write_statement_id(json, *last);
             write_numbers(json, &[("changed", *changed), ("allowed", *allowed)]);
+        }
+        Happening::Tripped { last, column } => {
+            word("why", column);
+            write_statement_id(json, *last);
         }
         Happening::Reconciled(balance) => {
             write_truth(json, "client_closed", balance.client_closed);

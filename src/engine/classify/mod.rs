@@ -10,11 +10,13 @@ mod score;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 pub(crate) use overrule::Overrules;
 pub(crate) use score::{Kind, Sampled, relation};
 
 use super::detector::{self, Detector};
+use super::mask::Tripwire;
 
 /// The word for text that may hold anything: values within it are masked.
 pub(crate) const FREE_TEXT: &str = "free_text";
@@ -38,6 +40,8 @@ pub(crate) struct Classification {
     pub(crate) cleared: HashMap<(u32, i16), Finding>,
     /// Columns that were looked at, also those where nothing was found.
     pub(crate) examined: HashSet<(u32, i16)>,
+    /// What values of these columns are known by, should one be about to go out as it is.
+    pub(crate) tripwire: Option<Arc<Tripwire>>,
     /// Columns of which the database shows masked values only.
     pub(super) masked: HashSet<(u32, i16)>,
 }

@@ -14,12 +14,17 @@ pub(super) mod recognise;
 mod shape;
 mod text;
 mod treatment;
+mod tripwire;
 pub(super) mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pseudonym::Pseudonyms;
 use treatment::{Applied, Column, Pen};
 
 use crate::domain::{Secret, Shown};
+pub(crate) use tripwire::{Fingerprint, Fingerprinter, Tripwire, Watched};
 
 /// The key under which pseudonyms are made: one per resource, so that equal values stay equal there and nowhere else.
 #[derive(Clone, Debug)]
@@ -52,6 +57,17 @@ pub(crate) struct Masker {
     touched: Vec<bool>,
     /// What its columns hold.
     shown: Shown,
+    watch: Option<Watch>,
+}
+
+/// What unmasked values are compared with, and what came of it.
+#[derive(Debug)]
+struct Watch {
+    tripwire: Arc<Tripwire>,
+    /// Columns whose values may be seen.
+    revealed: BTreeSet<(u32, i16)>,
+    /// The column of which a value was about to go out.
+    tripped: Option<u32>,
 }
 
 /// What changes in the row at hand.
@@ -95,14 +111,27 @@ impl Masker {
     /// Changes nothing: the rows were masked by the end that enforces.
     pub(super) fn watching() -> Self {
         let (columns, row, touched, shown) = Default::default();
-        Self { pen: None, columns, row, cells_masked: 0, touched, shown }
+        Self { pen: None, columns, row, cells_masked: 0, touched, shown, watch: None }
     }
 
     /// Treats each column as planned.
     fn new(key: Option<&MaskKey>, columns: Vec<Column>, shown: Shown) -> Self {
         let pen = Pen::new(key.map(Pseudonyms::new));
         let touched = vec![false; columns.len()];
-        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched, shown }
+        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched, shown, watch: None }
+    }
+
+    /// Compares what goes out unmasked with what is known of masked columns, but for those that are `revealed`.
+    fn watched(mut self, tripwire: Option<&Arc<Tripwire>>, revealed: &BTreeSet<(u32, i16)>) -> Self {
+        let watch = |tripwire| Watch { tripwire: Arc::clone(tripwire), revealed: revealed.clone(), tripped: None };
+        self.watch = tripwire.map(watch);
+        self
+    }
+
+    /// The masked column of which a value was about to go out as it is, in the row at hand. Such a row must not.
+    pub(crate) fn tripped(&self) -> Option<&str> {
+        let watch = self.watch.as_ref()?;
+        watch.tripwire.column(watch.tripped?)
     }
 
     /// When no cell of this result needs to be looked at: the proof for any number of its rows.
@@ -149,7 +178,15 @@ impl Masker {
             (None, None) => Applied::Unchanged,
         };
         let value = match applied {
-            Applied::Unchanged => return self.row.bytes.truncate(start),
+            Applied::Unchanged => {
+                self.row.bytes.truncate(start);
+                if let (Some(watch), Some(value)) = (&mut self.watch, value)
+                    && self.columns.get(index).is_some_and(|column| !column.is_clear())
+                {
+                    watch.compare(value);
+                }
+                return;
+            }
             Applied::Written => Some(start..self.row.bytes.len()),
             Applied::Null => None,
         };
@@ -163,6 +200,15 @@ impl Masker {
     /// Ends the row.
     pub(crate) fn finish(&self) -> Masked<'_> {
         Masked { row: Some(&self.row) }
+    }
+}
+
+impl Watch {
+    fn compare(&mut self, value: &[u8]) {
+        let Some(number) = self.tripwire.touched_by(value) else { return };
+        if !self.tripwire.place(number).is_some_and(|place| self.revealed.contains(&place)) {
+            self.tripped = Some(number);
+        }
     }
 }
 

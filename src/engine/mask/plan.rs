@@ -42,7 +42,7 @@ pub(in crate::engine) fn masker(
         treated
     });
     let treated = treated.collect();
-    Masker::new(key, treated, shown)
+    Masker::new(key, treated, shown).watched(catalog.classification.tripwire.as_ref(), catalog.revealed())
 }
 
 /// Plans how the rows of COPY … TO STDOUT are masked. The database says how many columns there are, and nothing else.

@@ -324,3 +324,29 @@ fn masks_are_total_and_keep_to_their_length() {
         }
     }
 }
+
+#[test]
+fn a_value_of_another_column_trips_unless_it_was_revealed() {
+    let maker = Fingerprinter::new(&key(1));
+    let prints = maker.prints(Some("passport"), &["L898907C"]);
+    let watched = Watched { place: (16_400, 2), name: "public.people.passport".to_owned(), prints };
+    let tripwire = Arc::new(Tripwire::new(&maker, vec![watched], &Default::default()).unwrap());
+    let tripped = |treatment, value: &[u8], revealed: &[(u32, i16)]| {
+        let columns = vec![Column::new(treatment, &column(TEXT, -1, false), &Catalog::default())];
+        let revealed = revealed.iter().copied().collect();
+        let mut masker = Masker::new(Some(&key(1)), columns, Shown::default()).watched(Some(&tripwire), &revealed);
+        masker.begin();
+        masker.cell(0, Some(value));
+        masker.tripped().map(str::to_owned)
+    };
+    assert_eq!(tripped(Treatment::Glance, b"L898907C", &[]).as_deref(), Some("public.people.passport"));
+    for (treatment, value, revealed) in [
+        (Treatment::Glance, b"L898908C", &[][..]),
+        (Treatment::Glance, b"L898907C", &[(16_400, 2)]),
+        (Treatment::Redact, b"L898907C", &[]),
+        // What nothing is known against was not asked of the database.
+        (Treatment::Clear, b"L898907C", &[]),
+    ] {
+        assert_eq!(tripped(treatment, value, revealed), None, "{treatment:?}");
+    }
+}

@@ -449,6 +449,7 @@ fn importance(happening: &Happening) -> Importance {
         | Happening::StreamClosed { .. }
         | Happening::Cancelled { .. }
         | Happening::TransactionRefused { .. }
+        | Happening::Tripped { .. }
         | Happening::Approval { .. }
         | Happening::EvidencePacked { .. }
         | Happening::SessionClosed { .. }
