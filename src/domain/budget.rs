@@ -10,6 +10,8 @@ pub(crate) struct Budget {
     /// Bytes of row data returned.
     pub(crate) bytes: Option<u64>,
     pub(crate) statements: Option<u64>,
+    /// Values that masked columns were asked for.
+    pub(crate) lookups: Option<u64>,
     /// Time in which statements ran.
     pub(crate) time: Option<Duration>,
 }
@@ -20,13 +22,14 @@ pub(crate) struct Usage {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) statements: u64,
+    pub(crate) lookups: u64,
     pub(crate) time: Duration,
 }
 
 /// A thing of which nothing is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
-    /// `rows`, `bytes`, `statements` or `time`.
+    /// `rows`, `bytes`, `statements`, `lookups` or `time`.
     pub(crate) what: &'static str,
     /// How much of it there was.
     pub(crate) limit: String,
@@ -43,6 +46,7 @@ impl Budget {
             rows: smaller(self.rows, other.rows),
             bytes: smaller(self.bytes, other.bytes),
             statements: smaller(self.statements, other.statements),
+            lookups: smaller(self.lookups, other.lookups),
             time: smaller(self.time, other.time),
         }
     }
@@ -59,6 +63,7 @@ impl Budget {
         number("rows", self.rows, used.rows)
             .or_else(|| number("bytes", self.bytes, used.bytes))
             .or_else(|| number("statements", self.statements, used.statements))
+            .or_else(|| number("lookups", self.lookups, used.lookups))
             .or_else(time)
     }
 }
@@ -68,6 +73,7 @@ impl Usage {
         self.rows = self.rows.saturating_add(more.rows);
         self.bytes = self.bytes.saturating_add(more.bytes);
         self.statements = self.statements.saturating_add(more.statements);
+        self.lookups = self.lookups.saturating_add(more.lookups);
         self.time = self.time.saturating_add(more.time);
     }
 }
@@ -80,7 +86,7 @@ mod tests {
     fn the_smaller_amount_of_each_counts() {
         let one = Budget { rows: Some(10), bytes: Some(1), ..Budget::default() };
         let other = Budget { rows: Some(5), time: Some(Duration::from_secs(60)), ..Budget::default() };
-        let both = Budget { rows: Some(5), bytes: Some(1), statements: None, time: Some(Duration::from_secs(60)) };
+        let both = Budget { rows: Some(5), bytes: Some(1), time: Some(Duration::from_secs(60)), ..Budget::default() };
         assert_eq!(one.and(other), both);
         assert_eq!(other.and(one), both);
         assert_eq!(one.and(Budget::default()), one);
@@ -88,10 +94,20 @@ mod tests {
 
     #[test]
     fn what_is_used_up_is_named() {
-        let budget =
-            Budget { rows: Some(10), bytes: Some(100), statements: Some(3), time: Some(Duration::from_secs(60)) };
-        let used =
-            |rows, bytes, statements, seconds| Usage { rows, bytes, statements, time: Duration::from_secs(seconds) };
+        let budget = Budget {
+            rows: Some(10),
+            bytes: Some(100),
+            statements: Some(3),
+            lookups: Some(5),
+            time: Some(Duration::from_secs(60)),
+        };
+        let used = |rows, bytes, statements, seconds| Usage {
+            rows,
+            bytes,
+            statements,
+            lookups: 4,
+            time: Duration::from_secs(seconds),
+        };
         for (used, what) in [
             (used(0, 0, 0, 0), None),
             (used(9, 99, 2, 59), None),
@@ -103,13 +119,15 @@ mod tests {
             let spent = budget.spent(&used);
             assert_eq!(spent.as_ref().map(|spent| (spent.what, spent.limit.as_str())), what, "{used:?}");
         }
+        let asked = budget.spent(&Usage { lookups: 5, ..Usage::default() });
+        assert_eq!(asked.map(|spent| (spent.what, spent.limit)), Some(("lookups", "5".to_owned())));
         assert_eq!(Budget::default().spent(&used(u64::MAX, u64::MAX, u64::MAX, u64::MAX)), None);
     }
 
     #[test]
     fn usage_adds_up_and_stays_within_its_numbers() {
-        let mut used = Usage { rows: 1, bytes: u64::MAX, statements: 1, time: Duration::from_secs(1) };
+        let mut used = Usage { rows: 1, bytes: u64::MAX, statements: 1, lookups: 3, time: Duration::from_secs(1) };
         used.add(&used.clone());
-        assert_eq!(used, Usage { rows: 2, bytes: u64::MAX, statements: 2, time: Duration::from_secs(2) });
+        assert_eq!(used, Usage { rows: 2, bytes: u64::MAX, statements: 2, lookups: 6, time: Duration::from_secs(2) });
     }
 }

@@ -219,6 +219,11 @@ impl Engine {
         self.lookups.fetch_add(permit.obligations().lookups, Ordering::Relaxed);
     }
 
+    /// Values that the session has asked masked columns for.
+    pub(crate) fn lookups(&self) -> u64 {
+        u64::try_from(self.lookups.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
+    }
+
     fn within_limits(&self, decision: Decision) -> Decision {
         match decision {
             Decision::Allow(permit)

@@ -17,7 +17,8 @@ use crate::domain::{Budget, Duration, Failure, Identity, Kind, Spent, StatementE
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "budgets",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE days (
             who TEXT PRIMARY KEY,
             day INTEGER NOT NULL,
@@ -26,7 +27,9 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             statements INTEGER NOT NULL,
             micros INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
-    "],
+    ",
+        "ALTER TABLE days ADD COLUMN lookups INTEGER NOT NULL DEFAULT 0;",
+    ],
 };
 
 /// How often what has been used is written down.
@@ -178,13 +181,15 @@ impl Tab {
         !self.ending.swap(true, Ordering::Relaxed)
     }
 
-    /// Counts a statement. The failure when nothing is left: then the session is over.
-    pub(crate) fn count(&self, end: &StatementEnd, now: Timestamp) -> Option<Failure> {
-        let more = Usage { rows: end.rows, bytes: end.bytes, statements: 1, time: end.took };
-        let session = {
+    /// Counts a statement; `lookups` is how many values the session has asked masked columns for by now. The failure when
+    /// nothing is left: then the session is over.
+    pub(crate) fn count(&self, end: &StatementEnd, lookups: u64, now: Timestamp) -> Option<Failure> {
+        let (more, session) = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let lookups = lookups.saturating_sub(used.lookups);
+            let more = Usage { rows: end.rows, bytes: end.bytes, statements: 1, lookups, time: end.took };
             used.add(&more);
-            *used
+            (more, *used)
         };
         let day = self.days.add(&self.who, &more, now);
         if self.bounds.day != Budget::default() {
@@ -203,11 +208,11 @@ impl Tab {
 
 fn read(db: &Transaction<'_>, today: u64) -> rusqlite::Result<Vec<(String, Day)>> {
     db.execute("DELETE FROM days WHERE day <> ?1", [number(today)])?;
-    let mut select = db.prepare("SELECT who, rows, bytes, statements, micros FROM days")?;
+    let mut select = db.prepare("SELECT who, rows, bytes, statements, micros, lookups FROM days")?;
     let rows = select.query_map([], |row| {
         let number = |index| row.get::<_, i64>(index).map(|number| u64::try_from(number).unwrap_or_default());
         let time = Duration::from_micros(number(4)?);
-        let used = Usage { rows: number(1)?, bytes: number(2)?, statements: number(3)?, time };
+        let used = Usage { rows: number(1)?, bytes: number(2)?, statements: number(3)?, lookups: number(5)?, time };
         Ok((row.get(0)?, Day { number: today, used, kept: true }))
     })?;
     rows.collect()
@@ -216,16 +221,18 @@ fn read(db: &Transaction<'_>, today: u64) -> rusqlite::Result<Vec<(String, Day)>
 fn write(db: &Transaction<'_>, days: &[(String, Day)]) -> rusqlite::Result<()> {
     // Two may write about the same day, and whoever comes later may know less.
     let mut insert = db.prepare_cached(
-        "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (who) DO UPDATE SET day = excluded.day,
+        "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (who) DO UPDATE SET day = excluded.day,
              rows = iif(day = excluded.day, max(rows, excluded.rows), excluded.rows),
              bytes = iif(day = excluded.day, max(bytes, excluded.bytes), excluded.bytes),
              statements = iif(day = excluded.day, max(statements, excluded.statements), excluded.statements),
-             micros = iif(day = excluded.day, max(micros, excluded.micros), excluded.micros)",
+             micros = iif(day = excluded.day, max(micros, excluded.micros), excluded.micros),
+             lookups = iif(day = excluded.day, max(lookups, excluded.lookups), excluded.lookups)",
     )?;
     for (who, Day { number: day, used, kept: _ }) in days {
         let micros = u64::try_from(used.time.as_micros()).unwrap_or(u64::MAX);
-        let [day, rows, bytes, statements, micros] = [*day, used.rows, used.bytes, used.statements, micros].map(number);
-        insert.execute((who, day, rows, bytes, statements, micros))?;
+        let [day, rows, bytes, statements, micros, lookups] =
+            [*day, used.rows, used.bytes, used.statements, micros, used.lookups].map(number);
+        insert.execute((who, day, rows, bytes, statements, micros, lookups))?;
     }
     Ok(())
 }
@@ -277,13 +284,13 @@ mod tests {
         let now = Timestamp::from_seconds(1_800_000_000);
         let tab = || Tab::new(bounds, "u-1 bot".to_owned(), Arc::clone(&days));
         let first = tab();
-        assert_eq!(first.count(&end(99), now), None);
-        let failure = first.count(&end(1), now).unwrap();
+        assert_eq!(first.count(&end(99), 0, now), None);
+        let failure = first.count(&end(1), 0, now).unwrap();
         assert_eq!(failure.message, "the budget of this session is used up: 100 rows");
         assert!(first.first() && !first.first());
         // The next session begins with what is left of the day.
         assert!(days.check("u-1 bot", &bounds.day, now).is_ok());
-        let failure = tab().count(&end(50), now).unwrap();
+        let failure = tab().count(&end(50), 0, now).unwrap();
         assert_eq!(failure.message, "the budget of this day is used up: 150 rows");
         assert_eq!(days.check("u-1 bot", &bounds.day, now).unwrap_err().kind, Kind::Limit);
         // Others have their own, and tomorrow is another day.
@@ -296,7 +303,7 @@ mod tests {
     async fn a_day_outlives_the_server() {
         let store = scratch("budgets");
         let now = Timestamp::from_seconds(1_800_000_000);
-        let used = Usage { rows: 7, bytes: 70, statements: 2, time: Duration::from_millis(3) };
+        let used = Usage { rows: 7, bytes: 70, statements: 2, lookups: 3, time: Duration::from_millis(3) };
         let days = Days::default();
         days.add("u-1 bot", &used, now);
         days.keep(&store).await.unwrap();
@@ -304,7 +311,7 @@ mod tests {
         days.keep(&store).await.unwrap();
         let next = Days::default();
         next.restore(&store, now).await.unwrap();
-        let twice = Usage { rows: 14, bytes: 140, statements: 4, time: Duration::from_millis(6) };
+        let twice = Usage { rows: 14, bytes: 140, statements: 4, lookups: 6, time: Duration::from_millis(6) };
         assert_eq!(next.used("u-1 bot", now), twice);
         let tomorrow = now.after(Duration::from_secs(24 * 60 * 60));
         let later = Days::default();

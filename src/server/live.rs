@@ -130,7 +130,7 @@ impl Live {
     pub(crate) fn meter(self: &Arc<Self>) -> Meter {
         let live = Arc::clone(self);
         Arc::new(move |end| {
-            let failure = live.tab.count(end, clock::now())?;
+            let failure = live.tab.count(end, live.engine.lookups(), clock::now())?;
             if live.tab.first() {
                 // There is room for one, and this is the only one.
                 drop(live.enough.try_send((failure.clone(), "over_budget")));

@@ -548,7 +548,7 @@ pub(crate) struct SessionEntry {
 pub(crate) struct BudgetEntry {
     /// `session` or `day`: by this session, or by all sessions of the identity since midnight UTC.
     pub(crate) of: String,
-    /// `rows`, `bytes`, `statements` or `time_ms`.
+    /// `rows`, `bytes`, `statements`, `lookups` (values that masked columns were asked for) or `time_ms`.
     pub(crate) what: String,
     pub(crate) used: u64,
     pub(crate) limit: u64,

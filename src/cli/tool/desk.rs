@@ -28,7 +28,7 @@ const PAGES_MAX: usize = 8;
 pub(super) struct Left {
     /// `session` or `day`: by this session, or by all sessions of this agent for this person since midnight UTC.
     of: String,
-    /// `rows`, `bytes`, `statements` or `time_ms`.
+    /// `rows`, `bytes`, `statements`, `lookups` (values that masked columns were asked for) or `time_ms`.
     what: String,
     limit: u64,
     left: u64,

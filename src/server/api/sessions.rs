@@ -271,6 +271,7 @@ fn budget(live: &Live) -> Vec<BudgetEntry> {
             ("rows", budget.rows, used.rows),
             ("bytes", budget.bytes, used.bytes),
             ("statements", budget.statements, used.statements),
+            ("lookups", budget.lookups, used.lookups),
             ("time_ms", budget.time.map(millis), millis(used.time)),
         ];
         let limited = things.into_iter().filter_map(|(what, limit, used)| Some((what, limit?, used)));

@@ -642,6 +642,7 @@ fn bounds(section: &LimitsSection) -> Bounds {
         rows: section.rows.map(NonZeroU64::get),
         bytes: section.bytes.map(|size| size.0),
         statements: section.statements.map(NonZeroU64::get),
+        lookups: section.lookups.map(NonZeroU64::get),
         time: section.time.map(|length| length.0),
     };
     Bounds {

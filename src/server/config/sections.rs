@@ -267,6 +267,7 @@ pub(super) struct BudgetSection {
     pub(super) rows: Option<NonZeroU64>,
     pub(super) bytes: Option<Size>,
     pub(super) statements: Option<NonZeroU64>,
+    pub(super) lookups: Option<NonZeroU64>,
     pub(super) time: Option<Length>,
 }
 
