@@ -210,13 +210,12 @@ fn show(found: &ApprovalShown, output: &mut Output) {
     }
     line("looks in", &found.search_path.join(", "));
     line("estimate", &found.estimate.map_or_else(|| "not known".to_owned(), |rows| format!("{rows} rows")));
-    line(
-        "limit",
-        &found.rows_max.map_or_else(
-            || "none: it cannot be rolled back".to_owned(),
-            |rows| format!("{rows} rows in all tables, or it is rolled back"),
-        ),
-    );
+    let limit = match found.rows_max {
+        Some(rows) => format!("{rows} rows in all tables, or it is rolled back"),
+        None if found.operations.iter().all(|operation| operation == "read") => "none: it changes nothing".to_owned(),
+        None => "none: it cannot be rolled back".to_owned(),
+    };
+    line("limit", &limit);
     line("transaction", if found.in_transaction { "the requester's own" } else { "its own" });
     line("approve by", &entry.approve_by);
     line("digest", &found.digest);

@@ -96,4 +96,8 @@ fn what_cannot_be_tried_is_not_taken_for_safe() {
     let nothing = attack(&sandbox, &accepted);
     assert_eq!(nothing.code, 7, "{nothing:?}");
     assert!(nothing.stdout.contains("no sensitive column to attack"), "{nothing:?}");
+    // A name that is written wrong accepts nothing.
+    let misspelt = attack(&sandbox, &["--accept", "customers.emial"]);
+    assert_eq!(misspelt.code, 2, "{misspelt:?}");
+    assert!(misspelt.stdout.contains("`customers.emial` is no sensitive column of `prod-db`"), "{misspelt:?}");
 }

@@ -182,13 +182,17 @@ impl Plan {
         let found: Result<ClassifiedResource, Failure> = Gateway::open().await?.get(&path).await;
         inside.end().await?;
         let (structure, mut found) = (structure?, found?);
-        let is_accepted = |column: &ClassifiedColumn| {
-            accept.iter().any(|name| {
-                name.schema.as_deref().unwrap_or("public") == column.schema
-                    && name.relation == column.relation
-                    && name.column == column.column
-            })
+        let is_of = |name: &ColumnName, column: &ClassifiedColumn| {
+            name.schema.as_deref().unwrap_or("public") == column.schema
+                && name.relation == column.relation
+                && name.column == column.column
         };
+        let sensitive = || found.columns.iter().chain(&found.cleared);
+        if let Some(name) = accept.iter().find(|name| !sensitive().any(|column| is_of(name, column))) {
+            return Err(Failure::new(Kind::Usage, format!("`{name}` is no sensitive column of `{}`", wish.resource))
+                .hint(format!("see which are: gov classify {}", wish.resource)));
+        }
+        let is_accepted = |column: &ClassifiedColumn| accept.iter().any(|name| is_of(name, column));
         found.columns.retain(|column| !is_accepted(column));
         found.cleared.retain(|column| !is_accepted(column));
         let masking = match (masking, held.grant.masking) {
