@@ -421,6 +421,23 @@ pub(super) fn exhausted(permit: Permit) -> Decision {
     Decision::Deny(permit.refused(Verdict::Deny, Action::Deny, reason))
 }
 
+/// What becomes of a decision when what may be used without asking is used up. What touches no data goes on: a
+/// transaction can be ended.
+pub(super) fn over_budget(decision: Decision, reason: &Reason) -> Decision {
+    match decision {
+        Decision::Allow(permit) if permit.statement.operations.iter().all(|one| *one == Operation::Session) => {
+            Decision::Allow(permit)
+        }
+        Decision::Allow(permit) => Decision::Hold(permit.refused(Verdict::Hold, Action::Hold, reason.clone())),
+        Decision::Hold(refusal) => {
+            // One word is enough for both.
+            let rules = refusal.rules.iter().copied().chain([(reason.rule, Action::Hold)]).collect();
+            Decision::Hold(Refusal { rules, ..refusal })
+        }
+        Decision::Deny(refusal) => Decision::Deny(refusal),
+    }
+}
+
 /// What messages about a statement may show.
 pub(super) fn exposure(ground: &Ground<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Exposure {
     let key = key(ground, who, scope);

@@ -55,7 +55,7 @@ pub(crate) use yaml::read as read_yaml;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::domain::{Action, ColumnName, Grant, Reason, Timestamp};
 use mask::recognise::Recogniser;
@@ -75,6 +75,8 @@ pub(crate) struct Engine {
     texts: sql::Texts,
     /// Values that masked columns were asked about.
     lookups: AtomicUsize,
+    /// Why somebody must agree to each statement, once that is so.
+    over_budget: OnceLock<Reason>,
     /// No rule is asked; every statement announces this. To measure what stands behind the rules: in no build but that
     /// of the tests.
     #[cfg(test)]
@@ -101,6 +103,7 @@ impl Engine {
             reveal: Vec::new(),
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
+            over_budget: OnceLock::new(),
             #[cfg(test)]
             unguarded: None,
         }
@@ -156,7 +159,7 @@ impl Engine {
         if let Some(announced) = self.unguarded {
             return decide::unguarded(what, announced);
         }
-        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, &BTreeSet::new()))
+        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, &BTreeSet::new()), &BTreeSet::new())
     }
 
     /// What the enforcing end will say, as far as the other can know.
@@ -174,7 +177,7 @@ impl Engine {
         scope: &Scope,
         rules: &BTreeSet<&str>,
     ) -> Decision {
-        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, rules))
+        self.within_limits(decide::decide(&self.ground(), now, who, what, scope, rules), rules)
     }
 
     /// What the values that a client binds to a statement lead to, when masks made them: they are not data.
@@ -224,7 +227,17 @@ impl Engine {
         u64::try_from(self.lookups.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
     }
 
-    fn within_limits(&self, decision: Decision) -> Decision {
+    /// From now on somebody must agree to each statement: what may be used without asking is used up.
+    pub(crate) fn hold_all(&self, reason: Reason) {
+        // Whatever was used up first is the reason.
+        drop(self.over_budget.set(reason));
+    }
+
+    fn within_limits(&self, decision: Decision, agreed: &BTreeSet<&str>) -> Decision {
+        let decision = match self.over_budget.get() {
+            Some(reason) if !agreed.contains(reason.rule) => decide::over_budget(decision, reason),
+            Some(_) | None => decision,
+        };
         match decision {
             Decision::Allow(permit)
                 if permit.obligations().lookups > 0

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction};
 
-use super::config::Bounds;
+use super::config::{Bounds, Over};
 use super::store::{self, Migrations, Store};
-use crate::domain::{Budget, Duration, Failure, Identity, Kind, Spent, StatementEnd, Timestamp, Usage};
+use crate::domain::{Budget, Duration, Failure, Identity, Kind, Reason, Spent, StatementEnd, Timestamp, Usage};
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "budgets",
@@ -171,7 +171,22 @@ impl Days {
     }
 }
 
+/// What somebody is asked about when a budget is used up and its sessions may go on.
+const RULE: &str = "budget";
+
 impl Tab {
+    /// Why somebody must agree to what comes next, if the session may go on at all.
+    pub(crate) fn asks(&self, failure: &Failure) -> Option<Reason> {
+        let reason =
+            || Reason::new(RULE, failure.message.clone()).detail("Each further statement needs somebody's word.");
+        (self.bounds.over == Some(Over::Hold)).then(reason)
+    }
+
+    /// The failure when nothing is left of a day before the session has begun.
+    pub(crate) fn spent_before(&self, now: Timestamp) -> Option<Failure> {
+        self.days.check(&self.who, &self.bounds.day, now).err()
+    }
+
     pub(crate) fn new(bounds: Bounds, who: String, days: Arc<Days>) -> Self {
         Self { bounds, who, used: Mutex::default(), days, ending: AtomicBool::new(false) }
     }

@@ -126,11 +126,15 @@ impl Live {
         })
     }
 
-    /// Counts what statements use up, and has the session ended when nothing is left.
+    /// Counts what statements use up, and has the session ended, or all that follows held, when nothing is left.
     pub(crate) fn meter(self: &Arc<Self>) -> Meter {
         let live = Arc::clone(self);
         Arc::new(move |end| {
             let failure = live.tab.count(end, live.engine.lookups(), clock::now())?;
+            if let Some(reason) = live.tab.asks(&failure) {
+                live.engine.hold_all(reason);
+                return None;
+            }
             if live.tab.first() {
                 // There is room for one, and this is the only one.
                 drop(live.enough.try_send((failure.clone(), "over_budget")));

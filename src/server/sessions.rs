@@ -61,8 +61,12 @@ pub(super) async fn open(
     let mut allowed = access::decide(&config, &caller.identity, wish.as_request()).inspect_err(refused)?;
     let warrant = warrant(&server, &caller, &wish, &mut allowed).await.inspect_err(refused)?;
     let who = budgets::whose(&caller.pseudonym, &caller.identity);
-    server.live.days.check(&who, &allowed.bounds.day, clock::now())?;
     let tab = Tab::new(allowed.bounds, who, Arc::clone(&server.live.days));
+    let spent = tab.spent_before(clock::now());
+    let asks = spent.as_ref().and_then(|failure| tab.asks(failure));
+    if let Some(failure) = spent.filter(|_| asks.is_none()) {
+        return Err(failure);
+    }
     let schema = server.schema(&wish.resource)?;
     let resource = Arc::clone(schema.resource());
     let reading = schema.refreshed().await?;
@@ -100,6 +104,9 @@ pub(super) async fn open(
     let masked = reading.masked.as_ref().filter(|_| masking == Masking::Database);
     let catalog = Arc::clone(masked.unwrap_or(&reading.catalog));
     let engine = Engine::new(policy, catalog, Some(mask_key(&server, &grant))).revealing(&grant.reveal);
+    if let Some(reason) = asks {
+        engine.hold_all(reason);
+    }
     let begun = async {
         remembered?;
         let books = server.log.open_session(&grant, &caller.pseudonym, key, peer)?;

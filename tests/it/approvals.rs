@@ -282,6 +282,29 @@ fn in_a_transaction_the_statement_runs_in_that_transaction() {
     assert!(!bench.has_column());
 }
 
+/// Beyond a budget that says so, statements wait one by one; what touches no data does not.
+#[test]
+fn beyond_a_budget_each_statement_waits() {
+    let limits =
+        "purposes: {audit: {description: d, limits: {session: {statements: 2}, day: {statements: 4}, over: hold}}}\n";
+    let bench = Bench::with("", limits);
+    let text = "select 1 as a; select 2 as b; begin; select 3 as c; rollback; select 4 as d";
+    let exec = bench.exec(&["--purpose", "audit", "--format", "csv", "-c", text]);
+    for (number, sql) in [(1, "select 3 as c"), (2, "select 4 as d")] {
+        let id = bench.waiting();
+        let shown = bench.by("bob", &["approval", "show", &id]).ok().stdout;
+        let why = "the budget of this session is used up: 2 statements (rule budget)";
+        assert!(shown.contains(why) && shown.contains(sql), "{number}: {shown}");
+        bench.by("bob", &["approval", "approve", &id]).ok();
+    }
+    let ran = collect(exec).ok();
+    assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), ["a", "1", "b", "2", "c", "3", "d", "4"], "{ran:?}");
+    // What is used up of the day is so from the beginning of the next session.
+    let asked = collect(bench.exec(&["--purpose", "audit", "--no-wait", "-c", "select 5"]));
+    assert_eq!(asked.code, 5, "{asked:?}");
+    assert!(asked.stderr.contains("the budget of this day is used up: 4 statements"), "{asked:?}");
+}
+
 #[test]
 fn a_statement_that_ran_when_the_server_was_killed_is_unknown() {
     let mut bench = Bench::new("");

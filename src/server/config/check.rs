@@ -11,15 +11,15 @@ use reqwest::Url;
 use super::secret::{SecretSource, read_public};
 use super::sections::{
     AccessSection, AccessWord, AgentSection, ApprovalsSection, BudgetSection, CredentialWord, DatabaseTlsSection,
-    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, MaskingWord, PlatformWord,
-    PurposeSection, RawSqlWord, ResourceSection, ServerTlsSection, UserSection, WebhookSection, WebhookWord,
-    WhoSection, WitnessSection, WorkloadSection,
+    DatabaseTlsWord, DurabilityWord, File, IdentitySection, KindWord, LimitsSection, MaskingWord, OverWord,
+    PlatformWord, PurposeSection, RawSqlWord, ResourceSection, ServerTlsSection, UserSection, WebhookSection,
+    WebhookWord, WhoSection, WitnessSection, WorkloadSection,
 };
 use super::values::{LabelName, Length, OneOrMany, Parsed, Unique, UserName};
 use super::{
     AccessRule, Agent, ApprovalRules, Bounds, Config, CredentialKind, DatabaseTls, Durability, IdentitySource,
-    KEEP_DEFAULT, MaskingWish, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity, User,
-    WAIT_DEFAULT, Webhook, WebhookForm, Who, Witness, Workload, WorkloadKeys, inline, place, upstream,
+    KEEP_DEFAULT, MaskingWish, Over, Provider, PurposeRule, Reach, Resource, Roles, TTL_DEFAULT, TTL_MAX, TlsIdentity,
+    User, WAIT_DEFAULT, Webhook, WebhookForm, Who, Witness, Workload, WorkloadKeys, inline, place, upstream,
 };
 use crate::audit::{Algorithm, NoteKey};
 use crate::domain::{
@@ -649,6 +649,10 @@ fn bounds(section: &LimitsSection) -> Bounds {
         statement_rows: section.statement_rows.map(NonZeroU64::get),
         session: budget(&section.session),
         day: budget(&section.day),
+        over: section.over.map(|word| match word {
+            OverWord::End => Over::End,
+            OverWord::Hold => Over::Hold,
+        }),
     }
 }
 

@@ -265,6 +265,17 @@ pub(crate) struct Bounds {
     pub(crate) session: Budget,
     /// By one identity in a day of UTC.
     pub(crate) day: Budget,
+    /// What becomes of a session when nothing is left; `None` is [`Over::End`] where nobody says otherwise.
+    pub(crate) over: Option<Over>,
+}
+
+/// What becomes of a session that has used up a budget. The stricter one is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Over {
+    /// Somebody must agree to each further statement.
+    Hold,
+    /// It ends.
+    End,
 }
 
 impl Bounds {
@@ -274,6 +285,7 @@ impl Bounds {
             statement_rows: self.statement_rows.into_iter().chain(other.statement_rows).min(),
             session: self.session.and(other.session),
             day: self.day.and(other.day),
+            over: self.over.max(other.over),
         }
     }
 }

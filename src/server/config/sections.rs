@@ -259,6 +259,14 @@ pub(super) struct LimitsSection {
     pub(super) session: BudgetSection,
     #[serde(default)]
     pub(super) day: BudgetSection,
+    pub(super) over: Option<OverWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OverWord {
+    End,
+    Hold,
 }
 
 #[derive(Default, Deserialize)]
