@@ -271,16 +271,22 @@ fn heading(entry: &TimelineEntry, session: Option<&TimelineSession>) -> String {
     let Some(id) = &entry.session else {
         return who.map_or_else(|| "the server".to_owned(), |who| format!("{who}, at the server"));
     };
-    let mut parts = vec![entry.resource.clone().unwrap_or_default(), who.unwrap_or("somebody").to_owned()];
-    if let Some(agent) = &entry.agent {
+    // What happens besides statements may know of its session no more than the name.
+    let known = |own: &Option<String>, of: fn(&TimelineSession) -> &Option<String>| {
+        own.clone().or_else(|| session.and_then(|session| of(session).clone()))
+    };
+    let resource = known(&entry.resource, |session| &session.resource);
+    let mut parts = vec![resource.unwrap_or_default(), who.unwrap_or("somebody").to_owned()];
+    if let Some(agent) = known(&entry.agent, |session| &session.agent) {
         parts.push(format!("through {agent}"));
     }
     if let Some(access) = session.and_then(|session| session.access.clone()) {
         parts.push(access);
     }
-    match (&entry.purpose, &entry.reference) {
+    let purpose = known(&entry.purpose, |session| &session.purpose);
+    match (purpose, known(&entry.reference, |session| &session.reference)) {
         (Some(purpose), Some(reference)) => parts.push(format!("{purpose} ({reference})")),
-        (Some(purpose), None) => parts.push(purpose.clone()),
+        (Some(purpose), None) => parts.push(purpose),
         (None, _) => {}
     }
     parts.push(id.clone());
