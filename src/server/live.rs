@@ -21,6 +21,7 @@ use crate::server::credential::Lease;
 use crate::server::leases;
 use crate::server::schema::Schema;
 use crate::server::store::Store;
+use crate::session::{self, Closing};
 
 /// One open session.
 #[derive(Debug)]
@@ -145,11 +146,8 @@ impl Live {
 
     /// A masked value was about to leave over one of its connections: the others end too.
     pub(crate) fn trip(&self) {
-        let failure =
-            Failure::new(Kind::Denied, "a masked value was about to leave as it is, and the session has ended")
-                .hint("tell whoever runs the gateway: the record names statement and column");
         // There is room for one; it is being ended already when there is none.
-        drop(self.enough.try_send((failure, "tripped")));
+        drop(self.enough.try_send((session::tripped(), Closing::Tripped.word())));
     }
 
     /// Decides by this policy from now on, and lets the other end know.

@@ -42,6 +42,7 @@ use transaction::Script;
 
 pub(crate) use hold::{Ask, Plea, WAITS};
 pub(crate) use ledger::AUDIT;
+pub(crate) use response::tripped;
 
 /// Which end of the tunnel this is. Both decide; only one is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -80,7 +80,7 @@ impl Session {
     fn trips(&mut self, now: Timestamp, turn: &mut Turn) -> bool {
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return false };
         let Some(column) = run.masker.as_ref().and_then(Masker::tripped).map(str::to_owned) else { return false };
-        let failure = tripped(&column);
+        let failure = tripped().detail(format!("It is one of `{column}`, and stands where nothing is masked."));
         self.happened(now, Happening::Tripped { last: run.id, column }, turn);
         let sqlstate = postgres::failure_sqlstate(failure.kind);
         self.close(now, Closing::Tripped, Some((sqlstate, &failure)), turn);
@@ -721,10 +721,9 @@ fn deliver(frame: Frame<'_>, proof: &Masked<'_>, turn: &mut Turn) -> Result<(), 
 /// A row that must not go out. Nobody is told this: [`Session::trips`] says what is to be said.
 const TRIPPED: WireError = WireError::Violation("a masked value");
 
-/// What whoever was about to get it is told.
-fn tripped(column: &str) -> Failure {
+/// What the connections of a session are told in which a masked value was about to leave as it is.
+pub(crate) fn tripped() -> Failure {
     Failure::new(Kind::Denied, "a masked value was about to leave as it is, and the session has ended")
-        .detail(format!("It is one of `{column}`, and stands where nothing is masked."))
         .hint("tell whoever runs the gateway: the record names statement and column")
 }
 

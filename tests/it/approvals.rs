@@ -59,8 +59,7 @@ impl Bench {
 
     /// Alice's statement, waiting.
     fn exec(&self, arguments: &[&str]) -> Child {
-        self.alice.trust(&self.sandbox);
-        self.alice.gov(["login", self.sandbox.url(), "--dev-user", "alice", "--token-store", "file"]).ok();
+        self.alice.log_in_at(&self.sandbox, "alice");
         let base = ["exec", "prod-db", "--write"];
         let mut command = self.alice.command([&base[..], arguments].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

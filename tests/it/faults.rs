@@ -69,8 +69,7 @@ impl Stage {
             }
         }
         stage.sandbox.log_in("bob");
-        stage.operator.trust(&stage.sandbox);
-        stage.operator.gov(["login", stage.sandbox.url(), "--dev-user", "dave", "--token-store", "file"]).ok();
+        stage.operator.log_in_at(&stage.sandbox, "dave");
         stage
     }
 

@@ -284,9 +284,7 @@ fn an_agent_asks_people_and_runs_what_they_approved() {
     sandbox.log_in("bob");
     // Dave decides, on a machine of his own.
     let dave = Sandbox::new();
-    let authority = sandbox.home.join(".local/share/gov/dev-ca.pem");
-    let authority = authority.to_str().unwrap();
-    dave.gov(["login", sandbox.url(), "--ca-file", authority, "--dev-user", "dave", "--token-store", "file"]).ok();
+    dave.log_in_at(&sandbox, "dave");
 
     let mut agent = Agent::start(&sandbox, &["--agent", "fixer", "--purpose", "incident", "--write"]);
     let statement = |id: u32| json!({"sql": "update orders set status = $1 where id = $2", "parameters": ["paid", id]});
