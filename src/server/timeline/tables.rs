@@ -114,6 +114,12 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         CREATE INDEX entries_by_approval ON entries (approval) WHERE approval IS NOT NULL;
         ALTER TABLE tagged ADD COLUMN shown TEXT;
     ",
+        // The heading of each session on a page counts its statements: from the index alone, for a page names fifty
+        // sessions and a session may have thousands of statements all over the table.
+        "
+        DROP INDEX entries_by_session;
+        CREATE INDEX entries_by_session ON entries (session, books);
+    ",
     ],
 };
 

@@ -1,6 +1,7 @@
 //! What is found, and what of it is said.
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::access::{self, AccessFilter};
 use super::query::{self, Filter};
@@ -155,6 +156,38 @@ fn words_tables_and_times_narrow() {
     assert!(index.numbers(other).is_empty());
     let known = Filter { subjects: Some(vec!["u-bob".to_owned(), "u-alice".to_owned()]), ..Filter::default() };
     assert_eq!(index.numbers(known), ["1.2", "1.1"], "whose session it is counts for its statements");
+}
+
+/// What takes time in a million statements is seen in SQLite's plan of ten.
+#[test]
+fn the_usual_questions_are_answered_from_an_index() {
+    let index = Index::new();
+    let plan = |sql: &str, values: Vec<Value>| {
+        let mut statement = index.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    };
+    let one = |word: &str| Some(word.to_owned());
+    for (filter, expected) in [
+        (Filter { subjects: Some(vec!["u-alice".to_owned()]), ..Filter::default() }, "INDEX entries_by_subject"),
+        (Filter { text: one("select email customers"), ..Filter::default() }, "SCAN words VIRTUAL TABLE INDEX"),
+        (
+            Filter { since: Some(Timestamp::default()), ..tags(&["email"]) },
+            "SEARCH tagged USING PRIMARY KEY (tag=? AND id>?)",
+        ),
+        (Filter { table: one("customers"), ..Filter::default() }, "SEARCH touched USING PRIMARY KEY (name=?)"),
+        (Filter { session: one("0k"), ..Filter::default() }, "entries_by_s"),
+        (Filter { resource: one("shop"), ..Filter::default() }, "INDEX entries_by_resource"),
+        (Filter { approval: one("apr_1"), ..Filter::default() }, "INDEX entries_by_approval"),
+        (Filter { outcome: one("denied"), ..Filter::default() }, "INDEX entries_by_outcome"),
+        (Filter { books: one("mismatch"), ..Filter::default() }, "INDEX entries_by_books"),
+    ] {
+        let (sql, values) = query::build(&filter);
+        let plan = plan(&sql, values);
+        assert!(plan.contains(expected) && !plan.contains("SCAN entries"), "{filter:?}:\n{plan}");
+    }
+    let counted = plan(query::BOOKS_OF_SESSION, vec![Value::from("s".to_owned())]);
+    assert_eq!(counted, "SEARCH entries USING COVERING INDEX entries_by_session (session=? AND books>?)");
 }
 
 #[test]
