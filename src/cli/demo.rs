@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args};
 
 use super::exit::Exit;
 use super::output::Output;
-use super::stage::{STEP_MAX, Stage, broken};
+use super::stage::{STEP_MAX, Stage, broken, unless_interrupted};
 use super::{Command, parse, run_async};
 use crate::domain::{Failure, Kind};
 
@@ -50,18 +50,20 @@ impl Command for Demo {
         let arguments: Arguments = parse(arguments)?;
         run_async(async {
             output.say("Starting a private PostgreSQL and a gov server, in a folder of their own.");
-            let mut stage = Stage::set("demo").await?;
-            let shown = async {
+            let mut stage = Stage::new("demo").await?;
+            let shown = unless_interrupted(async {
+                stage.set().await?;
                 stage.open_shop().await?;
                 stage.show(output).await
-            };
+            });
             let shown = shown.await;
-            if arguments.keep && shown.is_ok() {
+            if arguments.keep && matches!(shown, Ok(Some(()))) {
                 stage.leave(output)?;
             } else {
+                stage.end_sessions().await;
                 stage.clear().await;
             }
-            shown.map(|()| Exit::Done)
+            Ok(shown?.map_or(Exit::INTERRUPTED, |()| Exit::Done))
         })
     }
 }
@@ -158,6 +160,13 @@ impl Stage {
                 .detail(format!("`gov {}` ended with {ended} instead of {exit}.", words.join(" "))));
         }
         Ok(said)
+    }
+
+    /// Ends what runs in the background, if the demonstration came so far and no further.
+    async fn end_sessions(&self) {
+        let mut process = self.gov(&["session", "kill", "--all"]);
+        process.stdin(Stdio::null()).kill_on_drop(true);
+        drop(tokio::time::timeout(STEP_MAX, process.output()).await);
     }
 
     /// Leaves everything running, with a file that says where.

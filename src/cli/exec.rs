@@ -28,9 +28,6 @@ const INPUT_MAX: u64 = 64 * 1024 * 1024;
 /// How long a result may take before its progress is shown.
 const PROGRESS_AFTER: Duration = Duration::from_millis(700);
 
-/// What shells report for a program that Ctrl-C ended: 128 and the number of SIGINT.
-pub(super) const INTERRUPTED: u8 = 130;
-
 pub(super) struct Exec;
 
 #[derive(Args)]
@@ -202,7 +199,7 @@ async fn exec(
     let ran = tokio::select! {
         ran = run(&inside, arguments, statements, output) => ran.map(|()| Exit::Done),
         // Ending the session ends what runs in the database.
-        signal = shutdown::signalled() => signal.map(|_| Exit::Wrapped(INTERRUPTED)),
+        signal = shutdown::signalled() => signal.map(|_| Exit::INTERRUPTED),
     };
     if let Err(failure) = inside.end().await {
         output.warn(format!("the session could not be ended at the gateway: {}", failure.message));

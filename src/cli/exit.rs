@@ -36,6 +36,9 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
 ];
 
 impl Exit {
+    /// What shells report for a program that Ctrl-C ended: 128 and the number of SIGINT.
+    pub(crate) const INTERRUPTED: Self = Self::Wrapped(130);
+
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,

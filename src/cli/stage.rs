@@ -9,7 +9,7 @@ use tokio::process::{Child, Command as Process};
 
 use crate::domain::{Duration, Failure, Kind};
 use crate::runtime::database::{Address, Connection, Login};
-use crate::runtime::{env, files, random};
+use crate::runtime::{env, files, random, shutdown};
 
 /// How long one step may take. PostgreSQL's first start is the slowest.
 pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
@@ -27,24 +27,17 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts the database. What is in its way is cleared again.
-    pub(super) async fn set(name: &str) -> Result<Self, Failure> {
+    /// A stage with nothing on it yet. What is put there is [cleared](Self::clear) in the end, whatever happens.
+    pub(super) async fn new(name: &str) -> Result<Self, Failure> {
         let programs = programs()?;
         let suffix: String = random::bytes::<4>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = std::env::temp_dir().join(format!("gov-{name}-{suffix}"));
         let gov = std::env::current_exe().map_err(|error| broken("this program cannot be found", &error))?;
-        let mut stage =
-            Self { folder, programs, gov, port: free_port().await?, database: None, server: None, url: String::new() };
-        match stage.start_database().await {
-            Ok(()) => Ok(stage),
-            Err(failure) => {
-                stage.clear().await;
-                Err(failure)
-            }
-        }
+        Ok(Self { folder, programs, gov, port: free_port().await?, database: None, server: None, url: String::new() })
     }
 
-    async fn start_database(&mut self) -> Result<(), Failure> {
+    /// Starts the database, and waits until it answers.
+    pub(super) async fn set(&mut self) -> Result<(), Failure> {
         let data = self.folder.join("postgres");
         let unusable = |error: &std::io::Error| broken("the folder for it cannot be used", error);
         files::create_private_dir(&self.folder).map_err(|error| unusable(&error))?;
@@ -143,8 +136,8 @@ impl Stage {
     }
 
     async fn finish(&self, process: &mut Process) -> Result<(), Failure> {
-        let ran =
-            process.stdin(Stdio::null()).output().await.map_err(|error| broken("a program cannot be run", &error))?;
+        process.stdin(Stdio::null()).kill_on_drop(true);
+        let ran = process.output().await.map_err(|error| broken("a program cannot be run", &error))?;
         if ran.status.success() {
             return Ok(());
         }
@@ -167,6 +160,18 @@ impl Stage {
         let pids: Vec<String> =
             children.into_iter().flatten().filter_map(Child::id).map(|pid| pid.to_string()).collect();
         format!("kill {}; rm -rf {}", pids.join(" "), self.folder.display())
+    }
+}
+
+/// Does the work, unless Ctrl-C or a polite request to end comes before it is done: then there is nothing.
+pub(super) async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        // First, for Ctrl-C ends what the work has started too, and that is not how the work failed.
+        biased;
+        signal = shutdown::signalled() => signal.map(|_| None),
+        done = work => done.map(Some),
     }
 }
 

@@ -2,11 +2,10 @@
 //! answer alike.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Sandbox, collect, postgres};
+use crate::support::{Sandbox, collect, postgres, wait_until};
 
 /// Databases under one label, in this order.
 const NAMES: [&str; 3] = ["stage-a", "stage-b", "stage-c"];
@@ -148,13 +147,4 @@ fn a_database_with_other_columns_is_named_and_left_out() {
     );
     assert_eq!((ran.code, ran.stdout.as_str()), (2, "_resource,a\r\nstage-a,1\r\nstage-a,3\r\n"), "{ran:?}");
     assert!(ran.stderr.contains("of the others, after 2 rows (They have b.)"), "{ran:?}");
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -15,6 +15,7 @@ mod approvals;
 mod attacks;
 mod audit;
 mod contract;
+mod demo;
 mod drivers;
 mod export;
 mod faults;

@@ -198,7 +198,7 @@ pub(super) async fn run(order: Order, output: &mut Output) -> Result<Exit, Failu
     if let Some(path) = shared.order.resume.as_ref().filter(|_| worst(&reports) != Exit::Done) {
         output.say(format!("To go on, run the same command again: `{}` knows what is done.", path.display()));
     }
-    Ok(if interrupted { Exit::Wrapped(exec::INTERRUPTED) } else { worst(&reports) })
+    Ok(if interrupted { Exit::INTERRUPTED } else { worst(&reports) })
 }
 
 /// The databases of a target, in order.

@@ -21,7 +21,7 @@ use self::canary::{Mark, Marks, ROWS};
 use self::structure::{Column, Made, Structure, Table};
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::stage::Stage;
+use super::stage::{Stage, unless_interrupted};
 use super::{Command, classify, parse, run_async, wish};
 use crate::client::gateway::Gateway;
 use crate::client::inside::Inside;
@@ -29,7 +29,7 @@ use crate::client::session::{Held, Wish};
 use crate::domain::{Access, ColumnName, Duration, Failure, Kind, Masking, ResourceName};
 use crate::engine::{FREE_TEXT, literal, quoted};
 use crate::runtime::database::Connection;
-use crate::runtime::{files, log, shutdown};
+use crate::runtime::{files, log};
 use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Me};
 
 pub(super) struct Mask;
@@ -137,15 +137,14 @@ impl Command for Mask {
             output.say(format!("Reading the structure of `{}`.", wish.resource));
             let plan = Plan::read(wish, masking.as_deref(), &accept).await?;
             output.say("Making it anew in a private PostgreSQL, with synthetic values.");
-            let mut stage = Stage::set("attack").await?;
-            let attacked = tokio::select! {
-                attacked = plan.attack(&mut stage, output) => attacked,
-                signal = shutdown::signalled() => {
-                    signal.and_then(|_| Err(Failure::new(Kind::Usage, "interrupted before everything was tried")))
-                }
-            };
+            let mut stage = Stage::new("attack").await?;
+            let attacked = unless_interrupted(async {
+                stage.set().await?;
+                plan.attack(&mut stage, output).await
+            });
+            let attacked = attacked.await;
             stage.clear().await;
-            Ok(report(&attacked?, output))
+            Ok(attacked?.map_or(Exit::INTERRUPTED, |attacked| report(&attacked, output)))
         })
     }
 }

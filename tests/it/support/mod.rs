@@ -329,8 +329,18 @@ pub(crate) fn collect(mut child: Child) -> Ran {
     Ran { code: code.unwrap_or_else(|| panic!("ended by a signal: {stdout}{stderr}")), stdout, stderr }
 }
 
+/// Waits until something holds; gives up when patience ends.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Waits for a process; kills it when patience ends. `None` when a signal ended it.
-fn wait(child: &mut Child) -> Option<i32> {
+pub(crate) fn wait(child: &mut Child) -> Option<i32> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
