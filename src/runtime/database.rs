@@ -38,9 +38,14 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    /// A Unix socket of this machine.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
     /// `host:port`, for people who configured it.
     pub(crate) fn shown(&self) -> String {
-        if self.host.starts_with('/') { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.is_socket() { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 }
 
@@ -133,7 +138,7 @@ pub(crate) async fn cancel(address: &Address, process: u32, key: &[u8]) -> Resul
 }
 
 async fn dial(address: &Address) -> Result<Socket, ConnectError> {
-    if address.host.starts_with('/') {
+    if address.is_socket() {
         let path = Path::new(&address.host).join(format!(".s.PGSQL.{}", address.port));
         return UnixStream::connect(path).await.map(Socket::Unix).map_err(ConnectError::Unreachable);
     }

@@ -7,8 +7,8 @@ use tracing::{error, info, warn};
 use super::credential::Finding;
 use super::resource::Resource;
 use super::{Server, leases};
-use crate::domain::{Duration, Happening};
-use crate::runtime::clock;
+use crate::domain::{Duration, Failure, Happening};
+use crate::runtime::{clock, database};
 
 /// How often credentials whose time is over are looked for: an orphan is gone within a minute.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -43,22 +43,47 @@ pub(super) async fn keep(server: Arc<Server>) {
 
 /// Says what is missing before sessions can be opened, and the SQL that mends it.
 async fn preflight(resource: &Resource) {
-    match resource.source.preflight(resource).await {
-        Ok(findings) if findings.is_empty() => {
-            info!(resource = %resource.name, credential = resource.source.summary(), "ready")
+    let findings = async {
+        let mut findings = resource.source.preflight(resource).await?;
+        findings.extend(open_door(resource).await);
+        Ok::<_, Failure>(findings)
+    };
+    match findings.await {
+        Ok(findings) => {
+            let usable = !findings.iter().any(|finding| finding.fatal);
+            tell(resource, findings);
+            if usable {
+                info!(resource = %resource.name, credential = resource.source.summary(), "ready");
+            }
         }
-        Ok(findings) => tell(resource, findings),
         Err(failure) => error!(resource = %resource.name, error = %failure, "not usable at the moment"),
     }
 }
 
+/// Whether the database lets people in unasked, past gov. At a Unix socket the system may vouch for the broker (`peer`);
+/// over a network nobody does.
+async fn open_door(resource: &Resource) -> Option<Finding> {
+    let (address, login) = (resource.broker().address(), resource.broker().login());
+    // Why it cannot be asked is in what the source has found.
+    let opened = database::open(address, login).await.ok()?;
+    let vouched = address.is_socket() && login.password.is_none();
+    (opened.logged_in.unproved && !vouched).then(|| Finding {
+        fatal: false,
+        text: format!(
+            "The database lets `{}` in without asking for a password. Where its pg_hba.conf says `trust`, whoever reaches \
+             it is let in as anybody, past gov and past every record: let it say `scram-sha-256`.",
+            login.user
+        ),
+        remedy: None,
+    })
+}
+
 fn tell(resource: &Resource, findings: Vec<Finding>) {
     for finding in findings {
-        let remedy = finding.remedy.unwrap_or_default();
         if finding.fatal {
-            error!(resource = %resource.name, remedy, "not usable: {}", finding.text);
+            error!(resource = %resource.name, "not usable: {finding}");
         } else {
-            warn!(resource = %resource.name, remedy, "{}", finding.text);
+            warn!(resource = %resource.name, "{finding}");
         }
     }
 }

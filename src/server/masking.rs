@@ -87,8 +87,7 @@ impl DatabaseMasking {
             Err(Hindrance::Busy(finding)) => state.hindrance = Some(finding),
         }
         if let Some(finding) = &state.hindrance {
-            let remedy = finding.remedy.as_deref().unwrap_or_default();
-            warn!(resource = %self.resource.name, remedy, "not masked in the database: {}", finding.text);
+            warn!(resource = %self.resource.name, "not masked in the database: {finding}");
         }
         state.made.clone()
     }

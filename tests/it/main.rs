@@ -34,6 +34,7 @@ mod mask;
 mod mcp;
 mod oidc;
 mod pages;
+mod preflight;
 mod protocol;
 mod raw_texts;
 mod reload;

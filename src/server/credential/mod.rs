@@ -73,6 +73,14 @@ pub(crate) struct Finding {
     pub(crate) remedy: Option<String>,
 }
 
+/// For the server's log. What mends it is not quoted there: it is to be copied.
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)?;
+        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, " To mend it: {remedy}"))
+    }
+}
+
 /// One source of credentials.
 pub(crate) trait CredentialSource: Sync + std::fmt::Debug {
     /// Its word in the configuration.

@@ -320,21 +320,30 @@ async fn audit(resource: &Resource) -> Option<Finding> {
     let broker = resource.broker();
     let group = quoted(resource.roles.write.first()?);
     let ask = format!("BEGIN; SET LOCAL ROLE {group}; {}; ROLLBACK", crate::session::AUDIT);
-    let text = match broker.ask(&ask).await {
+    let asked = broker.ask(&ask).await;
+    if asked.is_err() {
+        // A failed text leaves its transaction open.
+        drop(broker.ask("ROLLBACK").await);
+    }
+    let (text, remedy) = match asked {
         Ok(rows) if rows.iter().any(|row| row.text(3) == Some("on")) => return None,
-        Ok(_) => "The server does not count changed rows (`track_counts` is off): no write can be audited, so none will be committed.".to_owned(),
+        Ok(_) => (
+            "The server does not count changed rows (`track_counts` is off): no write can be audited, so none will be \
+             committed."
+                .to_owned(),
+            Some("ALTER SYSTEM SET track_counts = on; SELECT pg_catalog.pg_reload_conf();".to_owned()),
+        ),
         // The broker may be forbidden to act as the group; then the first write shows.
         Err(error) if error.sqlstate() == Some(*b"42501") => {
-            // A failed text leaves its transaction open.
-            drop(broker.ask("ROLLBACK").await);
-            format!("It could not be tried whether sessions of {group} may ask what they changed.")
+            (format!("It could not be tried whether sessions of {group} may ask what they changed."), None)
         }
-        Err(_) => {
-            drop(broker.ask("ROLLBACK").await);
-            format!("Sessions of {group} cannot ask what they changed: no write can be audited, so none will be committed.")
-        }
+        Err(_) => (
+            format!(
+                "Sessions of {group} cannot ask what they changed: no write can be audited, so none will be committed."
+            ),
+            None,
+        ),
     };
-    let remedy = Some("ALTER SYSTEM SET track_counts = on; -- and let PUBLIC read pg_catalog".to_owned());
     Some(Finding { fatal: false, text, remedy })
 }
 
