@@ -67,7 +67,6 @@ const CATALOG_TEXTS: &[&str] = &[
     "pg_get_function_sqlbody",
     "pg_get_functiondef",
     "pg_get_indexdef",
-    "pg_get_partition_constraintdef",
     "pg_get_partkeydef",
     "pg_get_ruledef",
     "pg_get_statisticsobjdef",
@@ -77,9 +76,10 @@ const CATALOG_TEXTS: &[&str] = &[
     "shobj_description",
 ];
 
-/// Texts of other sessions, statistics, and what else holds values without saying whose.
+/// Texts of other sessions, statistics, bounds of partitions, and what else holds values without saying whose.
 const SECRETS: &[&str] = &[
     "pg_cursor",
+    "pg_get_partition_constraintdef",
     "pg_get_shmem_allocations",
     "pg_listening_channels",
     "pg_mcv_list_items",
@@ -306,7 +306,7 @@ impl Tracer<'_, '_> {
                 self.path(node, name, first, &all)
             }
             "substring" | "substr" | "left" if self.is_long_part(node, name) => all.at_least(Form::Readable),
-            name if CATALOG_TEXTS.contains(&name) => Origin::of(Source::CatalogText, Form::Same).and(&all.computed()),
+            name if CATALOG_TEXTS.contains(&name) => Origin::of(Source::CatalogText, Form::Same).and(&all.printed()),
             name if SECRETS.contains(&name) => Origin::of(Source::Secret, Form::Same).and(&all.computed()),
             name => {
                 let written_out = match name {

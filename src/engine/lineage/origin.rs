@@ -12,7 +12,7 @@ pub(in crate::engine) enum Source {
     Temporary,
     /// Text of the system catalogs, which may quote values: comments, definitions, conditions.
     CatalogText,
-    /// What holds values of columns without saying of which: statistics, texts of other sessions.
+    /// What holds values of columns without saying of which: statistics, bounds of partitions, texts of other sessions.
     Secret,
     /// Code or a name that is not known: it may have read anything.
     Unknown,
@@ -119,6 +119,18 @@ impl Origin {
     pub(super) fn computed(mut self) -> Self {
         self.fields = None;
         self.at_least(Form::Computed)
+    }
+
+    /// Written out by a function that prints the system catalogs: what they hold stays what it is, of everything else it
+    /// was computed.
+    pub(super) fn printed(mut self) -> Self {
+        self.fields = None;
+        for (source, form) in &mut self.sources {
+            if *source != Source::CatalogText {
+                *form = Form::Computed;
+            }
+        }
+        self
     }
 
     /// What stands under a name in it: a field of a row, a key of a JSON object.

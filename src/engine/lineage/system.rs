@@ -5,7 +5,6 @@ use super::{Form, Origin, Source};
 /// Columns with texts that people wrote, in which they may have quoted values.
 const TEXTS: &[&str] = &[
     "adbin",
-    "attmissingval",
     "check_clause",
     "column_default",
     "comment",
@@ -22,7 +21,6 @@ const TEXTS: &[&str] = &[
     "prosqlbody",
     "prosrc",
     "qual",
-    "relpartbound",
     "routine_definition",
     "stxexprs",
     "tgargs",
@@ -30,6 +28,9 @@ const TEXTS: &[&str] = &[
     "view_definition",
     "with_check",
 ];
+
+/// Columns with values of other tables: what rows hold that are older than a column, and what the rows of a partition hold.
+const VALUES: &[&str] = &["attmissingval", "relpartbound"];
 
 /// Relations that hold values of other tables, or secrets.
 pub(in crate::engine) const SECRET: &[&str] = &[
@@ -59,7 +60,7 @@ const SESSIONS: &[(&str, &[&str])] = &[
 /// A column of a system relation, or of one that an extension brought.
 pub(super) fn column(relation: &str, name: &str) -> Origin {
     let told = SESSIONS.iter().any(|(told, columns)| *told == relation && columns.contains(&name));
-    if told || SECRET.contains(&relation) {
+    if told || SECRET.contains(&relation) || VALUES.contains(&name) {
         return Origin::of(Source::Secret, Form::Same);
     }
     if TEXTS.binary_search(&name).is_ok() {

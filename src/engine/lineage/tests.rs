@@ -280,6 +280,12 @@ fn catalog_queries_of_drivers_stay_readable() {
     bench.stopped(types, "");
     bench.outputs(types, ".....");
     bench.outputs("SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace", "...");
+    // psql's \\d: defaults are texts like any other of the catalogs, bounds of partitions are values.
+    let default =
+        "SELECT (SELECT pg_get_expr(d.adbin, d.adrelid, true) FROM pg_attrdef d WHERE d.adrelid = a.attrelid)";
+    bench.outputs(&format!("{default} FROM pg_attribute a"), "l");
+    bench.outputs("SELECT pg_get_expr(relpartbound, oid), pg_get_partition_constraintdef(oid) FROM pg_class", "HH");
+    bench.outputs("SELECT pg_get_expr(CASE WHEN adbin::text LIKE '%x%' THEN adbin END, adrelid) FROM pg_attrdef", "H");
 }
 
 #[test]
