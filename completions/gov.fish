@@ -436,6 +436,7 @@ complete -c gov -n "__fish_gov_using_subcommand server" -l resource -d 'With --d
 complete -c gov -n "__fish_gov_using_subcommand server" -l user -d 'With --dev: a user, NAME:GROUP,GROUP; alice, bob, carol and dave are there already' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l listen -d 'Listen here instead' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l data -d 'Keep data here instead' -r -F
+complete -c gov -n "__fish_gov_using_subcommand server" -l print-masking-sql -d 'Print the SQL by which a superuser lets gov mask in a database, for the user it logs in as, and end' -r
 complete -c gov -n "__fish_gov_using_subcommand server" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

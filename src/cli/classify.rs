@@ -99,6 +99,7 @@ fn removed(resource: &ResourceName, done: &Unmasked, output: &mut Output) {
         Format::Human if done.removed => {
             output.say(format!("Nothing of gov's masks is left in the database of `{resource}`."));
             output.say("They are made again when the server starts, unless its configuration says `masking: wire`.");
+            output.say("What let migrations pass them is the superuser's who made it: DROP EVENT TRIGGER gov_make_way; DROP SCHEMA gov_way CASCADE");
         }
         Format::Human => output.say(format!("There were no masking views in the database of `{resource}`.")),
     }
@@ -115,7 +116,11 @@ fn show(found: &ClassifiedResource, output: &mut Output) {
             output.say(format!(
                 "{sensitive} of {examined} columns are masked, whole or where something is found in them."
             ));
-            output.say(format!("Sessions that read are masked {}.", found.masking));
+            let why = found.masking_reason.as_ref().map_or_else(String::new, |why| format!(" {why}"));
+            output.say(match found.masking.as_str() {
+                "refused" => format!("Sessions that read are refused.{why}"),
+                masking => format!("Sessions that read are masked {masking}.{why}"),
+            });
             if !found.cleared.is_empty() {
                 let names: Vec<String> = found.cleared.iter().map(|column| format!("`{}`", name(column))).collect();
                 output.say(format!("Not masked, because the configuration says so: {}.", names.join(", ")));

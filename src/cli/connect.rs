@@ -69,6 +69,8 @@ struct Described<'a> {
     session: String,
     resource: String,
     masking: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    masking_reason: Option<&'a str>,
     pid: u32,
 }
 
@@ -172,6 +174,7 @@ fn announce(
         session: held.grant.session.to_string(),
         resource: held.grant.resource.to_string(),
         masking: held.grant.masking.word(),
+        masking_reason: held.masking_reason.as_deref(),
         pid: std::process::id(),
     };
     let form = match (form, output.format()) {
@@ -194,7 +197,7 @@ fn announce(
                 held.grant.purpose.as_ref().map_or_else(String::new, |purpose| format!(", for {}", purpose.id));
             output.say(format!(
                 "`{}` is open for {left}, to {}{purpose}.\n\n  psql '{}'\n\n  host      {}\n  port      {}\n  user      \
-                 {}\n  password  {}\n  database  {}\n  masking   {}\n",
+                 {}\n  password  {}\n  database  {}\n  masking   {}{}\n",
                 held.grant.resource,
                 held.grant.access.word(),
                 local.socket_url(),
@@ -204,6 +207,7 @@ fn announce(
                 described.password,
                 described.database,
                 described.masking,
+                described.masking_reason.map_or_else(String::new, |why| format!("\n            {why}")),
             ));
             if !held.grant.reveal.is_empty() {
                 let columns: Vec<_> = held.grant.reveal.iter().map(|column| format!("`{column}`")).collect();

@@ -40,7 +40,8 @@ impl Command for Explain {
                 "Say what would happen to a statement, without running it: whether the policy lets it run, which of its \
                  columns are masked, and which columns of which tables they come from.\n\n\
                  A column is `clear`; or `watched`, when values in it that look sensitive are masked; or masked as what \
-                 it is known to hold; or `hidden`, when it was computed from something masked.",
+                 it is known to hold; or `hidden`, when it was computed from something masked. In a session that is masked \
+                 in the database, values are masked before they are computed with.",
             )
             .after_help("Example: gov explain prod-db 'SELECT id, upper(email) FROM customers'")
     }
@@ -60,6 +61,8 @@ impl Command for Explain {
             match output.format() {
                 Format::Json => output.json(&explanation),
                 Format::Human => {
+                    let why = explanation.masking_reason.as_ref().map_or_else(String::new, |why| format!(" {why}"));
+                    output.say(format!("The session would be masked {}.{why}", explanation.masking));
                     if let Some(refused) = &explanation.refused {
                         output.say(sentence(refused));
                     }

@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::output::{Format, Output};
 use super::{Command, parse, run_async};
 use crate::domain::{Failure, Kind};
+use crate::engine::masking_sql;
 use crate::runtime::shutdown::{self, Shutdown};
 use crate::runtime::{env, log};
 use crate::server::config::{self, Config, IdentitySource};
@@ -40,6 +41,9 @@ struct Arguments {
     /// Print a commented configuration and end
     #[arg(long)]
     print_example_config: bool,
+    /// Print the SQL by which a superuser lets gov mask in a database, for the user it logs in as, and end
+    #[arg(long, value_name = "BROKER")]
+    print_masking_sql: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,10 @@ impl Command for Server {
         let arguments: Arguments = parse(arguments)?;
         if arguments.print_example_config {
             output.bytes(config::EXAMPLE.as_bytes());
+            return Ok(Exit::Done);
+        }
+        if let Some(broker) = &arguments.print_masking_sql {
+            output.bytes(masking_sql(broker).as_bytes());
             return Ok(Exit::Done);
         }
         let config = configuration(&arguments)?;

@@ -42,6 +42,8 @@ pub(crate) struct Wish {
 pub(crate) struct Held {
     pub(crate) grant: Arc<Grant>,
     pub(crate) database: String,
+    /// Why it is not masked in the database.
+    pub(crate) masking_reason: Option<String>,
     engine: Arc<Engine>,
     text_key: hmac::Key,
     key: Ed25519KeyPair,
@@ -330,6 +332,7 @@ fn hold(
     Some(Ok(Held {
         grant,
         database: opened.database.clone(),
+        masking_reason: opened.masking_reason.clone(),
         engine: Arc::new(Engine::new(Arc::new(policy), Arc::new(Catalog::default()), None)),
         text_key: hmac::Key::new(hmac::HMAC_SHA256, &text_key),
         key,

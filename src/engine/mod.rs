@@ -40,7 +40,7 @@ pub(crate) use decide::{Audit, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
-    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Rewritten,
+    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Rewritten, masking_sql,
 };
 pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};

@@ -35,6 +35,22 @@ const ROLE_LENGTH: usize = 17;
 /// Relations that a finding names; the others are counted.
 const NAMED_MAX: usize = 5;
 
+/// Where a session is masked, and what goes with it.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) masking: Masking,
+    /// What its role sees, where that is masks.
+    pub(super) seen: Option<Seen>,
+    /// Why it is not masked in the database, a sentence.
+    pub(super) why: Option<String>,
+}
+
+impl Place {
+    fn on_the_way(why: &str) -> Self {
+        Self { masking: Masking::Wire, seen: None, why: Some(why.to_owned()) }
+    }
+}
+
 /// The masks of one resource in its database.
 #[derive(Debug)]
 pub(super) struct DatabaseMasking {
@@ -54,6 +70,8 @@ struct State {
     /// Why it could not be made, or not be changed.
     hindrance: Option<Finding>,
     left_out: Vec<LeftOut>,
+    /// Whoever changes what a view shows meets no view.
+    gives_way: bool,
     tried_at: Option<Timestamp>,
     /// Somebody had it taken away: it is not made again until the server starts again.
     removed: bool,
@@ -74,11 +92,12 @@ impl DatabaseMasking {
             return None;
         }
         state.tried_at = Some(clock::now());
+        let before = state.hindrance.take();
         match self.make(catalog).await {
-            Ok((views, left_out)) => {
-                state.made = Some(Arc::new(views));
-                state.hindrance = None;
-                state.left_out = left_out;
+            Ok(Made { views, left_out, gives_way }) => {
+                state.hindrance = self.incomplete(&left_out);
+                state.made = state.hindrance.is_none().then(|| Arc::new(views));
+                (state.left_out, state.gives_way) = (left_out, gives_way);
             }
             Err(Hindrance::Broken(finding)) => {
                 state.made = None;
@@ -86,10 +105,19 @@ impl DatabaseMasking {
             }
             Err(Hindrance::Busy(finding)) => state.hindrance = Some(finding),
         }
-        if let Some(finding) = &state.hindrance {
+        if let Some(finding) = state.hindrance.as_ref().filter(|finding| before.as_ref() != Some(finding)) {
             warn!(resource = %self.resource.name, "not masked in the database: {finding}");
         }
         state.made.clone()
+    }
+
+    /// By default nobody loses sight of anything: what has no view keeps all sessions from being masked in the database.
+    fn incomplete(&self, left_out: &[LeftOut]) -> Option<Finding> {
+        if self.wish != MaskingWish::Auto {
+            return None;
+        }
+        let mut lasting = self.told(left_out).into_iter();
+        lasting.find(|(why, _)| *why != LeftOutWhy::Unknown).map(|(_, finding)| finding)
     }
 
     /// Whether the last try failed, and it is time for another one.
@@ -99,16 +127,23 @@ impl DatabaseMasking {
         state.hindrance.is_some() && again && !state.removed
     }
 
-    async fn make(&self, catalog: &Arc<Catalog>) -> Result<(MaskedViews, Vec<LeftOut>), Hindrance> {
+    async fn make(&self, catalog: &Arc<Catalog>) -> Result<Made, Hindrance> {
         let broker = self.resource.broker();
+        let state: MaskingState = read(&self.ask(&self.names.state()).await?)?;
+        if let Some(lacks) = state.lacks(&self.resource.database, &broker.login().user) {
+            let text = "The broker may not make the schemas that masking views are in.".to_owned();
+            let remedy = if self.wish == MaskingWish::Auto { self.remedy() } else { lacks };
+            return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(remedy) }));
+        }
+        if self.wish == MaskingWish::Auto && !state.gives_way() {
+            return Err(Hindrance::Broken(Finding {
+                fatal: false,
+                text: STANDS_IN_THE_WAY.to_owned(),
+                remedy: Some(self.remedy()),
+            }));
+        }
         let rights = self.ask(&self.names.rights(&self.resource.roles.read)).await?;
         let rights: Vec<ColumnRights> = read(&rights)?;
-        let state: MaskingState = read(&self.ask(&self.names.state()).await?)?;
-        let lacks = state.lacks(&self.resource.database, &broker.login().user);
-        if !lacks.is_empty() {
-            let text = "The broker may not make the schemas that masking views are in.".to_owned();
-            return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(lacks.join(" ")) }));
-        }
         let plan = MaskingPlan::new(&self.names, catalog, &self.policy, &self.grant(), &rights);
         if let Some(sql) = plan.changes(&state, &self.key) {
             broker.ask(&sql).await.map_err(|error| self.hindered(&error))?;
@@ -121,13 +156,22 @@ impl DatabaseMasking {
             let remedy = format!("REVOKE SELECT ON {} FROM PUBLIC, \"{}\";", exposed.join(", "), self.names.reader());
             return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(remedy) }));
         }
-        Ok((plan.views(), plan.left_out))
+        Ok(Made { views: plan.views(), left_out: plan.left_out, gives_way: state.gives_way() })
     }
 
     async fn ask(&self, sql: &str) -> Result<Vec<Row>, Hindrance> {
         // Names of types are then written with their schema.
         let sql = format!("SET LOCAL search_path = ''; {sql}");
         self.resource.broker().ask(&sql).await.map_err(|error| self.hindered(&error))
+    }
+
+    /// What a superuser runs in a shell.
+    fn remedy(&self) -> String {
+        let is_plain = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        let word =
+            |name: &str| if is_plain(name) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) };
+        let (broker, database) = (word(&self.resource.broker().login().user), word(&self.resource.database));
+        format!("gov server --print-masking-sql {broker} | psql -d {database}")
     }
 
     fn hindered(&self, error: &QueryError) -> Hindrance {
@@ -147,14 +191,12 @@ impl DatabaseMasking {
 
     /// Where a session that may do this is masked, and what its role then sees. A wish that cannot be had is refused,
     /// and what somebody gets instead of it is said to be that.
-    pub(super) async fn of(
-        &self,
-        access: Access,
-        reveals: bool,
-        reading: &Reading,
-    ) -> Result<(Masking, Option<Seen>), Failure> {
-        if access == Access::Write || self.wish == MaskingWish::Wire {
-            return Ok((Masking::Wire, None));
+    pub(super) async fn of(&self, access: Access, reveals: bool, reading: &Reading) -> Result<Place, Failure> {
+        if access == Access::Write {
+            return Ok(Place::on_the_way("Sessions that write work on the tables themselves."));
+        }
+        if self.wish == MaskingWish::Wire {
+            return Ok(Place::on_the_way("The configuration says so."));
         }
         if reveals && self.wish == MaskingWish::Database {
             let message = format!("`{}` shows masks only to sessions that read", self.resource.name);
@@ -162,15 +204,19 @@ impl DatabaseMasking {
                 .detail("Real values are out of reach of a session that is masked in the database, and the configuration says that all are.")
                 .hint("leave --reveal out"));
         }
-        if reading.masked.is_some() && !reveals {
-            let reader = self.names.reader().to_owned();
-            return Ok((Masking::Database, Some(Seen { reader, search_path: self.names.path(&reading.search_path) })));
+        if reveals {
+            return Ok(Place::on_the_way("Real values are to be seen, which views do not show."));
         }
-        if self.wish == MaskingWish::Auto {
-            return Ok((Masking::Wire, None));
+        if reading.masked.is_some() {
+            let reader = self.names.reader().to_owned();
+            let seen = Seen { reader, search_path: self.names.path(&reading.search_path) };
+            return Ok(Place { masking: Masking::Database, seen: Some(seen), why: None });
         }
         let why = self.hindrance().await;
         let why = why.map_or_else(|| "Somebody had the masking views taken away.".to_owned(), |finding| finding.text);
+        if self.wish == MaskingWish::Auto {
+            return Ok(Place::on_the_way(&why));
+        }
         Err(Failure::new(
             Kind::Gateway,
             format!("`{}` cannot be masked in the database at the moment", self.resource.name),
@@ -199,21 +245,31 @@ impl DatabaseMasking {
             findings.push(Finding { fatal, text: format!("{} {until}", finding.text), ..finding });
         }
         let state = self.state.lock().await;
-        for (why, text, remedy) in LEFT_OUT {
-            let names: Vec<String> =
-                state.left_out.iter().filter(|left| left.why == *why).map(|left| left.relation.clone()).collect();
-            if !names.is_empty() {
-                let text = format!("Sessions do not see {}: {text}", shortened(&names));
-                let remedy = remedy.map(|remedy| {
-                    let groups: Vec<String> =
-                        self.resource.roles.read.iter().map(|group| crate::engine::quoted(group)).collect();
-                    let broker = crate::engine::quoted(&self.resource.broker().login().user);
-                    remedy.replace("@groups@", &groups.join(", ")).replace("@broker@", &broker)
-                });
-                findings.push(Finding { fatal: false, text, remedy });
+        if state.made.is_some() {
+            findings.extend(self.told(&state.left_out).into_iter().map(|(_, finding)| finding));
+            if !state.gives_way {
+                let text = STANDS_IN_THE_WAY.to_owned();
+                findings.push(Finding { fatal: false, text, remedy: Some(self.remedy()) });
             }
         }
         findings
+    }
+
+    /// What is to be said about relations without a view.
+    fn told(&self, left_out: &[LeftOut]) -> Vec<(LeftOutWhy, Finding)> {
+        let told = LEFT_OUT.iter().filter_map(|(why, text, remedy)| {
+            let left = left_out.iter().filter(|left| left.why == *why);
+            let names: Vec<String> = left.map(|left| left.relation.clone()).collect();
+            let text = format!("Masking views cannot show {}: {text}", shortened(&names));
+            let remedy = remedy.map(|remedy| {
+                let groups: Vec<String> =
+                    self.resource.roles.read.iter().map(|group| crate::engine::quoted(group)).collect();
+                let broker = crate::engine::quoted(&self.resource.broker().login().user);
+                remedy.replace("@groups@", &groups.join(", ")).replace("@broker@", &broker)
+            });
+            (!names.is_empty()).then_some((*why, Finding { fatal: false, text, remedy }))
+        });
+        told.collect()
     }
 
     /// Masks that stand in the database and are not this resource's: whoever made them may be gone.
@@ -283,6 +339,16 @@ impl DatabaseMasking {
             reveal: Vec::new(),
         }
     }
+}
+
+/// What is said where views would keep others from changing what they show.
+const STANDS_IN_THE_WAY: &str = "Masking views would keep owners from dropping or retyping the columns they show.";
+
+/// What stands in the database now.
+struct Made {
+    views: MaskedViews,
+    left_out: Vec<LeftOut>,
+    gives_way: bool,
 }
 
 /// Why views could not be made or changed.

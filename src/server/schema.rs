@@ -28,6 +28,15 @@ pub(crate) struct Reading {
     pub(crate) search_path: Vec<String>,
 }
 
+impl Reading {
+    /// What a session goes by that is masked there. A role that sees views only goes on seeing nothing else; without them
+    /// it is masked on the way as well.
+    pub(crate) fn catalog_of(&self, masking: Masking) -> Arc<Catalog> {
+        let masked = self.masked.as_ref().filter(|_| masking == Masking::Database);
+        Arc::clone(masked.unwrap_or(&self.catalog))
+    }
+}
+
 /// The schema of one resource.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -82,7 +91,9 @@ impl Schema {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(known) = known else { return };
         let (classification, news) = self.classifier.classify(&known.snapshot).await;
-        if !news && !self.masking.is_due().await {
+        // What could not be made is tried again. Sessions notice only when it comes out otherwise.
+        let changed = async || self.masking.keep(&known.catalog).await.is_some() != known.masked.is_some();
+        if !(news || self.masking.is_due().await && changed().await) {
             return;
         }
         let snapshot = Snapshot { epoch: known.snapshot.epoch + 1, ..known.snapshot.clone() };
@@ -120,9 +131,7 @@ impl Schema {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(reading));
         for live in self.sessions.all() {
             if live.grant.resource == self.resource.name {
-                // A role that sees views only goes on seeing nothing else. Without them it is masked on the way as well.
-                let masked = reading.masked.as_ref().filter(|_| live.grant.masking == Masking::Database);
-                live.engine.replace_catalog(Arc::clone(masked.unwrap_or(&reading.catalog)));
+                live.engine.replace_catalog(reading.catalog_of(live.grant.masking));
             }
         }
     }

@@ -16,11 +16,12 @@ use super::credential;
 use super::directory;
 use super::leases;
 use super::live::Opening;
+use super::masking::Place;
 use super::reload;
 use super::schema::Reading;
 use crate::domain::{
     Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
-    Kind, Limits, Masking, Peer, PublicKey, Purpose, ResourceName, Timestamp,
+    Kind, Limits, Peer, PublicKey, Purpose, ResourceName, Timestamp,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -70,7 +71,8 @@ pub(super) async fn open(
     let schema = server.schema(&wish.resource)?;
     let resource = Arc::clone(schema.resource());
     let reading = schema.refreshed().await?;
-    let (masking, seen) = schema.masking().of(allowed.access, !request.reveal.is_empty(), &reading).await?;
+    let Place { masking, seen, why } =
+        schema.masking().of(allowed.access, !request.reveal.is_empty(), &reading).await?;
     let now = clock::now();
     let session = random::session_id()?;
     let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &config.policy));
@@ -101,9 +103,8 @@ pub(super) async fn open(
     let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
-    let masked = reading.masked.as_ref().filter(|_| masking == Masking::Database);
-    let catalog = Arc::clone(masked.unwrap_or(&reading.catalog));
-    let engine = Engine::new(policy, catalog, Some(mask_key(&server, &grant))).revealing(&grant.reveal);
+    let engine =
+        Engine::new(policy, reading.catalog_of(masking), Some(mask_key(&server, &grant))).revealing(&grant.reveal);
     if let Some(reason) = asks {
         engine.hold_all(reason);
     }
@@ -158,6 +159,7 @@ pub(super) async fn open(
         access: grant.access.word().to_owned(),
         reveal: grant.reveal.iter().map(ToString::to_string).collect(),
         masking: grant.masking.word().to_owned(),
+        masking_reason: why,
         opened_at: grant.opened_at.to_string(),
         expires_at: grant.expires_at.to_string(),
         connections_max: CONNECTIONS_MAX,

@@ -289,6 +289,11 @@ pub(crate) struct ExplainRequest {
 /// What would happen to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Explanation {
+    /// Where the session would be masked: `in-database`, or `on-wire (reduced guarantee)`.
+    pub(crate) masking: String,
+    /// Why it would not be masked in the database, a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masking_reason: Option<String>,
     /// Why it would not run, or not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Refused>,
@@ -342,8 +347,12 @@ pub(crate) struct Unmasked {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ClassifiedResource {
     pub(crate) resource: String,
-    /// Where it is masked for sessions that read: `in-database`, or `on-wire (reduced guarantee)`.
+    /// Where it is masked for sessions that read: `in-database`, or `on-wire (reduced guarantee)`; `refused` where the
+    /// configuration asks for what cannot be had at the moment.
     pub(crate) masking: String,
+    /// Why it is not masked in the database, a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masking_reason: Option<String>,
     pub(crate) columns: Vec<ClassifiedColumn>,
     /// Columns in which something was found, and of which the configuration says that they hold nothing: not masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -479,6 +488,9 @@ pub(crate) struct SessionOpened {
     pub(crate) reveal: Vec<String>,
     /// Where sensitive values are masked: `in-database`, or `on-wire (reduced guarantee)`.
     pub(crate) masking: String,
+    /// Why they are not masked in the database, a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masking_reason: Option<String>,
     pub(crate) opened_at: String,
     pub(crate) expires_at: String,
     /// Database connections at the same time.

@@ -16,15 +16,28 @@ struct Bench {
     database: Database,
 }
 
+/// What an administrator has granted before the server starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Nothing,
+    /// The right to make schemas.
+    Create,
+    /// What `gov server --print-masking-sql` prints.
+    All,
+}
+
 impl Bench {
-    fn new(masking: &str, may_create: bool) -> Self {
+    fn new(masking: &str, given: Given) -> Self {
         let database = postgres::server().database();
-        if may_create {
-            let grant = format!("GRANT CREATE ON DATABASE {} TO gov_broker", database.name);
-            postgres::server().run(&database.name, &grant);
-        }
         let mut sandbox = Sandbox::new();
-        let resource = database.resource("db", &sandbox.home, &format!("env=dev&masking={masking}"));
+        let sql = match given {
+            Given::Nothing => String::new(),
+            Given::Create => format!("GRANT CREATE ON DATABASE {} TO gov_broker", database.name),
+            Given::All => sandbox.gov(["server", "--print-masking-sql", "gov_broker"]).ok().stdout,
+        };
+        postgres::server().run(&database.name, &sql);
+        let wish = if masking.is_empty() { String::new() } else { format!("&masking={masking}") };
+        let resource = database.resource("db", &sandbox.home, &format!("env=dev{wish}"));
         sandbox.start_server(&["--dev", "--resource", &resource]);
         sandbox.log_in("alice");
         Self { sandbox, database }
@@ -69,7 +82,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn whoever_reads_asks_masked_values() {
-    let bench = Bench::new("database", true);
+    let bench = Bench::new("database", Given::Create);
     assert_eq!(bench.masking(), "in-database");
     let connected = bench.connect();
     let mut wire = connected.wire(&[]).unwrap();
@@ -99,13 +112,13 @@ fn whoever_reads_asks_masked_values() {
     let wrong = wire.simple(b"SELECT nope FROM public.customers");
     assert_eq!(wrong.errors[0].sqlstate, "42703", "{wrong:?}");
     // The same pseudonym as on the way.
-    let way = Bench::new("wire", true);
+    let way = Bench::new("wire", Given::Create);
     assert_eq!(way.masking(), "on-wire (reduced guarantee)");
 }
 
 #[test]
 fn the_role_has_no_right_on_what_is_behind() {
-    let bench = Bench::new("database", true);
+    let bench = Bench::new("database", Given::Create);
     let connected = bench.connect();
     let mut wire = connected.wire(&[]).unwrap();
     let role = first(&mut wire, "SELECT current_user").remove(0);
@@ -135,7 +148,7 @@ fn the_role_has_no_right_on_what_is_behind() {
 
 #[test]
 fn views_follow_the_schema() {
-    let bench = Bench::new("database", true);
+    let bench = Bench::new("database", Given::Create);
     let connected = bench.connect();
     let mut wire = connected.wire(&[]).unwrap();
     assert_eq!(first(&mut wire, "SELECT count(*) FROM customers"), ["20"]);
@@ -152,21 +165,71 @@ fn views_follow_the_schema() {
 
 #[test]
 fn what_cannot_be_had_is_said_and_never_replaced_in_silence() {
-    let refused = Bench::new("database", false);
+    let refused = Bench::new("database", Given::Nothing);
     let failed = refused.sandbox.gov(["exec", "db", "-c", "SELECT 1"]);
     assert!(failed.stderr.contains("cannot be masked in the database"), "{}", failed.stderr);
     until("the remedy", || refused.sandbox.server_log().contains("GRANT CREATE ON DATABASE"));
-    let auto = Bench::new("auto", false);
+    let auto = Bench::new("auto", Given::Nothing);
     assert_eq!(auto.masking(), "on-wire (reduced guarantee)");
     assert!(auto.connect().wire(&[]).is_ok());
     // What everybody may read no view can keep.
-    let open = Bench::new("auto", true);
+    let open = Bench::new("auto", Given::All);
     open.run("GRANT SELECT (email) ON customers TO PUBLIC");
     until("the check", || {
         drop(open.sandbox.gov(["exec", "db", "-c", "SELECT 1"]));
         open.masking() == "on-wire (reduced guarantee)"
     });
     assert!(open.sandbox.server_log().contains("REVOKE SELECT ON"));
+}
+
+#[test]
+fn by_default_it_is_where_rights_and_migrations_allow_it() {
+    let asked = "SELECT count(*) FROM customers WHERE email LIKE 'person7%'";
+    let explained = |bench: &Bench| bench.sandbox.gov(["--json", "explain", "db", asked]).ok().json();
+
+    let bench = Bench::new("", Given::All);
+    assert_eq!(bench.masking(), "in-database");
+    let found = explained(&bench);
+    assert_eq!((&found["masking"], &found["refused"]), (&"in-database".into(), &serde_json::Value::Null), "{found}");
+    // Those who write, and those who are to see real values, are not: it is said, with the reason.
+    let reveals = bench.sandbox.gov(["explain", "db", "--reveal", "customers.email", "SELECT email FROM customers"]);
+    assert!(reveals.ok().stderr.contains("on-wire (reduced guarantee). Real values are to be seen"));
+
+    for (given, why) in [(Given::Nothing, "may not make the schemas"), (Given::Create, "dropping or retyping")] {
+        let bench = Bench::new("", given);
+        assert_eq!(bench.masking(), "on-wire (reduced guarantee)");
+        let found = explained(&bench);
+        assert!(found["masking_reason"].as_str().unwrap().contains(why), "{found}");
+        assert_eq!(found["refused"]["rule"], "masked_condition", "{found}");
+        let told = bench.sandbox.gov(["classify", "db"]).ok().stderr;
+        assert!(told.contains("on-wire (reduced guarantee)") && told.contains(why), "{told}");
+        until("the remedy", || bench.sandbox.server_log().contains("--print-masking-sql gov_broker | psql -d shop_"));
+    }
+}
+
+#[test]
+fn migrations_meet_no_view() {
+    let bench = Bench::new("auto", Given::All);
+    assert_eq!(bench.masking(), "in-database");
+    let connected = bench.connect();
+    let mut wire = connected.wire(&[]).unwrap();
+    let sees = "SELECT split_part(email, '@', 2) FROM customers WHERE id = 7";
+    assert_eq!(first(&mut wire, sees), ["masked.invalid"]);
+    let views = "SELECT count(*) FROM pg_views WHERE schemaname ~ '^gov_mask_'";
+    let before = bench.run(views);
+    // What no view is in the way of leaves them alone.
+    bench.run("ALTER TABLE customers ADD CONSTRAINT known CHECK (id > 0), ALTER country SET DEFAULT 'NO'");
+    assert_eq!(bench.run(views), before);
+    // A migration that was taken back takes its effect on views back.
+    bench.run("BEGIN; ALTER TABLE customers ALTER email TYPE varchar(200); ROLLBACK");
+    assert_eq!(bench.run(views), before);
+    bench.run("ALTER TABLE customers ALTER email TYPE varchar(200), DROP COLUMN full_name");
+    until("the view is back", || sqlstate(&mut wire, sees).is_empty());
+    assert_eq!(first(&mut wire, sees), ["masked.invalid"]);
+    assert_eq!(sqlstate(&mut wire, "SELECT full_name FROM customers"), "42703");
+    // Code may be about any of them.
+    bench.run("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'ord' || 'ers'; END $$");
+    until("the views are back", || sqlstate(&mut wire, sees).is_empty());
 }
 
 #[test]
@@ -186,7 +249,7 @@ fn what_somebody_else_has_left_is_told() {
 
 #[test]
 fn all_of_it_can_be_taken_away() {
-    let bench = Bench::new("database", true);
+    let bench = Bench::new("database", Given::Create);
     assert_eq!(bench.masking(), "in-database");
     assert_ne!(bench.run(MADE), "0");
     let refused = bench.sandbox.gov(["classify", "db", "--uninstall"]);

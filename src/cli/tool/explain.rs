@@ -35,20 +35,22 @@ struct Told {
     /// What would be allowed instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// Where the session is masked: `in-database`, or `on-wire (reduced guarantee)`.
+    masking: String,
     /// The columns of its result, what is masked in them, and what they come from.
     columns: Vec<ExplainedOutput>,
 }
 
 impl From<Explanation> for Told {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { refused, columns } = explanation;
+        let Explanation { masking, masking_reason: _, refused, columns } = explanation;
         match refused {
             None => {
                 let verdict = Verdict::Allow.word().to_owned();
-                Self { verdict, rule: None, message: None, detail: None, hint: None, columns }
+                Self { verdict, rule: None, message: None, detail: None, hint: None, masking, columns }
             }
             Some(Refused { verdict, rule, message, detail, hint }) => {
-                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, columns }
+                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, masking, columns }
             }
         }
     }

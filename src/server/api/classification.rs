@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Contents, Handler, Method, Route, json};
-use crate::domain::{Failure, Happening, Kind, Masking};
+use crate::domain::{Access, Failure, Happening, Kind};
 use crate::engine::Finding;
 use crate::server::{access, classification};
 use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
@@ -18,7 +18,12 @@ pub(super) const LIST: Route = Route {
         Box::pin(async move {
             let name = call.resource()?;
             access::usable(&call.server.config(), &caller.identity, &name)?;
-            let reading = call.server.schema(&name)?.current().await?;
+            let schema = call.server.schema(&name)?;
+            let reading = schema.current().await?;
+            let (masking, masking_reason) = match schema.masking().of(Access::Read, false, &reading).await {
+                Ok(place) => (place.masking.word(), place.why),
+                Err(failure) => ("refused", failure.detail),
+            };
             let classification = &reading.catalog.classification;
             let columns = |findings: &HashMap<(u32, i16), Finding>| {
                 let named = classification::named(&reading.snapshot, findings).into_iter();
@@ -34,7 +39,8 @@ pub(super) const LIST: Route = Route {
             };
             json(&ClassifiedResource {
                 resource: name.to_string(),
-                masking: if reading.masked.is_some() { Masking::Database } else { Masking::Wire }.word().to_owned(),
+                masking: masking.to_owned(),
+                masking_reason,
                 columns: columns(&classification.findings),
                 cleared: columns(&classification.cleared),
                 examined: classification.examined.len(),

@@ -37,6 +37,7 @@ pub(super) const EXPLAIN: Route = Route {
             }
             let schema = server.schema(&name)?;
             let reading = schema.refreshed().await?;
+            let place = schema.masking().of(access, !request.reveal.is_empty(), &reading).await?;
             let labels = schema.resource().labels.clone();
             let policy = Arc::new(Policy::written(Environment::of(&labels), &config.policy));
             let now = clock::now();
@@ -48,13 +49,13 @@ pub(super) const EXPLAIN: Route = Route {
                 purpose: None,
                 access,
                 reveal: sessions::revealed(&request.reveal, &reading)?,
-                masking: crate::domain::Masking::Wire,
+                masking: place.masking,
                 limits: Limits { connections_max: 1, rows_max: None },
                 opened_at: now,
                 expires_at: now.after(Duration::from_secs(1)),
                 policy: policy.digest(),
             };
-            let engine = Engine::new(policy, Arc::clone(&reading.catalog), None).revealing(&grant.reveal);
+            let engine = Engine::new(policy, reading.catalog_of(place.masking), None).revealing(&grant.reveal);
             let scope = Scope::new("", &reading.search_path);
             let what = engine.understand(request.sql.as_bytes());
             let refused = match engine.decide(now, &grant, &what, &scope).unestimated() {
@@ -62,7 +63,8 @@ pub(super) const EXPLAIN: Route = Route {
                 Decision::Hold(refusal) | Decision::Deny(refusal) => Some(refused(refusal)),
             };
             let columns = engine.explain(&grant, &what, &scope).into_iter().map(output).collect();
-            json(&Explanation { refused, columns })
+            let (masking, masking_reason) = (place.masking.word().to_owned(), place.why);
+            json(&Explanation { masking, masking_reason, refused, columns })
         })
     }),
 };

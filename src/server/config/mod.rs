@@ -192,9 +192,9 @@ pub(crate) enum MaskingWish {
     /// In the database, or not at all: without it sessions are refused.
     Database,
     /// On the way.
-    #[default]
     Wire,
-    /// In the database where that can be had, on the way elsewhere; the session says which.
+    /// In the database where that can be had and is in nobody's way, on the way elsewhere; the session says which, and why.
+    #[default]
     Auto,
 }
 

@@ -225,8 +225,11 @@ pub(crate) fn broker_password(home: &Path) -> PathBuf {
     secret
 }
 
-/// The newest server programs of this machine.
+/// The programs of the newest server on this machine; those of another version where `GOV_POSTGRES` names their folder.
 pub(crate) fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("GOV_POSTGRES") {
+        return folder.into();
+    }
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -49,6 +49,10 @@ const READABLE: &str = include_str!("readable.sql");
 /// The functions that views call. `@support@` is the schema they are in, `@reader@` the role that may call them.
 const SUPPORT: &str = include_str!("support.sql");
 
+/// What a superuser runs so that masks can be made, and so that they give way to changes of what they show. `@broker@` is
+/// the broker's name as a text, `@version@` what is written beside the trigger.
+const WAY: &str = include_str!("way.sql");
+
 /// How long the statements wait for somebody who uses a view. Then nothing is changed, and it is tried again later.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
 
@@ -136,6 +140,11 @@ impl MaskingNames {
     }
 }
 
+/// The SQL by which a superuser lets this broker mask in a database.
+pub(crate) fn masking_sql(broker: &str) -> String {
+    WAY.replace("@broker@", &literal(broker)).replace("@version@", &literal(&version("way", WAY)))
+}
+
 /// What the database says about a column.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +178,8 @@ pub(crate) struct MaskingState {
     views: Vec<Made>,
     granted: Vec<Made>,
     opened: Vec<String>,
+    /// The version of what lets changes of the schema through; nothing when it is not there.
+    way: Option<String>,
     /// The broker may make schemas.
     creates: bool,
     /// The broker may write functions.
@@ -186,17 +197,18 @@ struct Made {
 }
 
 impl MaskingState {
-    /// What the broker lacks to make or keep masks, as SQL that an administrator may run; empty when it lacks nothing.
-    pub(crate) fn lacks(&self, database: &str, broker: &str) -> Vec<String> {
+    /// What the broker lacks to make or keep masks, as SQL that an administrator may run; `None` when it lacks nothing.
+    pub(crate) fn lacks(&self, database: &str, broker: &str) -> Option<String> {
         let (database, broker) = (quoted(database), quoted(broker));
-        let mut lacks = Vec::new();
-        if !self.creates {
-            lacks.push(format!("GRANT CREATE ON DATABASE {database} TO {broker};"));
-        }
-        if !self.speaks {
-            lacks.push(format!("GRANT USAGE ON LANGUAGE plpgsql TO {broker};"));
-        }
-        lacks
+        let create = (!self.creates).then(|| format!("GRANT CREATE ON DATABASE {database} TO {broker};"));
+        let speak = (!self.speaks).then(|| format!("GRANT USAGE ON LANGUAGE plpgsql TO {broker};"));
+        let lacks: Vec<String> = create.into_iter().chain(speak).collect();
+        (!lacks.is_empty()).then(|| lacks.join(" "))
+    }
+
+    /// Whether views give way to whoever changes what they show.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.way.as_ref() == Some(&version("way", WAY))
     }
 
     /// Whether anything of ours is there.
@@ -484,7 +496,8 @@ impl MaskingNames {
 /// One text, so one implicit transaction.
 fn transaction(sql: &[String]) -> String {
     let settings = format!(
-        "SET LOCAL search_path = ''; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL client_min_messages = warning"
+        "SET LOCAL search_path = ''; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL client_min_messages = warning; \
+         SET LOCAL gov.makes_masks = on"
     );
     format!("{settings};\n{};", sql.join(";\n"))
 }

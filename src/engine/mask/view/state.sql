@@ -19,5 +19,7 @@ SELECT row_to_json(q) FROM (
       FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS e
         JOIN pg_catalog.pg_roles r ON r.oid = e.grantee
       WHERE r.rolname = @name@ AND NOT pg_catalog.starts_with(n.nspname, @name@)) AS opened,
+    (SELECT coalesce(pg_catalog.obj_description(e.oid, 'pg_event_trigger'), '') FROM pg_catalog.pg_event_trigger e
+      WHERE e.evtname = 'gov_make_way' AND e.evtenabled IN ('O', 'A')) AS way,
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS creates,
     pg_catalog.has_language_privilege('plpgsql', 'USAGE') AS speaks) q

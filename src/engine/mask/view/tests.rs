@@ -113,6 +113,7 @@ fn carried_out(plan: &MaskingPlan) -> MaskingState {
         views: views.collect(),
         granted: granted.collect(),
         opened: plan.opened.iter().cloned().collect(),
+        way: None,
         creates: true,
         speaks: true,
     }
@@ -207,6 +208,17 @@ fn what_is_there_is_left_alone_and_the_rest_is_brought_to_it() {
     pg_query::parse(&removal, 0).unwrap();
     assert!(removal.contains("DROP ROLE") && removal.contains("REVOKE ALL ON \"public\".\"orders\""), "{removal}");
     assert!(!names().removal(&MaskingState::default()).contains("DROP"));
+}
+
+#[test]
+fn what_a_superuser_runs_is_known_again() {
+    let sql = masking_sql("it's \"me\"");
+    pg_query::parse(&sql, 0).unwrap();
+    assert!(sql.contains("current_database(), 'it''s \"me\"')") && !sql.contains('@'), "{sql}");
+    let state = |way: &str| MaskingState { way: Some(way.to_owned()), ..MaskingState::default() };
+    let written = sql.split("IS '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    assert!(state(written).gives_way());
+    assert!(!state("gov masking way 0").gives_way() && !MaskingState::default().gives_way());
 }
 
 #[test]
