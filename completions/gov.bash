@@ -407,7 +407,7 @@ _gov() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "folder zip ocsf-json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "folder zip ocsf-json parquet" -- "${cur}"))
                     return 0
                     ;;
                 --output)

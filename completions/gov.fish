@@ -347,10 +347,11 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from erase" -s h -l help -d 'Print help'
-complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines of the Open Cybersecurity Schema Framework' -r -f -a "folder\t''
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events, as JSON lines of the Open Cybersecurity Schema Framework or as a Parquet table of the same' -r -f -a "folder\t''
 zip\t''
-ocsf-json\t''"
-complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -s o -l output -d 'Where to: a folder that is not there, or a file; events go to the output when left out' -r -F
+ocsf-json\t''
+parquet\t''"
+complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -s o -l output -d 'Where to: a folder or a file that is not there; JSON lines go to the output when left out' -r -F
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l from -d 'Only events from then on: 2h, 30d, 2026-11-27 (UTC); a log is handed on whole' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l to -d 'Only events before then' -r
 complete -c gov -n "__fish_gov_using_subcommand audit; and __fish_seen_subcommand_from export" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

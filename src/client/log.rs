@@ -252,11 +252,26 @@ impl Follower {
     }
 }
 
-/// All records of a log, in its order.
-pub(crate) async fn all_records(source: &Source, key: &NoteKey) -> Result<Vec<String>, Failure> {
-    let size = source.checkpoint(key).await?.2.head.size;
-    let entries = source.between(0, size).await?;
-    Ok(entries.iter().flat_map(|entry| records_of(entry)).collect())
+/// All records of a log, in its order, some at a time.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    source: &'a Source,
+    tiles: std::vec::IntoIter<Tile>,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) async fn of(source: &'a Source, key: &NoteKey) -> Result<Self, Failure> {
+        let size = source.checkpoint(key).await?.2.head.size;
+        let tiles: Vec<_> = Tile::all(0, size).into_iter().filter(|tile| tile.kind == TileKind::Entries).collect();
+        Ok(Self { source, tiles: tiles.into_iter() })
+    }
+
+    /// The next ones; `None` behind the last. Cancel safe, but for the ones that were on their way.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<String>>, Failure> {
+        let Some(tile) = self.tiles.next() else { return Ok(None) };
+        let entries = self.source.entries(tile).await?;
+        Ok(Some(entries.iter().flat_map(|entry| records_of(entry)).collect()))
+    }
 }
 
 /// The entries in the bytes of a tile.

@@ -3,7 +3,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// Writes a file so that after a crash either the old or the new contents are there, whole, readable by the owner
 /// only.
@@ -31,6 +34,68 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
         drop(fs::remove_file(&temporary));
     }
     written
+}
+
+/// Something that takes long to write and is there whole or not at all: it grows under another name beside its place,
+/// and takes its own when it is finished. What was in that place is never touched. Dropped unfinished, it is gone.
+#[derive(Debug)]
+pub(crate) struct Appearing {
+    place: PathBuf,
+    growing: PathBuf,
+}
+
+impl Appearing {
+    /// A file, which the caller writes.
+    pub(crate) fn file(place: &Path) -> io::Result<(Self, File)> {
+        let appearing = Self::at(place)?;
+        let file = File::create_new(&appearing.growing)?;
+        Ok((appearing, file))
+    }
+
+    /// A folder, which the caller fills.
+    pub(crate) fn folder(place: &Path) -> io::Result<Self> {
+        let appearing = Self::at(place)?;
+        create_private_dir(&appearing.growing)?;
+        Ok(appearing)
+    }
+
+    fn at(place: &Path) -> io::Result<Self> {
+        // Better told before the work than after it.
+        if place.symlink_metadata().is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something of that name is there already"));
+        }
+        let name = place.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
+        let mut growing = name.to_os_string();
+        growing.push(format!(".{}.part", std::process::id()));
+        Ok(Self { place: place.to_owned(), growing: place.with_file_name(growing) })
+    }
+
+    /// Where it is until it is finished.
+    pub(crate) fn growing(&self) -> &Path {
+        &self.growing
+    }
+
+    /// Gives it its name. A file's bytes must have been synced before, or a power cut leaves the name without them.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        match renameat_with(CWD, &self.growing, CWD, &self.place, RenameFlags::NOREPLACE) {
+            // Not every file system can.
+            Err(Errno::INVAL | Errno::NOSYS) if self.place.symlink_metadata().is_err() => {
+                fs::rename(&self.growing, &self.place)?;
+            }
+            renamed => renamed?,
+        }
+        match self.place.parent() {
+            Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
+            _ => File::open(".")?.sync_all(),
+        }
+    }
+}
+
+impl Drop for Appearing {
+    fn drop(&mut self) {
+        // Finished, it is not there any more under this name.
+        drop(fs::remove_file(&self.growing).or_else(|_| fs::remove_dir_all(&self.growing)));
+    }
 }
 
 /// Writes a file that everybody may read, such as a manual page.
@@ -113,6 +178,38 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read_secret(&path, 10).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_is_not_finished_is_not_there() {
+        let folder = folder("appearing");
+        create_private_dir(&folder).unwrap();
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let place = folder.join("log.zip");
+        let (given_up, mut file) = Appearing::file(&place).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!place.exists() && given_up.growing().exists());
+        drop(given_up);
+        assert!(names().is_empty());
+        let (finished, mut file) = Appearing::file(&place).unwrap();
+        file.write_all(b"whole").unwrap();
+        // Somebody else was faster: theirs stays.
+        fs::copy(finished.growing(), folder.join("theirs")).unwrap();
+        fs::rename(folder.join("theirs"), &place).unwrap();
+        fs::write(finished.growing(), b"late").unwrap();
+        assert_eq!(finished.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((fs::read(&place).unwrap(), names().len()), (b"whole".to_vec(), 1));
+        assert_eq!(Appearing::file(&place).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let tree = Appearing::folder(&folder.join("log")).unwrap();
+        write_private(&tree.growing().join("tile/0"), b"x").unwrap();
+        tree.finish().unwrap();
+        assert_eq!(names(), ["log", "log.zip"]);
+        drop(Appearing::folder(&folder.join("other")).unwrap());
+        assert_eq!(names().len(), 2, "a folder given up is gone too");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The log, handed on and verified by others: by gov elsewhere with nothing but a key, and by a program that shares no
 //! code with it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
 
 use crate::support::{Ran, Sandbox, finish, postgres, repository};
 
@@ -24,6 +28,58 @@ pub(crate) fn second_opinion_of(folder: &Path, key: &str, witness: Option<&str>)
     finish(command)
 }
 
+/// What a table of events says: time, person, session, statement, text, outcome and rows of each.
+fn rows_of(table: &Path) -> Vec<String> {
+    let reader = SerializedFileReader::new(std::fs::File::open(table).unwrap()).unwrap();
+    let row = |row: Result<Row, _>| {
+        let row = row.unwrap();
+        let columns: BTreeMap<_, _> = row.get_column_iter().map(|(name, field)| (name.as_str(), field)).collect();
+        let text = |name: &str| match columns[name] {
+            Field::Str(text) => text.clone(),
+            Field::Null => String::new(),
+            Field::Long(number) => number.to_string(),
+            Field::TimestampMicros(moment) => (moment / 1000).to_string(),
+            other => panic!("{name}: {other:?}"),
+        };
+        EVENT_COLUMNS.map(|(name, _)| text(name)).join("|")
+    };
+    let mut rows: Vec<_> = reader.get_row_iter(None).unwrap().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// The same of the events as JSON lines.
+fn rows_as_lines_say(events: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |pointer: &str| match event.pointer(pointer) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        EVENT_COLUMNS.map(|(_, pointer)| text(pointer)).join("|")
+    };
+    let mut rows: Vec<_> = events.lines().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// Columns of the table, and where the same stands in an event.
+const EVENT_COLUMNS: [(&str, &str); 12] = [
+    ("time", "/time"),
+    ("class_uid", "/class_uid"),
+    ("activity_name", "/activity_name"),
+    ("subject", "/actor/user/uid"),
+    ("session", "/actor/session/uid"),
+    ("statement", "/unmapped/statement"),
+    ("resource", "/unmapped/resource"),
+    ("query", "/query_info/query_string"),
+    ("action", "/disposition"),
+    ("outcome", "/status_detail"),
+    ("sqlstate", "/status_code"),
+    ("rows", "/count"),
+];
+
 #[test]
 fn an_exported_log_is_verified_elsewhere_and_tampering_shows() {
     let mut sandbox = Sandbox::new();
@@ -43,6 +99,12 @@ fn an_exported_log_is_verified_elsewhere_and_tampering_shows() {
     let failed = events.lines().filter(|line| line.contains(r#""status_code":"22012""#)).count();
     assert_eq!(failed, 1, "a division by zero is one event: {events}");
     assert!(!events.contains("1/0") && events.contains("customers"), "{events}");
+    let unnamed = sandbox.gov(["audit", "export", "--format", "parquet"]);
+    assert_eq!(unnamed.code, 2, "a table is nothing for a terminal: {unnamed:?}");
+    sandbox.gov(["audit", "export", "--format", "parquet", "-o", "events.parquet"]).ok();
+    assert_eq!(rows_of(&sandbox.home.join("events.parquet")), rows_as_lines_say(&events));
+    let again = sandbox.gov(["audit", "export", "--format", "parquet", "-o", "events.parquet"]);
+    assert_eq!(again.code, 2, "what is there already is somebody's: {again:?}");
     sandbox.stop_server();
 
     // Somewhere else, where nobody has ever logged in.

@@ -1,7 +1,7 @@
 //! Hand the log on.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,20 +10,26 @@ use clap::{Args, ValueEnum};
 use super::super::exit::Exit;
 use super::super::moment;
 use super::super::output::Output;
-use crate::audit::{ArchiveError, ArchiveWriter, Core, NoteKey, Ocsf, Tile, TileKind};
+use crate::audit::{ArchiveError, ArchiveWriter, Core, Event, NoteKey, Ocsf, ParquetError, ParquetWriter, Tile};
 use crate::client::gateway::Gateway;
-use crate::client::log::{self, Source};
+use crate::client::log::{self, Records, Source};
 use crate::domain::{Failure, Kind};
-use crate::runtime::{clock, files};
+use crate::runtime::clock;
+use crate::runtime::files::{self, Appearing};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events as JSON lines
-    /// of the Open Cybersecurity Schema Framework
+    /// The form: the whole log with its tree, as a folder or a zip file, to be verified anywhere; or events, as JSON lines
+    /// of the Open Cybersecurity Schema Framework or as a Parquet table of the same
     #[arg(long, value_name = "FORM")]
     format: Form,
-    /// Where to: a folder that is not there, or a file; events go to the output when left out
-    #[arg(short, long, value_name = "PATH", required_if_eq_any([("format", "folder"), ("format", "zip")]))]
+    /// Where to: a folder or a file that is not there; JSON lines go to the output when left out
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        required_if_eq_any([("format", "folder"), ("format", "zip"), ("format", "parquet")])
+    )]
     output: Option<PathBuf>,
     /// Only events from then on: 2h, 30d, 2026-11-27 (UTC); a log is handed on whole
     #[arg(long, value_name = "WHEN")]
@@ -38,6 +44,7 @@ enum Form {
     Folder,
     Zip,
     OcsfJson,
+    Parquet,
 }
 
 /// What lies beside the log for whoever opens it.
@@ -61,29 +68,46 @@ pub(super) async fn run(arguments: &Arguments, output: &mut Output) -> Result<Ex
     let key = gateway.log_key()?;
     let source = Source::Server(gateway);
     match (arguments.format, &arguments.output) {
-        (Form::OcsfJson, path) => events(arguments, &source, &key, path.as_deref(), output).await?,
-        (form @ (Form::Folder | Form::Zip), Some(path)) => whole(&source, &key, form, path, output).await?,
-        (Form::Folder | Form::Zip, None) => return Err(Failure::new(Kind::Usage, "say where to, with --output")),
+        (Form::OcsfJson, None) => {
+            let written = |event: Event| {
+                output.line(event.json());
+                Ok(!output.is_closed())
+            };
+            events(arguments, &source, &key, written).await?;
+        }
+        (Form::OcsfJson, Some(path)) => lines(arguments, &source, &key, path).await?,
+        (Form::Parquet, Some(path)) => table(arguments, &source, &key, path, output).await?,
+        (Form::Folder, Some(path)) => whole(&source, &key, Target::folder(path)?, path, output).await?,
+        (Form::Zip, Some(path)) => whole(&source, &key, Target::archive(path)?, path, output).await?,
+        (Form::Folder | Form::Zip | Form::Parquet, None) => {
+            return Err(Failure::new(Kind::Usage, "say where to, with --output"));
+        }
     }
     Ok(Exit::Done)
 }
 
-/// Where files go.
+/// Where files go. Nothing is there under its name before all of it is.
 pub(in crate::cli) enum Target {
-    Folder(PathBuf),
-    Archive(Box<File>, ArchiveWriter),
+    Folder(Appearing),
+    Archive { appearing: Appearing, file: File, writer: ArchiveWriter },
 }
 
 impl Target {
+    /// A folder that is not there yet.
+    fn folder(place: &Path) -> Result<Self, Failure> {
+        Ok(Self::Folder(Appearing::folder(place).map_err(|error| unwritable(place, &error))?))
+    }
+
     /// A zip file that is not there yet.
     pub(in crate::cli) fn archive(place: &Path) -> Result<Self, Failure> {
-        Ok(Self::Archive(Box::new(create(place)?), ArchiveWriter::default()))
+        let (appearing, file) = create(place)?;
+        Ok(Self::Archive { appearing, file, writer: ArchiveWriter::default() })
     }
 
     pub(in crate::cli) fn add(&mut self, name: &str, contents: &[u8], place: &Path) -> Result<(), Failure> {
         let written = match self {
-            Self::Folder(folder) => files::write_private(&folder.join(name), contents),
-            Self::Archive(file, writer) => {
+            Self::Folder(folder) => files::write_private(&folder.growing().join(name), contents),
+            Self::Archive { file, writer, .. } => {
                 let head = writer.file(name, contents).map_err(|error| too_long(error, place))?;
                 file.write_all(&head).and_then(|()| file.write_all(contents))
             }
@@ -92,24 +116,26 @@ impl Target {
     }
 
     pub(in crate::cli) fn end(self, place: &Path) -> Result<(), Failure> {
-        if let Self::Archive(mut file, writer) = self {
-            let directory = writer.end().map_err(|error| too_long(error, place))?;
-            file.write_all(&directory).map_err(|error| unwritable(place, &error))?;
-        }
-        Ok(())
+        let appearing = match self {
+            Self::Folder(appearing) => appearing,
+            Self::Archive { appearing, mut file, writer } => {
+                let directory = writer.end().map_err(|error| too_long(error, place))?;
+                let written = file.write_all(&directory).and_then(|()| file.sync_all());
+                written.map_err(|error| unwritable(place, &error))?;
+                appearing
+            }
+        };
+        appearing.finish().map_err(|error| unwritable(place, &error))
     }
 }
 
-async fn whole(source: &Source, key: &NoteKey, form: Form, place: &Path, output: &mut Output) -> Result<(), Failure> {
-    // Whoever may not have the log is told before anything is made.
-    let size = source.checkpoint(key).await?.2.head.size;
-    if let Some(first) = Tile::all(0, size).into_iter().find(|tile| tile.kind == TileKind::Entries) {
-        source.tile(first).await?;
-    }
-    let mut target = match form {
-        Form::Zip => Target::archive(place)?,
-        Form::Folder | Form::OcsfJson => Target::Folder(place.to_owned()),
-    };
+async fn whole(
+    source: &Source,
+    key: &NoteKey,
+    mut target: Target,
+    place: &Path,
+    output: &mut Output,
+) -> Result<(), Failure> {
     target.add("README.txt", README.as_bytes(), place)?;
     let size = add_log(source, key, &mut target, place, NOTHING).await?;
     target.end(place)?;
@@ -156,38 +182,75 @@ pub(in crate::cli) async fn add_log(
     Ok(checkpoint.head.size)
 }
 
+/// Hands each event of the time asked for to `written`, until that says to stop.
 async fn events(
     arguments: &Arguments,
     source: &Source,
     key: &NoteKey,
-    path: Option<&Path>,
-    output: &mut Output,
+    mut written: impl FnMut(Event) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let now = clock::now();
     let from = moment::option(arguments.from.as_deref(), now)?.unwrap_or_default();
     let to = moment::option(arguments.to.as_deref(), now)?.unwrap_or(now);
-    let mut file = path.map(create).transpose()?;
+    let is_asked_for = |event: &Event| event.at() >= from && event.at() < to;
     let mut ocsf = Ocsf::default();
-    for text in log::all_records(source, key).await? {
-        let Ok(record) = Core::parse(&text) else { continue };
-        let Some(event) = ocsf.event(&record).filter(|_| record.at >= from && record.at < to) else { continue };
-        match (&mut file, path) {
-            (Some(file), Some(path)) => writeln!(file, "{event}").map_err(|error| unwritable(path, &error))?,
-            (_, _) => output.line(&event),
+    let mut records = Records::of(source, key).await?;
+    while let Some(texts) = records.next().await? {
+        for record in texts.iter().filter_map(|text| Core::parse(text).ok()) {
+            let event = ocsf.event(&record).filter(is_asked_for);
+            if let Some(event) = event
+                && !written(event)?
+            {
+                return Ok(());
+            }
         }
-        if output.is_closed() {
+    }
+    for event in ocsf.unended().filter(is_asked_for) {
+        if !written(event)? {
             break;
         }
     }
     Ok(())
 }
 
-fn create(path: &Path) -> Result<File, Failure> {
-    // What is there already is somebody's evidence.
-    File::create_new(path).map_err(|error| unwritable(path, &error))
+async fn lines(arguments: &Arguments, source: &Source, key: &NoteKey, path: &Path) -> Result<(), Failure> {
+    let (appearing, file) = create(path)?;
+    let mut file = BufWriter::new(file);
+    let full = |error: std::io::Error| unwritable(path, &error);
+    let write = |event: Event| writeln!(file, "{}", event.json()).map(|()| true).map_err(full);
+    events(arguments, source, key, write).await?;
+    let synced = file.flush().and_then(|()| file.get_ref().sync_all());
+    synced.and_then(|()| appearing.finish()).map_err(full)
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+async fn table(
+    arguments: &Arguments,
+    source: &Source,
+    key: &NoteKey,
+    path: &Path,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let (appearing, file) = create(path)?;
+    let full = |error: ParquetError| unwritable(path, &error);
+    let mut writer = ParquetWriter::new(file).map_err(full)?;
+    let mut count: u64 = 0;
+    let add = |event: Event| {
+        count += 1;
+        writer.add(event).map(|()| true).map_err(full)
+    };
+    events(arguments, source, key, add).await?;
+    let synced = writer.end().map_err(full)?.sync_all();
+    synced.and_then(|()| appearing.finish()).map_err(|error| unwritable(path, &error))?;
+    output.say(format!("{count} events are in `{}`.", path.display()));
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<(Appearing, File), Failure> {
+    // What is there already is somebody's evidence.
+    Appearing::file(path).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::Usage, format!("`{}` cannot be written", path.display())).cause(error)
 }
 
