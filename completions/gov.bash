@@ -1272,7 +1272,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__server)
-            opts="-h --config --dev --resource --user --listen --data --print-example-config --print-masking-sql --json --color --help"
+            opts="-h --config --dev --resource --user --listen --data --check --print-example-config --print-masking-sql --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -442,6 +442,7 @@ complete -c gov -n "__fish_gov_using_subcommand server" -l color -d 'Use colours
 always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand server" -l dev -d 'Try gov out: loopback only, with a built-in issuer that asks for no passwords'
+complete -c gov -n "__fish_gov_using_subcommand server" -l check -d 'Serve nobody; compare the log\'s tables and the timeline with the log itself, and say which row says something else'
 complete -c gov -n "__fish_gov_using_subcommand server" -l print-example-config -d 'Print a commented configuration and end'
 complete -c gov -n "__fish_gov_using_subcommand server" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'

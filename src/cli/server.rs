@@ -7,12 +7,13 @@ use clap::{ArgMatches, Args};
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::output::{Format, Output};
+use super::output::{Format, Output, clean};
 use super::{Command, parse, run_async};
 use crate::domain::{Failure, Kind};
 use crate::engine::masking_sql;
 use crate::runtime::shutdown::{self, Shutdown};
 use crate::runtime::{env, log};
+use crate::server::check::{self, Compared};
 use crate::server::config::{self, Config, IdentitySource};
 use crate::server::{Followed, Gateway};
 
@@ -38,6 +39,9 @@ struct Arguments {
     /// Keep data here instead
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Serve nobody; compare the log's tables and the timeline with the log itself, and say which row says something else
+    #[arg(long)]
+    check: bool,
     /// Print a commented configuration and end
     #[arg(long)]
     print_example_config: bool,
@@ -66,7 +70,8 @@ impl Command for Server {
                 "Run the gateway: the control plane and the way to the databases, on one port.\n\nWith --config it reads \
                  a file. With --dev it needs none: it listens on this machine only, makes its own certificate, and \
                  carries a small issuer with the users alice (engineering, may read), bob (dba, may write), carol and \
-                 dave. GOV_LOG chooses what it logs, for example GOV_LOG=debug.",
+                 dave. GOV_LOG chooses what it logs, for example GOV_LOG=debug.\n\nWith --check it only looks at what \
+                 it keeps: everything beside the log follows from the log, and a row that does not was changed by somebody.",
             )
             .after_help("Example: gov server --dev --resource 'prod-db=postgres://admin@localhost/app?env=prod'")
     }
@@ -82,10 +87,43 @@ impl Command for Server {
             return Ok(Exit::Done);
         }
         let config = configuration(&arguments)?;
+        if arguments.check {
+            return Ok(show(&check::compare(&config.data)?, output));
+        }
         log::start("info");
         let followed = arguments.config.map(|file| Followed { file, development: arguments.dev });
         run_async(serve(config, followed, output))
     }
+}
+
+/// What `--check --json` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    sound: bool,
+    entries: u64,
+    rows: u64,
+    faults: &'a [String],
+}
+
+fn show(compared: &Compared, output: &mut Output) -> Exit {
+    let Compared { entries, rows, lies, more } = compared;
+    let sound = lies.is_empty();
+    if output.format() == Format::Json {
+        output.json(&Checked { sound, entries: *entries, rows: *rows, faults: lies });
+    } else if sound {
+        output.line(format!("{rows} rows beside the log say what its {entries} entries say."));
+    } else {
+        output.line("Beside the log stands something else than in it:");
+        lies.iter().for_each(|lie| output.line(format!("  - {}", clean(lie))));
+        if *more > 0 {
+            output.line(format!("  and {more} more"));
+        }
+        output.say(
+            "The entries themselves are for `gov audit verify`. A timeline is made anew from them: stop the server,",
+        );
+        output.say("take `timeline.db` away, start it. Where the log's own tables differ, put the newest copy back.");
+    }
+    if sound { Exit::Done } else { Exit::Unsound }
 }
 
 fn configuration(arguments: &Arguments) -> Result<Config, Failure> {

@@ -200,7 +200,7 @@ mod tests {
         // Somebody else was faster: theirs stays.
         fs::copy(finished.growing(), folder.join("theirs")).unwrap();
         fs::rename(folder.join("theirs"), &place).unwrap();
-        fs::write(finished.growing(), b"late").unwrap();
+        write(finished.growing(), b"late").unwrap();
         assert_eq!(finished.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!((fs::read(&place).unwrap(), names().len()), (b"whole".to_vec(), 1));
         assert_eq!(Appearing::file(&place).unwrap_err().kind(), io::ErrorKind::AlreadyExists);

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod approval;
 mod budgets;
+pub(crate) mod check;
 mod classification;
 pub(crate) mod config;
 mod credential;

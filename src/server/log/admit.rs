@@ -126,8 +126,7 @@ impl Entrance<'_> {
     ) -> Result<u64, AdmitError> {
         let leaf = self.frontier.size();
         let hash = audit::leaf(body.as_bytes());
-        let received = self.now;
-        tables::insert_envelope(self.db, &Row { leaf, hash, key, records, digest, received, body })?;
+        tables::insert_envelope(self.db, &Row { leaf, hash, key, records, digest, body })?;
         for node in self.frontier.append(hash) {
             tables::insert_node(self.db, &node)?;
         }

@@ -6,6 +6,7 @@
 //! point: an envelope that is there already is known by its key and place, byte by byte.
 
 mod admit;
+mod check;
 mod cosign;
 mod recent;
 mod tables;
@@ -28,9 +29,11 @@ use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
 use crate::runtime::{clock, files, random};
 use crate::server::store;
+pub(super) use check::compare;
 pub(crate) use cosign::Cosigners;
 use recent::Recent;
 pub(crate) use recent::{Contents, Entered};
+pub(super) use tables::bodies;
 use writer::{Job, Upload, Writer};
 
 /// Most bytes of the gateway's journal: some minutes of a busy gateway whose database stands still.

@@ -68,6 +68,10 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         ) STRICT;
         CREATE INDEX keys_by_session ON keys (session);
     ",
+        // Nobody asked when an entry came in, and it was the only thing here that does not follow from the entry.
+        "
+        ALTER TABLE envelopes DROP COLUMN received;
+    ",
     ],
 };
 
@@ -93,20 +97,18 @@ pub(super) struct Row<'a> {
     /// Number of the first record, and how many there are; `None` for a certificate.
     pub(super) records: Option<(u64, u64)>,
     pub(super) digest: Digest,
-    pub(super) received: Timestamp,
     pub(super) body: &'a str,
 }
 
 pub(super) fn insert_envelope(db: &Transaction<'_>, row: &Row<'_>) -> rusqlite::Result<()> {
     let (first, count) = row.records.unzip();
-    db.prepare_cached("INSERT INTO envelopes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute((
+    db.prepare_cached("INSERT INTO envelopes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute((
         integer(row.leaf),
         row.hash.0,
         row.key.0,
         first.map(integer),
         integer(count.unwrap_or(0)),
         row.digest.0,
-        integer(row.received.millis()),
         row.body,
     ))?;
     Ok(())
@@ -254,7 +256,7 @@ pub(super) fn hashes(db: &Connection, level: u8, from: u64, until: u64) -> rusql
 }
 
 /// The bodies of leaves `from` to `until`.
-pub(super) fn bodies(db: &Connection, from: u64, until: u64) -> rusqlite::Result<Vec<String>> {
+pub(in crate::server) fn bodies(db: &Connection, from: u64, until: u64) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT body FROM envelopes WHERE leaf >= ?1 AND leaf < ?2 ORDER BY leaf";
     db.prepare_cached(sql)?.query_map((integer(from), integer(until)), |row| row.get(0))?.collect()
 }

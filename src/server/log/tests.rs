@@ -11,6 +11,8 @@ use crate::domain::{
     StatementId, StatementStart, TextKeyId, Verdict,
 };
 use crate::runtime::drain::Drain;
+use crate::server::check::Compared;
+use crate::server::timeline::{self, Timeline};
 
 const ALICE: &str = "u-alice";
 
@@ -615,6 +617,173 @@ fn whatever_is_changed_in_the_rows_of_a_log_is_noticed() {
         db.execute(&update, (&old, row)).unwrap();
     }
     println!("mutations of rows: {ATTEMPTS} attempts, {refused} not opened, {shown} shown by verification, 0 missed");
+}
+
+/// A thousand changes of what is kept beside the entries for looking them up: `gov server --check` tells each, and of
+/// which row it is.
+#[test]
+fn whatever_is_changed_beside_the_entries_is_told() {
+    let place = folder("derived");
+    let log = open(&place).unwrap();
+    let client = Client::new(&log, "derived-client");
+    for event in with_raw_texts(&client.grant, 20) {
+        client.gateway.record(&event).unwrap();
+        client.gateway.sign_now().unwrap();
+    }
+    client.gateway.close().unwrap();
+    drop((client, log));
+    let db = Connection::open(place.join("log.db")).unwrap();
+    let told = || {
+        let mut compared = Compared::default();
+        compare(&db, &mut compared).unwrap();
+        (compared.entries, compared.lies)
+    };
+    let (read, lies) = told();
+    assert!(read > 20 && lies.is_empty(), "{read} entries: {lies:?}");
+    let tables = [("envelopes", &["hash", "key", "first", "count", "digest"][..]), ("keys", &[]), ("nodes", &[])];
+    let (mut mutator, mut noticed, mut example) = (Mutator::new(chance(11)), 0, String::new());
+    for _ in 0..1000 {
+        let change = mutator.change(&db, "main", &tables);
+        let (_, lies) = told();
+        assert!(!lies.is_empty(), "{change}");
+        noticed += 1;
+        example = format!("{change}: {}", lies[0]);
+        mutator.undo(&db);
+    }
+    println!("mutations beside the log's entries: 1000 attempts, {noticed} noticed, {} missed", 1000 - noticed);
+    println!("  for example {example}");
+}
+
+/// A thousand changes of the timeline's index, told the same way.
+#[test]
+fn whatever_is_changed_in_the_timeline_is_told() {
+    let place = folder("timeline-rows");
+    let log = Arc::new(open(&place).unwrap());
+    let client = Client::new(&log, "timeline-rows-client");
+    for (gateway, own) in with_raw_texts(&client.grant, 20).iter().zip(&statements(&client.grant, 20)) {
+        client.gateway.record(gateway).unwrap();
+        client.recorder.record(own).unwrap();
+    }
+    client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
+    client.gateway.close().unwrap();
+    let path = place.join("timeline.db");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        log.settled().await;
+        for batch in client.envelopes().chunks(UPLOAD_MAX) {
+            log.upload(ALICE, batch.to_vec(), 0).await.unwrap();
+        }
+        let timeline = Arc::new(Timeline::open(&path, &log).unwrap());
+        let following = tokio::spawn(Arc::clone(&timeline).follow(Arc::clone(&log)));
+        timeline.fresh(&log).await;
+        following.abort();
+        drop(following.await);
+    });
+    drop((client, log));
+    let entries = Connection::open(place.join("log.db")).unwrap();
+    let mut compared = Compared::default();
+    timeline::compare(&path, &entries, &mut compared).unwrap();
+    assert_eq!(compared.lies, Vec::<String>::new());
+    assert!(compared.rows > 100, "{compared:?}");
+
+    let mut db = timeline::beside(&path, "rw").unwrap();
+    let transaction = db.transaction().unwrap();
+    timeline::rebuild(&transaction, &entries).unwrap();
+    transaction.commit().unwrap();
+    let told = || {
+        let mut compared = Compared::default();
+        timeline::differences(&db, &mut compared).unwrap();
+        compared.lies
+    };
+    assert_eq!(told(), Vec::<String>::new());
+    let sessions = ["opened", "subject", "agent", "resource", "access", "purpose", "client_closed", "why"];
+    let tables = [
+        ("position", &["leaves", "last"][..]),
+        ("entries", &[]),
+        ("entries", &["session", "subject", "outcome", "rows", "objects", "tags", "text", "books"]),
+        ("sessions", &sessions),
+        ("signers", &[]),
+        ("texts", &["digest", "text"]),
+        ("touched", &[]),
+        ("tagged", &[]),
+        ("words", &[]),
+    ];
+    let (mut mutator, mut noticed, mut example) = (Mutator::new(chance(12)), 0, String::new());
+    for _ in 0..1000 {
+        let change = mutator.change(&db, "kept", &tables);
+        let lies = told();
+        assert!(!lies.is_empty(), "{change}");
+        noticed += 1;
+        example = format!("{change}: {}", lies[0]);
+        mutator.undo(&db);
+    }
+    println!("mutations of the timeline: 1000 attempts, {noticed} noticed, {} missed", 1000 - noticed);
+    println!("  for example {example}");
+}
+
+/// Changes one row, and takes the change back.
+struct Mutator<F>(F);
+
+impl<F: FnMut(usize) -> usize> Mutator<F> {
+    fn new(random: F) -> Self {
+        Self(random)
+    }
+
+    /// Changes one value of one row of these tables, of any column where none are named, or deletes a row, or has a word
+    /// found that is not there. Says what it did.
+    fn change(&mut self, db: &Connection, schema: &str, tables: &[(&str, &[&str])]) -> String {
+        db.execute_batch("SAVEPOINT change").unwrap();
+        loop {
+            let (table, columns) = tables[(self.0)(tables.len())];
+            let rows: i64 =
+                db.query_row(&format!("SELECT count(*) FROM {schema}.{table}"), [], |row| row.get(0)).unwrap();
+            if table == "words" {
+                let sql = format!("INSERT INTO {schema}.words (rowid, text) VALUES (?1, 'payroll')");
+                db.execute(&sql, [i64::try_from((self.0)(1 << 40)).unwrap()]).unwrap();
+                return "a word more".to_owned();
+            }
+            if rows == 0 {
+                continue;
+            }
+            // Which columns there are, of what type, and which of them say which row it is.
+            let sql = "SELECT name, type, pk FROM pragma_table_info(?1, ?2)";
+            let mut info = db.prepare(sql).unwrap();
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let known: Vec<(String, String, i64)> =
+                info.query_map([table, schema], read).unwrap().map(Result::unwrap).collect();
+            let keys: Vec<&String> = known.iter().filter(|(_, _, key)| *key > 0).map(|(name, ..)| name).collect();
+            let names = keys.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let sql = format!("SELECT {names} FROM {schema}.{table} LIMIT 1 OFFSET ?1");
+            let at = i64::try_from((self.0)(usize::try_from(rows).unwrap())).unwrap();
+            let read = |row: &rusqlite::Row<'_>| (0..keys.len()).map(|at| row.get(at)).collect();
+            let key: Vec<rusqlite::types::Value> = db.query_row(&sql, [at], read).unwrap();
+            let places: Vec<String> = (1..=key.len()).map(|at| format!("?{at}")).collect();
+            let which = format!("({names}) = ({})", places.join(", "));
+            if (self.0)(8) == 0 {
+                db.execute(&format!("DELETE FROM {schema}.{table} WHERE {which}"), rusqlite::params_from_iter(key))
+                    .unwrap();
+                return format!("a row of {table} less");
+            }
+            let (name, kind, _) = known[(self.0)(known.len())].clone();
+            if !columns.is_empty() && !columns.contains(&name.as_str()) {
+                continue;
+            }
+            let new = match kind.as_str() {
+                "INTEGER" => format!("coalesce({name}, 0) + {}", 1 + (self.0)(1000)),
+                "TEXT" => format!("coalesce({name}, '') || 'x'"),
+                _ => format!("CAST(substr({name}, 1, 31) || x'{:02x}' AS BLOB)", (self.0)(256)),
+            };
+            let sql = format!("UPDATE {schema}.{table} SET {name} = {new} WHERE {which} AND {name} IS NOT {new}");
+            // What the table's own rules forbid is no change.
+            if db.execute(&sql, rusqlite::params_from_iter(key)).is_ok_and(|changed| changed == 1) {
+                return format!("{table}.{name}");
+            }
+        }
+    }
+
+    fn undo(&mut self, db: &Connection) {
+        db.execute_batch("ROLLBACK TO change; RELEASE change").unwrap();
+    }
 }
 
 /// Whether an exported log verifies.

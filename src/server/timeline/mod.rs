@@ -2,6 +2,7 @@
 //! can be thrown away at any time; it is then made again from the log.
 
 mod access;
+mod check;
 mod fill;
 mod query;
 mod tables;
@@ -9,6 +10,9 @@ mod tables;
 mod tests;
 
 pub(crate) use access::{Access, AccessFilter};
+pub(super) use check::compare;
+#[cfg(test)]
+pub(super) use check::{beside, differences, rebuild};
 pub(crate) use query::{Entry, Filter, Page, SessionRow};
 
 use std::path::Path;
