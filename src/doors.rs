@@ -56,7 +56,7 @@ pub fn lists() -> Vec<List> {
         List {
             folder: "engine/detector",
             entries: crate::engine::DETECTORS.iter().map(|detector| (detector.name(), detector.summary())).collect(),
-            other_files: &["census", "checksum", "given_names", "name", "oracle", "scan", "surnames"],
+            other_files: &["census", "checksum", "given_names", "name", "oracle", "ordinary", "scan", "surnames"],
         },
     ]
 }

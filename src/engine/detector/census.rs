@@ -10,39 +10,44 @@ pub(super) enum Kind {
     Colon,
     Dollar,
     Dash,
+    Slash,
 }
 
-/// How many bytes of each kind there are.
-#[derive(Clone, Copy, Debug, Default)]
+/// How many bytes of each kind there are, as far as [`MANY`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
-    counts: [u32; LANES],
+    /// A byte for each kind, none of them above [`MANY`].
+    counts: u64,
 }
 
 impl Census {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut counts = [0u32; LANES];
-        for chunk in bytes.chunks(CHUNK) {
-            let sum = chunk.iter().fold(0u64, |sum, byte| sum.wrapping_add(unit(*byte)));
-            let lanes = counts.iter_mut().zip(sum.to_le_bytes());
-            lanes.for_each(|(count, lane)| *count = count.saturating_add(u32::from(lane)));
+        let mut counts = 0;
+        for chunk in bytes.chunks(MANY) {
+            // Neither of the two has a high bit, so no byte of their sum runs over into the next.
+            let sum = counts + chunk.iter().fold(0, |sum: u64, byte| sum.wrapping_add(unit(*byte)));
+            let over = sum & HIGH_BITS;
+            counts = (sum | (over - (over >> 7))) & !HIGH_BITS;
         }
         Self { counts }
     }
 
-    pub(super) fn count(&self, kind: Kind) -> u32 {
-        self.counts.get(kind as usize).copied().unwrap_or_default()
+    /// How many there are; more than anybody counts where there are [`MANY`].
+    pub(super) fn count(self, kind: Kind) -> usize {
+        match self.counts.to_le_bytes().get(kind as usize).copied().map_or(0, usize::from) {
+            MANY => usize::MAX,
+            count => count,
+        }
+    }
+
+    /// Whether there are at least as many of each kind as in the other.
+    pub(super) fn covers(self, other: Self) -> bool {
+        // A high bit is lent to each byte, and stays where nothing had to be borrowed.
+        ((self.counts | HIGH_BITS) - other.counts) & HIGH_BITS == HIGH_BITS
     }
 }
 
-/// The kind that a needle's first byte is counted as, and how many of it are in the needle.
-pub(super) fn mark(needle: &str) -> Option<(Kind, u32)> {
-    let first = *needle.as_bytes().first()?;
-    let kind = KINDS.iter().copied().find(|kind| *kind != Kind::Capital && of_kind(first, *kind))?;
-    let count = needle.bytes().filter(|byte| of_kind(*byte, kind)).count();
-    Some((kind, u32::try_from(count).ok()?))
-}
-
-const KINDS: [Kind; 6] = [Kind::Digit, Kind::Capital, Kind::At, Kind::Colon, Kind::Dollar, Kind::Dash];
+const KINDS: [Kind; 7] = [Kind::Digit, Kind::Capital, Kind::At, Kind::Colon, Kind::Dollar, Kind::Dash, Kind::Slash];
 
 const fn of_kind(byte: u8, kind: Kind) -> bool {
     match kind {
@@ -52,6 +57,7 @@ const fn of_kind(byte: u8, kind: Kind) -> bool {
         Kind::Colon => byte == b':',
         Kind::Dollar => byte == b'$',
         Kind::Dash => byte == b'-',
+        Kind::Slash => byte == b'/',
     }
 }
 
@@ -60,11 +66,10 @@ pub(super) const fn is_capital(byte: u8) -> bool {
     byte.is_ascii_uppercase() || !byte.is_ascii()
 }
 
-/// Bytes of a sum.
-const LANES: usize = 8;
+/// As far as is counted: what fits below the high bit of a byte.
+const MANY: usize = 127;
 
-/// As many bytes can be counted before a byte of the sum runs over.
-const CHUNK: usize = 255;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 fn unit(byte: u8) -> u64 {
     UNITS.get(usize::from(byte)).copied().unwrap_or_default()
@@ -103,15 +108,21 @@ mod tests {
 
     #[test]
     fn counts_do_not_run_over() {
-        for length in [0, 1, 254, 255, 256, 1_000, 100_000] {
+        for length in [0, 1, 126, 127, 128, 254, 255, 1_000, 100_000] {
             let text = "7".repeat(length) + "Ab@é::";
             let census = Census::of(text.as_bytes());
             let counts =
                 [Kind::Digit, Kind::Capital, Kind::At, Kind::Colon, Kind::Dollar].map(|kind| census.count(kind));
-            assert_eq!(counts, [u32::try_from(length).unwrap(), 3, 1, 2, 0]);
+            assert_eq!(counts, [if length < MANY { length } else { usize::MAX }, 3, 1, 2, 0]);
         }
-        assert_eq!(mark("-----BEGIN "), Some((Kind::Dash, 5)));
-        assert_eq!(mark("://"), Some((Kind::Colon, 1)));
-        assert_eq!(mark("BEGIN"), None);
+    }
+
+    #[test]
+    fn one_covers_another_when_no_kind_is_short() {
+        let census = |text: &str| Census::of(text.as_bytes());
+        assert!(census("a").covers(census("")) && census("").covers(census("a b")));
+        assert!(census("x://y@z").covers(census("@://")) && !census("x://y.z").covers(census("@://")));
+        assert!(!census("12:30").covers(census("::")) && census("12:30:00").covers(census("::")));
+        assert!(census(&":".repeat(500)).covers(census(&":".repeat(127))));
     }
 }

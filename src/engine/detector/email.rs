@@ -20,7 +20,7 @@ impl Detector for Email {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Text { needle: "@", find }
+        Sight::Text { signs: "@", find }
     }
 
     fn claims(&self) -> &'static [&'static str] {

@@ -20,7 +20,7 @@ impl Detector for Ipv6Address {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Text { needle: ":", find }
+        Sight::Text { signs: "::", find }
     }
 
     fn claims(&self) -> &'static [&'static str] {
@@ -39,7 +39,8 @@ fn find(text: &str, from: usize) -> Option<Range<usize>> {
         let candidate = text.get(range.clone())?;
         // Eight parts, or fewer with a gap: times have neither.
         let colons = candidate.bytes().filter(|byte| *byte == b':').count();
-        let is_shaped = colons == 7 || candidate.contains("::");
+        let has_gap = candidate.as_bytes().windows(2).any(|pair| pair == b"::");
+        let is_shaped = colons == 7 || has_gap;
         let parsed = is_shaped
             .then(|| candidate.parse().ok())
             .flatten()

@@ -49,6 +49,7 @@ mod nl_bsn;
 mod no_fodselsnummer;
 #[cfg(test)]
 mod oracle;
+mod ordinary;
 mod passport;
 mod password_hash;
 mod person_name;
@@ -150,8 +151,9 @@ pub(crate) enum Sight {
     Nowhere,
     /// Only as a whole cell, and many cells of a column together.
     Cell(fn(&str) -> Likeness),
-    /// What holds this needle; the function gives the first value at or after a place.
-    Text { needle: &'static str, find: fn(&str, usize) -> Option<Range<usize>> },
+    /// Anywhere in a text that has each of these signs, so often as it stands here. The function gives the first value
+    /// at or after a place. What is not among the kinds of `census.rs` is no sign.
+    Text { signs: &'static str, find: fn(&str, usize) -> Option<Range<usize>> },
 }
 
 /// How sure a look is.

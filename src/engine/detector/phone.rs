@@ -86,7 +86,7 @@ fn look(seen: &Digits<'_>) -> Likeness {
     let groups = seen.text.as_bytes().split(is_sign).filter(|group| !group.is_empty());
     let first = groups.clone().next().unwrap_or_default();
     // North America: (212) 555-0123, 212-555-0123, 1-212-555-0123; area codes and exchanges begin with 2 to 9.
-    let american = (10..=11).contains(&count) && {
+    let american = (10..=11).contains(&count) && matches!(first.len(), 1 | 3) && {
         let country = usize::from(first == b"1");
         let here = groups.clone().skip(country);
         let begins = |group: &[u8]| matches!(group.first(), Some(b'2'..=b'9'));

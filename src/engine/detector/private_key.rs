@@ -20,7 +20,7 @@ impl Detector for PrivateKey {
     }
 
     fn sight(&self) -> Sight {
-        Sight::Text { needle: "-----BEGIN ", find }
+        Sight::Text { signs: "-----", find }
     }
 
     fn claims(&self) -> &'static [&'static str] {

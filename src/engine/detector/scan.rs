@@ -1,14 +1,16 @@
 //! One look at a text for all detectors.
 //!
-//! Most cells hold nothing, and that has to cost next to nothing. So bytes are counted first ([`Census`]): a text without
-//! `@`, `:` or `$`, with few digits and no long word is done with. What is left is cut into runs of digits and into words,
-//! and of each piece two look-ups, by its length and its first byte, say which detectors it can be of: mostly none.
-//! `oracle.rs` beside it says the same without any of this, and a test compares the two.
+//! Most cells hold nothing, and that has to cost next to nothing. Moments and UUIDs are recognised as such. Of other texts
+//! bytes are counted first ([`Census`]): one without `@`, `:` or `$`, with few digits and no long word is done with. What is
+//! left is cut into runs of digits and into words, and of each piece two look-ups, by its length and its first byte, say
+//! which detectors it can be of: mostly none. `oracle.rs` beside it says the same without any of this, and a test compares
+//! the two.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::census::{Census, Kind, is_capital, mark};
+use super::census::{Census, Kind, is_capital};
+use super::ordinary::is_ordinary;
 use super::{DETECTORS, Detector, Digits, Likeness, Sight, Word, address, person_name};
 
 /// A value in a text.
@@ -22,9 +24,12 @@ pub(in crate::engine) struct Found {
 pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found>) {
     found.clear();
     let bytes = text.as_bytes();
+    if is_ordinary(bytes) {
+        return;
+    }
     let census = Census::of(bytes);
     let sights = &*SIGHTS;
-    for sight in sights.texts.iter().filter(|sight| sight.may_be_in(bytes, &census)) {
+    for sight in sights.texts.iter().filter(|sight| census.covers(sight.signs)) {
         let mut from = 0;
         while let Some(range) = (sight.find)(text, from).filter(|range| range.end > from) {
             from = range.end;
@@ -32,14 +37,14 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
         }
     }
     let digits = census.count(Kind::Digit);
-    let last = if digits > 0 { words_with_digits(text, floor, found) } else { 0..0 };
+    let last = words_with_digits(text, digits, floor, found);
     long_words(text, last, floor, found);
     if digits >= RUN_MIN {
         runs(text, digits, floor, found);
     }
     // Names and streets are written with capitals, and have another word before the last.
     let first = bytes.first().is_some_and(|byte| is_capital(*byte));
-    if census.count(Kind::Capital) > u32::from(first) {
+    if census.count(Kind::Capital) > usize::from(first) {
         let capitals = words_with_capital(bytes);
         if capitals > 0 && is_prose(text) {
             names(text, found);
@@ -86,7 +91,7 @@ pub(in crate::engine) fn each(text: &str, mut saw: impl FnMut(usize, Likeness)) 
             }
         }
     }
-    for sight in sights.texts.iter().filter(|sight| sight.may_be_in(bytes, &census)) {
+    for sight in sights.texts.iter().filter(|sight| census.covers(sight.signs)) {
         if (sight.find)(text, 0) == Some(0..text.len()) {
             see(sight.place, Likeness::Certain);
         }
@@ -101,13 +106,9 @@ static SIGHTS: LazyLock<Sights> = LazyLock::new(|| {
     let mut sights = Sights::default();
     for (place, detector) in DETECTORS.iter().copied().enumerate() {
         match detector.sight() {
-            Sight::Text { needle, find } => sights.texts.push(TextSight {
-                place,
-                mark: mark(needle),
-                rest: (needle.len() > 1).then(|| memchr::memmem::Finder::new(needle)),
-                find,
-                detector,
-            }),
+            Sight::Text { signs, find } => {
+                sights.texts.push(TextSight { place, signs: Census::of(signs.as_bytes()), find, detector });
+            }
             Sight::Word { length, starts, look } => {
                 sights.words.add(Piece { place, look, detector }, |count| length.contains(&count), starts);
             }
@@ -140,22 +141,13 @@ type LookAtWord = fn(&Word<'_>) -> Option<(Likeness, usize)>;
 type LookAtDigits = fn(&Digits<'_>) -> Likeness;
 type LookAtCell = fn(&str) -> Likeness;
 
-/// What is found by a needle.
+/// What is found anywhere in a text.
 struct TextSight {
     place: usize,
-    /// What is counted of the needle, and how often at least; nothing when it is looked for in every text.
-    mark: Option<(Kind, u32)>,
-    /// Looks for the whole needle, where that is longer than what is counted.
-    rest: Option<memchr::memmem::Finder<'static>>,
+    /// What must be in the text for that.
+    signs: Census,
     find: fn(&str, usize) -> Option<Range<usize>>,
     detector: &'static dyn Detector,
-}
-
-impl TextSight {
-    fn may_be_in(&self, bytes: &[u8], census: &Census) -> bool {
-        self.mark.is_none_or(|(kind, least)| census.count(kind) >= least)
-            && self.rest.as_ref().is_none_or(|needle| needle.find(bytes).is_some())
-    }
 }
 
 /// What sees a piece of a text, by the piece's length and first byte.
@@ -252,13 +244,12 @@ fn number_alone<'a>(text: &'a str, digits: &'a mut [u8; DIGITS_MAX]) -> Option<D
             _ => return None,
         }
     }
-    let digits = digits.get(..count).filter(|digits| digits.len() >= RUN_LENGTH_MIN)?;
+    let digits = digits.get(..count).filter(|digits| digits.len() >= RUN_MIN)?;
     Some(Digits { text, digits })
 }
 
 /// Fewest digits of a number that means a person or an account.
-const RUN_MIN: u32 = 7;
-const RUN_LENGTH_MIN: usize = RUN_MIN as usize;
+const RUN_MIN: usize = 7;
 
 /// Shortest word without digits that can be a secret.
 const WORD_MIN: usize = 16;
@@ -415,12 +406,20 @@ fn is_in_name(letter: char) -> bool {
     letter.is_alphabetic() || matches!(letter, '\'' | '’' | '-')
 }
 
-/// Words of letters, digits and the signs that occur within names and keys, which have a digit. Gives the last of them.
-fn words_with_digits(text: &str, floor: Likeness, found: &mut Vec<Found>) -> Range<usize> {
+/// Words of letters, digits and the signs that occur within names and keys, which have a digit. So many digits are in the
+/// text. Gives the last of them.
+fn words_with_digits(text: &str, digits: usize, floor: Likeness, found: &mut Vec<Found>) -> Range<usize> {
     let bytes = text.as_bytes();
+    let mut left = digits;
     let mut word = 0..0;
-    while let Some(digit) = next_digit(bytes, word.end) {
+    while left > 0
+        && let Some(digit) = next_digit(bytes, word.end)
+    {
         word = word_around(bytes, digit, word.end);
+        if word.end < bytes.len() {
+            let letters = bytes.get(word.clone()).unwrap_or_default();
+            left = left.saturating_sub(letters.iter().filter(|byte| byte.is_ascii_digit()).count());
+        }
         if word.len() >= MIXED_MIN {
             look_at(text, word.clone(), floor, found);
         }
@@ -428,16 +427,18 @@ fn words_with_digits(text: &str, floor: Likeness, found: &mut Vec<Found>) -> Ran
     word
 }
 
-/// Words that are long enough without a digit; `last` is the last word with one. A word of so many bytes has one in it of
-/// those that stand so many bytes apart.
+/// Words that are long enough without a digit; `last` is the last word with one.
 fn long_words(text: &str, last: Range<usize>, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
+    // Where the last word ended. A word of so many bytes that begins behind it has the byte in it that is so far on.
     let mut from = 0;
-    for (place, byte) in bytes.iter().enumerate().skip(WORD_MIN - 1).step_by(WORD_MIN) {
-        if place < from || last.contains(&place) || !is_in_word(*byte) {
+    while let Some(byte) = bytes.get(from + WORD_MIN - 1) {
+        let place = from + WORD_MIN - 1;
+        if !is_in_word(*byte) {
+            from = place + 1;
             continue;
         }
-        let word = word_around(bytes, place, from);
+        let word = if last.contains(&place) { last.clone() } else { word_around(bytes, place, from) };
         from = word.end;
         let letters = bytes.get(word.clone()).unwrap_or_default();
         if letters.len() >= WORD_MIN && !letters.iter().any(u8::is_ascii_digit) {
@@ -448,10 +449,15 @@ fn long_words(text: &str, last: Range<usize>, floor: Likeness, found: &mut Vec<F
 
 /// The word that the byte at `place` is in, as far as it lies behind `from`.
 fn word_around(bytes: &[u8], place: usize, from: usize) -> Range<usize> {
-    let is_in = |byte: &&u8| is_in_word(**byte);
-    let before = bytes.get(from..place).unwrap_or_default().iter().rev().take_while(is_in).count();
-    let behind = bytes.get(place..).unwrap_or_default().iter().take_while(is_in).count();
-    place - before..place + behind
+    let (before, behind) = (bytes.get(from..place).unwrap_or_default(), bytes.get(place..).unwrap_or_default());
+    let start = before.iter().rposition(|byte| !is_in_word(*byte)).map_or(from, |at| from + at + 1);
+    start..place + length_while(behind, is_in_word)
+}
+
+/// How many bytes at the beginning are of a kind.
+#[inline]
+fn length_while(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !is(*byte)).unwrap_or(bytes.len())
 }
 
 fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
@@ -462,14 +468,16 @@ fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
 /// Asks about a word.
 fn look_at(text: &str, word: Range<usize>, floor: Likeness, found: &mut Vec<Found>) {
     let letters = text.as_bytes().get(word.clone()).unwrap_or_default();
-    let is_sign = |byte: &&u8| !byte.is_ascii_alphanumeric();
-    let trail = letters.iter().rev().take_while(is_sign).count();
-    let lead = letters.iter().take_while(is_sign).count();
-    let Some(plain) = letters.get(lead..letters.len() - trail) else { return };
+    let (Some(lead), Some(last)) =
+        (letters.iter().position(u8::is_ascii_alphanumeric), letters.iter().rposition(u8::is_ascii_alphanumeric))
+    else {
+        return;
+    };
+    let plain = letters.get(lead..=last).unwrap_or_default();
     if plain.len() < MIXED_MIN || (plain.len() < WORD_MIN && !plain.iter().any(u8::is_ascii_digit)) {
         return;
     }
-    let word = Word { text, start: word.start + lead, end: word.end - trail };
+    let word = Word { text, start: word.start + lead, end: word.start + last + 1 };
     let mut before = Before::new(text, word.start);
     let seen = SIGHTS.words.of(plain).find_map(|sight| {
         let (likeness, end) = (sight.look)(&word)?;
@@ -481,25 +489,19 @@ fn look_at(text: &str, word: Range<usize>, floor: Likeness, found: &mut Vec<Foun
 
 /// Rows of groups of digits with signs between them, and within a long row every row of whole groups. So many digits are
 /// in the text.
-fn runs(text: &str, digits: u32, floor: Likeness, found: &mut Vec<Found>) {
+fn runs(text: &str, digits: usize, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut left = usize::try_from(digits).unwrap_or(usize::MAX);
-    let mut groups = Vec::new();
+    let mut left = digits;
     let mut from = 0;
-    while left >= RUN_LENGTH_MIN
+    while left >= RUN_MIN
         && let Some(first) = next_digit(bytes, from)
     {
         // Digits in the middle of a word belong to the word.
         let glued = first > 0 && bytes.get(first - 1).is_some_and(|byte| is_letter(*byte));
         let mut row = Row { bytes, next: Some(first), digits: 0, end: first };
-        groups.clear();
-        for group in row.by_ref() {
-            if !glued || group.start > first {
-                groups.push(group);
-            }
-        }
-        if row.digits >= RUN_LENGTH_MIN {
-            row_of_groups(text, &groups, floor, found);
+        let group = row.next().filter(|_| !glued);
+        if row.next.is_some() || row.digits >= RUN_MIN {
+            row_of_groups(text, group, &mut row, floor, found);
         }
         left = left.saturating_sub(row.digits);
         from = row.end;
@@ -521,61 +523,73 @@ struct Row<'a> {
 }
 
 impl Iterator for Row<'_> {
-    type Item = Range<usize>;
+    type Item = Group;
 
     #[inline]
-    fn next(&mut self) -> Option<Range<usize>> {
+    fn next(&mut self) -> Option<Group> {
         let start = self.next.take()?;
-        let length = self.bytes.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = length_while(self.bytes.get(start..)?, |byte| byte.is_ascii_digit());
         self.end = start + length;
         self.digits += length;
         let rest = self.bytes.get(self.end..).unwrap_or_default();
         if rest.first().is_some_and(|byte| is_letter(*byte)) {
             return None;
         }
-        let is_sign = |byte: &&u8| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
-        let between = rest.iter().take(4).take_while(is_sign).count();
+        let is_sign = |byte: u8| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+        let between = length_while(rest.get(..4).unwrap_or(rest), is_sign);
         let goes_on = (1..=3).contains(&between) && rest.get(between).is_some_and(u8::is_ascii_digit);
         self.next = goes_on.then_some(self.end + between);
-        Some(start..self.end)
+        Some(Group { start, length })
     }
 }
 
-fn row_of_groups(text: &str, groups: &[Range<usize>], floor: Likeness, found: &mut Vec<Found>) {
-    let mut rest = groups;
-    while !rest.is_empty() {
-        let mut taken = rest.get(..rest.len().min(GROUPS_MAX)).unwrap_or_default();
-        let mut count: usize = taken.iter().map(ExactSizeIterator::len).sum();
-        // The longest number is the one; what is too short only gets shorter.
-        let seen = loop {
-            if count < RUN_LENGTH_MIN {
-                break None;
-            }
-            if let Some(one) = number(text, taken, count, floor) {
-                break Some(one);
-            }
-            let Some((last, before)) = taken.split_last() else { break None };
-            (taken, count) = (before, count - last.len());
-        };
-        rest = rest.get(if seen.is_some() { taken.len() } else { 1 }..).unwrap_or_default();
-        found.extend(seen);
+/// Digits without a sign between them.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    start: usize,
+    length: usize,
+}
+
+impl Group {
+    fn range(self) -> Range<usize> {
+        self.start..self.start + self.length
     }
 }
 
-/// Asks about one row of groups, which have so many digits.
-fn number(text: &str, groups: &[Range<usize>], count: usize, floor: Likeness) -> Option<Found> {
-    if count > DIGITS_MAX {
-        return None;
+/// Looks through a row to its end, as many groups at a time as may be taken together. The first has been read.
+fn row_of_groups(text: &str, first: Option<Group>, row: &mut Row<'_>, floor: Likeness, found: &mut Vec<Found>) {
+    let mut window = [Group::default(); GROUPS_MAX];
+    let mut filled = 0;
+    let mut groups = first.into_iter().chain(row);
+    loop {
+        for (place, group) in window.iter_mut().skip(filled).zip(&mut groups) {
+            *place = group;
+            filled += 1;
+        }
+        let seen = longest_number(text, window.get(..filled).unwrap_or_default(), floor);
+        // What follows a number, or the groups behind the first, may be another.
+        let done = seen.as_ref().map_or(1, |(_, groups)| *groups).min(filled);
+        found.extend(seen.map(|(one, _)| one));
+        let left = window.get(done..filled).unwrap_or_default();
+        if filled < GROUPS_MAX && left.iter().map(|group| group.length).sum::<usize>() < RUN_MIN {
+            return;
+        }
+        window.rotate_left(done);
+        filled -= done;
     }
+}
+
+/// The longest number that begins with the first of these groups, and of how many of them it is made.
+fn longest_number(text: &str, groups: &[Group], floor: Likeness) -> Option<(Found, usize)> {
     let bytes = text.as_bytes();
     let mut digits = [0; DIGITS_MAX];
-    let mut filled = 0;
+    let (mut count, mut taken) = (0, 0);
     for group in groups {
-        let places = digits.get_mut(filled..filled + group.len())?;
-        places.iter_mut().zip(bytes.get(group.clone())?).for_each(|(to, from)| *to = from.wrapping_sub(b'0'));
-        filled += group.len();
+        let Some(places) = digits.get_mut(count..count + group.length) else { break };
+        places.iter_mut().zip(bytes.get(group.range())?).for_each(|(to, from)| *to = from.wrapping_sub(b'0'));
+        count += group.length;
+        taken += 1;
     }
-    let digits = digits.get(..count)?;
     let mut start = groups.first()?.start;
     // A plus or an opening bracket before it belongs to the number.
     for sign in [b'(', b'+', b'('] {
@@ -583,12 +597,20 @@ fn number(text: &str, groups: &[Range<usize>], count: usize, floor: Likeness) ->
             start -= 1;
         }
     }
-    let range = start..groups.last()?.end;
-    let seen = Digits { text: text.get(range.clone())?, digits };
     let mut before = Before::new(text, start);
-    let mut sights = SIGHTS.digits.of(digits);
-    let sight = sights.find(|sight| before.counts(sight.detector, (sight.look)(&seen), floor))?;
-    Some(Found { range, detector: sight.detector })
+    // What is too short only gets shorter.
+    while count >= RUN_MIN {
+        let last = groups.get(..taken)?.last()?;
+        let range = start..last.range().end;
+        let seen = Digits { text: text.get(range.clone())?, digits: digits.get(..count)? };
+        let mut sights = SIGHTS.digits.of(seen.digits);
+        if let Some(sight) = sights.find(|sight| before.counts(sight.detector, (sight.look)(&seen), floor)) {
+            return Some((Found { range, detector: sight.detector }, taken));
+        }
+        count -= last.length;
+        taken -= 1;
+    }
+    None
 }
 
 #[cfg(test)]

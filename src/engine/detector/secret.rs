@@ -113,8 +113,9 @@ impl Detector for Secret {
 fn look(seen: &Word<'_>) -> Option<(Likeness, usize)> {
     // Random letters and digits of some length: how many signs of each kind there are is what gives them away.
     let word = seen.word().as_bytes();
-    // UUIDs and dates have more signs than that, and are what most long words are.
-    if word.iter().filter(|byte| !byte.is_ascii_alphanumeric()).count() > SIGNS_MAX {
+    // Most long words have no capitals; UUIDs and dates that have them have more signs than that.
+    let is_sign = |byte: &&u8| !byte.is_ascii_alphanumeric();
+    if !word.iter().any(u8::is_ascii_uppercase) || word.iter().filter(is_sign).count() > SIGNS_MAX {
         return None;
     }
     let kind = |is: fn(&u8) -> bool| word.iter().filter(|byte| is(byte)).count();
