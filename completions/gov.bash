@@ -724,13 +724,17 @@ _gov() {
             return 0
             ;;
         gov__subcmd__explain)
-            opts="-h --write --reveal --json --color --help"
+            opts="-h --write --reveal --estimated-rows --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --reveal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --estimated-rows)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -984,7 +988,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__policy__subcmd__diff)
-            opts="-h --statements --as --group --kind --on --purpose --write --at --env --catalog --json --color --help"
+            opts="-h --statements --as --group --kind --on --purpose --write --at --estimated-rows --env --catalog --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1018,6 +1022,10 @@ _gov() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --estimated-rows)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1038,7 +1046,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__policy__subcmd__explain)
-            opts="-h --policy --as --group --kind --on --purpose --write --at --env --catalog --json --color --help"
+            opts="-h --policy --as --group --kind --on --purpose --write --at --estimated-rows --env --catalog --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1069,6 +1077,10 @@ _gov() {
                     return 0
                     ;;
                 --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --estimated-rows)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -165,6 +165,7 @@ complete -c gov -n "__fish_gov_using_subcommand run" -l write -d 'Ask for write 
 complete -c gov -n "__fish_gov_using_subcommand run" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand explain" -l reveal -d 'As in a session that was opened to see this masked column; may be given several times' -r
+complete -c gov -n "__fish_gov_using_subcommand explain" -l estimated-rows -d 'How many rows the planner is taken to expect, where the policy looks at that; it is asked when the statement runs' -r
 complete -c gov -n "__fish_gov_using_subcommand explain" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -238,6 +239,7 @@ complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcomma
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l on -d 'A resource of the configuration' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l purpose -d 'The purpose of the session' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l estimated-rows -d 'How many rows the planner is taken to expect, where the policy looks at that; it is not asked here' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -253,6 +255,7 @@ complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcomma
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l on -d 'A resource of the configuration' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l purpose -d 'The purpose of the session' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l estimated-rows -d 'How many rows the planner is taken to expect, where the policy looks at that; it is not asked here' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

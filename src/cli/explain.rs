@@ -23,6 +23,9 @@ struct Arguments {
     /// As in a session that was opened to see this masked column; may be given several times
     #[arg(long, value_name = "COLUMN")]
     reveal: Vec<ColumnName>,
+    /// How many rows the planner is taken to expect, where the policy looks at that; it is asked when the statement runs
+    #[arg(long, value_name = "ROWS")]
+    estimated_rows: Option<u64>,
 }
 
 impl Command for Explain {
@@ -50,11 +53,13 @@ impl Command for Explain {
         let arguments: Arguments = parse(arguments)?;
         run_async(async {
             let gateway = Gateway::open().await?;
+            let assumed = arguments.estimated_rows;
             let access = if arguments.write { "write" } else { "read" }.to_owned();
             let request = ExplainRequest {
                 sql: arguments.sql,
                 access,
                 reveal: arguments.reveal.iter().map(ToString::to_string).collect(),
+                estimated_rows: assumed,
             };
             let path = format!("/v1/resources/{}/explain", arguments.resource);
             let explanation: Explanation = gateway.post(&path, &request).await?;
@@ -65,6 +70,12 @@ impl Command for Explain {
                     output.say(format!("The session would be masked {}.{why}", explanation.masking));
                     if let Some(refused) = &explanation.refused {
                         output.say(sentence(refused));
+                    }
+                    let steps: Vec<_> =
+                        explanation.by_estimate.iter().map(|step| (step.rows_max, step.verdict.as_str())).collect();
+                    if !steps.is_empty() {
+                        output.say(format_args!("It depends on the estimate: {}.", by_estimate(&steps)));
+                        output.say(assumption(assumed));
                     }
                     if !explanation.columns.is_empty() {
                         output.table(&["column", "mask", "from"], explanation.columns.iter().flat_map(rows));
@@ -79,6 +90,25 @@ impl Command for Explain {
 fn sentence(refused: &Refused) -> String {
     let verb = if refused.verdict == "hold" { "would wait for approval" } else { "would be refused" };
     format!("This {verb}: {} (rule: {}).", refused.message, refused.rule)
+}
+
+/// What is decided by how many rows the planner expects: `up to 20 rows allow, above hold`.
+pub(super) fn by_estimate(steps: &[(Option<u64>, &str)]) -> String {
+    let told = steps.iter().map(|(rows_max, verdict)| match rows_max {
+        Some(1) => format!("up to 1 row {verdict}"),
+        Some(rows) => format!("up to {rows} rows {verdict}"),
+        None => format!("above {verdict}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// What the answer rests on, where it depends on the estimate.
+pub(super) fn assumption(assumed: Option<u64>) -> String {
+    match assumed {
+        Some(rows) => format!("Assumed: the planner expects {rows}. It is asked when the statement runs."),
+        None => "Assumed: the planner cannot say, and then somebody is asked. Try a number with --estimated-rows ROWS."
+            .to_owned(),
+    }
 }
 
 /// One row for each source; the column stands in the first only.

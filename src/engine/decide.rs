@@ -39,6 +39,25 @@ struct Threshold {
     reason: Reason,
 }
 
+impl Threshold {
+    /// What it leads to when the planner expects so many rows; `None` where it cannot say.
+    fn action(&self, rows: Option<u64>) -> Action {
+        match rows {
+            Some(rows) if rows <= self.rows => Action::Allow,
+            Some(_) => self.action,
+            None => self.action.min(Action::Hold),
+        }
+    }
+}
+
+/// What is decided about a statement for some numbers of rows that the planner may expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ByEstimate {
+    /// The most rows it is decided so for; `None` is without end. It begins behind the one before.
+    pub(crate) rows_max: Option<u64>,
+    pub(crate) verdict: Verdict,
+}
+
 impl Permit {
     /// It is good only for so many rows as the planner expects: that is to be asked, and then [`Self::weighed`].
     pub(crate) fn asks_estimate(&self) -> bool {
@@ -48,12 +67,7 @@ impl Permit {
     /// What it is worth when the planner expects so many rows; `None` where it cannot say. What somebody has approved is
     /// not held once more: they were shown the estimate.
     pub(crate) fn weighed(self, rows: Option<u64>, approved: bool) -> Decision {
-        let action = |threshold: &Threshold| match rows {
-            Some(rows) if rows <= threshold.rows => Action::Allow,
-            Some(_) => threshold.action,
-            None => threshold.action.min(Action::Hold),
-        };
-        let strictest = self.thresholds.iter().map(|threshold| (action(threshold), threshold.reason.clone()));
+        let strictest = self.thresholds.iter().map(|threshold| (threshold.action(rows), threshold.reason.clone()));
         let told = |reason: Reason| {
             let case = reason.detail.clone().unwrap_or_default();
             reason.detail(match rows {
@@ -68,6 +82,27 @@ impl Permit {
             }
             Some((Action::Hold | Action::Observe | Action::Allow, _)) | None => Decision::Allow(self),
         }
+    }
+
+    /// What is decided about it, from the fewest rows on; nothing where that does not depend on how many there are.
+    fn by_estimate(&self) -> Vec<ByEstimate> {
+        if self.thresholds.is_empty() {
+            return Vec::new();
+        }
+        let ends: BTreeSet<u64> = self.thresholds.iter().map(|threshold| threshold.rows).collect();
+        let ends = ends.into_iter().map(Some).chain([None]);
+        let step = |rows_max: Option<u64>| {
+            // More than the last end is as good as endless.
+            let rows = Some(rows_max.unwrap_or(u64::MAX));
+            let action = self.thresholds.iter().map(|threshold| threshold.action(rows)).max();
+            let verdict = match action.unwrap_or(Action::Allow) {
+                Action::Deny => Verdict::Deny,
+                Action::Hold => Verdict::Hold,
+                Action::Observe | Action::Allow => Verdict::Allow,
+            };
+            ByEstimate { rows_max, verdict }
+        };
+        ends.map(step).collect()
     }
 
     pub(crate) fn rules(&self) -> &Arc<[(&'static str, Action)]> {
@@ -191,11 +226,15 @@ impl Ground<'_> {
 }
 
 impl Decision {
-    /// The same decision where nobody asks the planner: what depends on that is held.
-    pub(crate) fn unestimated(self) -> Self {
+    /// The same decision where nobody asks the planner, and where so many rows are assumed; with `None` what depends on
+    /// them is held. And what it is for other numbers of rows, where it depends on them.
+    pub(crate) fn assuming(self, rows: Option<u64>) -> (Self, Vec<ByEstimate>) {
         match self {
-            Self::Allow(permit) => permit.weighed(None, false),
-            stopped @ (Self::Hold(_) | Self::Deny(_)) => stopped,
+            Self::Allow(permit) => {
+                let by_estimate = permit.by_estimate();
+                (permit.weighed(rows, false), by_estimate)
+            }
+            stopped @ (Self::Hold(_) | Self::Deny(_)) => (stopped, Vec::new()),
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) use catalog::Catalog;
 pub(crate) use classify::{
     Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,
 };
-pub(crate) use decide::{Audit, Decision, Permit, Refusal};
+pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{

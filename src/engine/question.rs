@@ -10,7 +10,7 @@ use serde::de::Deserializer;
 use super::catalog::{Catalog, CatalogRelation, FIRST_USER_OID};
 use super::classify::Classification;
 use super::policy::{PolicyMistake, Word, unknown};
-use super::{Decision, Engine, Scope};
+use super::{ByEstimate, Decision, Engine, Scope};
 use crate::domain::{
     Access, Action, Digest, Grant, Identity, IdentityKind, Labels, Limits, Method, Purpose, PurposeId, Reason,
     ResourceName, SessionId, Statement, Timestamp, Verdict,
@@ -27,6 +27,8 @@ pub(crate) struct Question {
     pub(crate) resource: ResourceName,
     pub(crate) labels: Labels,
     pub(crate) at: Timestamp,
+    /// How many rows the planner is taken to expect; nobody asks it.
+    pub(crate) estimated_rows: Option<u64>,
 }
 
 /// What is said to one statement.
@@ -40,6 +42,8 @@ pub(crate) struct Answer {
     pub(crate) statement: Arc<Statement>,
     /// It may change rows, and is rolled back when it changes more than so many.
     pub(crate) changes_max: Option<u64>,
+    /// What is decided by how many rows the planner expects, where it depends on that.
+    pub(crate) by_estimate: Vec<ByEstimate>,
 }
 
 impl Answer {
@@ -58,8 +62,11 @@ impl Engine {
             self.replace_catalog(Arc::new(assumed(&what.statement)));
         }
         let path = ["$user".to_owned(), "public".to_owned()];
-        match self.decide(question.at, &grant, &what, &Scope::new("gov", &path)).unestimated() {
+        let decision = self.decide(question.at, &grant, &what, &Scope::new("gov", &path));
+        let (decision, by_estimate) = decision.assuming(question.estimated_rows);
+        match decision {
             Decision::Allow(permit) => Answer {
+                by_estimate,
                 verdict: Verdict::Allow,
                 reason: None,
                 rules: Arc::clone(permit.rules()),
@@ -72,6 +79,7 @@ impl Engine {
                     .filter(|rows| *rows < u64::MAX),
             },
             Decision::Hold(refusal) | Decision::Deny(refusal) => Answer {
+                by_estimate,
                 verdict: refusal.verdict,
                 reason: Some(refusal.reason),
                 rules: refusal.rules,
@@ -142,6 +150,8 @@ pub(crate) struct Expectation {
     pub(crate) write: bool,
     #[serde(default, deserialize_with = "time")]
     pub(crate) at: Option<Timestamp>,
+    /// How many rows the planner is taken to expect.
+    pub(crate) estimated_rows: Option<u64>,
     #[serde(deserialize_with = "verdict")]
     pub(crate) expect: Verdict,
     /// The rule that should decide; any may when it is not named.

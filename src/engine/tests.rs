@@ -438,7 +438,17 @@ fn estimates_decide_when_they_are_known() {
         assert_eq!(word(permit.weighed(rows, approved)), expected, "{text} {rows:?} {approved}");
     }
     assert!(!permit("SELECT id FROM orders WHERE id = 1").asks_estimate());
-    assert_eq!(word(Decision::Allow(permit(update)).unestimated()), "hold");
+    let (assumed, by_estimate) = Decision::Allow(permit(update)).assuming(None);
+    assert_eq!(word(assumed), "hold");
+    let steps = |decision: Decision| {
+        let by_estimate = decision.assuming(Some(21)).1;
+        by_estimate.into_iter().map(|step| (step.rows_max, step.verdict.word())).collect::<Vec<_>>()
+    };
+    assert_eq!(by_estimate.len(), 3);
+    let expected = [(Some(20), "allow"), (Some(1000), "hold"), (None, "deny")];
+    assert_eq!(steps(Decision::Allow(permit(update))), expected);
+    assert_eq!(steps(Decision::Allow(permit(delete))), [(Some(20), "allow"), (None, "hold")]);
+    assert_eq!(steps(Decision::Allow(permit("SELECT id FROM orders WHERE id = 1"))), []);
     for wrong in [
         "cases: [{name: a, if: {estimated_rows_over: 5}, then: observe}]",
         "cases: [{name: a, if: {estimated_rows_over: 5}, then: allow, rules: missing_where}]",

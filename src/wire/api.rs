@@ -284,6 +284,9 @@ pub(crate) struct ExplainRequest {
     /// Masked columns whose real values the session was opened to see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reveal: Vec<String>,
+    /// How many rows the planner is taken to expect; it is asked only when the statement is to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) estimated_rows: Option<u64>,
 }
 
 /// What would happen to it.
@@ -297,8 +300,21 @@ pub(crate) struct Explanation {
     /// Why it would not run, or not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Refused>,
+    /// What is decided by how many rows the planner expects, from the fewest on; nothing where it does not depend on that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) by_estimate: Vec<ExplainedEstimate>,
     /// The columns of its result; none when it returns none.
     pub(crate) columns: Vec<ExplainedOutput>,
+}
+
+/// What is decided for some numbers of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExplainedEstimate {
+    /// The most rows it is decided so for, behind those of the one before; without it there is no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rows_max: Option<u64>,
+    /// `allow`, `hold` or `deny`.
+    pub(crate) verdict: String,
 }
 
 /// Why a statement would not run.

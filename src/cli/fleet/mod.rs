@@ -240,7 +240,8 @@ async fn rehearse(
     for name in names {
         for statement in &order.statements {
             let reveal = order.wish.revealed();
-            let request = ExplainRequest { sql: statement.text.clone(), access: access.to_owned(), reveal };
+            let request =
+                ExplainRequest { sql: statement.text.clone(), access: access.to_owned(), reveal, estimated_rows: None };
             let explained = gateway.post::<Explanation>(&format!("/v1/resources/{name}/explain"), &request).await;
             let (verdict, rule, why, code) = match explained {
                 Ok(Explanation { refused: None, .. }) => ("allow".to_owned(), String::new(), String::new(), Exit::Done),

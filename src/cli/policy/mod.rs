@@ -14,7 +14,7 @@ use serde_json::json;
 use self::learn::Lesson;
 use super::exit::Exit;
 use super::output::{Format, Output};
-use super::{Command, moment, parse, run_async};
+use super::{Command, explain, moment, parse, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{
     Access, Environment, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Timestamp, Touch,
@@ -25,7 +25,7 @@ use crate::engine::{
 };
 use crate::runtime::{clock, files, tasks};
 use crate::server::config::{self, Mistake, Outline};
-use crate::wire::api::{TimelinePage, TimelineQuery};
+use crate::wire::api::{ExplainedEstimate, TimelinePage, TimelineQuery};
 
 pub(super) struct Policies;
 
@@ -138,6 +138,9 @@ struct Asker {
     /// When, for example 2026-11-27T10:00:00Z; now without it
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
+    /// How many rows the planner is taken to expect, where the policy looks at that; it is not asked here
+    #[arg(long, value_name = "ROWS")]
+    estimated_rows: Option<u64>,
 }
 
 // What is known about the database. Not a doc comment: clap would make it the command's help.
@@ -191,7 +194,7 @@ impl Command for Policies {
         match arguments.action {
             Action::Check { file, format } => check(&file, format, output),
             Action::Test { file, expect, view } => test(&file, expect, &view, output),
-            Action::Explain { sql, policy, asker, view } => explain(&sql, &policy, &asker, &view, output),
+            Action::Explain { sql, policy, asker, view } => explained(&sql, &policy, &asker, &view, output),
             Action::Diff { old, new, statements, asker, view } => {
                 diff(&old, &new, statements.as_deref(), &asker, &view, output)
             }
@@ -393,6 +396,7 @@ impl<'a> Bench<'a> {
             resource,
             labels,
             at: asker.at.unwrap_or_else(clock::now),
+            estimated_rows: asker.estimated_rows,
         })
     }
 
@@ -405,7 +409,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn explain(sql: &str, file: &Path, asker: &Asker, view: &View, output: &mut Output) -> Result<Exit, Failure> {
+fn explained(sql: &str, file: &Path, asker: &Asker, view: &View, output: &mut Output) -> Result<Exit, Failure> {
     let outline = usable(file)?;
     let bench = Bench::new(&outline, view)?;
     let question = bench.question(asker)?;
@@ -414,7 +418,7 @@ fn explain(sql: &str, file: &Path, asker: &Asker, view: &View, output: &mut Outp
         || "no catalog: relations are taken to be there, functions of the database are not known".to_owned(),
         |file| format!("the catalog in {}", file.display()),
     );
-    let explained = Explained::of(&answer, against);
+    let explained = Explained::of(&answer, question.estimated_rows, against);
     match output.format() {
         Format::Json => output.json(&explained),
         Format::Human => output.bytes(explained.text().as_bytes()),
@@ -435,11 +439,17 @@ struct Explained {
     operations: Vec<&'static str>,
     relations: Vec<String>,
     changes_max: Option<u64>,
+    /// What is decided by how many rows the planner expects, where it depends on that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_estimate: Vec<ExplainedEstimate>,
+    /// How many it was taken to expect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_rows: Option<u64>,
     against: String,
 }
 
 impl Explained {
-    fn of(answer: &Answer, against: String) -> Self {
+    fn of(answer: &Answer, estimated_rows: Option<u64>, against: String) -> Self {
         let reason = answer.reason.clone();
         let touched = |touch: Touch| match touch {
             Touch::Read => "reads",
@@ -461,6 +471,12 @@ impl Explained {
             operations: answer.statement.operations.iter().map(|operation| operation.word()).collect(),
             relations: answer.statement.relations.iter().map(relation).collect(),
             changes_max: answer.changes_max,
+            by_estimate: answer
+                .by_estimate
+                .iter()
+                .map(|step| ExplainedEstimate { rows_max: step.rows_max, verdict: step.verdict.word().to_owned() })
+                .collect(),
+            estimated_rows,
             against,
         }
     }
@@ -476,6 +492,11 @@ impl Explained {
         add("does", Some(self.operations.join(", ")).filter(|operations| !operations.is_empty()));
         add("touches", Some(self.relations.join(", ")).filter(|relations| !relations.is_empty()));
         add("changes", self.changes_max.map(|rows| format!("at most {rows} rows, or it is rolled back")));
+        let steps: Vec<_> = self.by_estimate.iter().map(|step| (step.rows_max, step.verdict.as_str())).collect();
+        if !steps.is_empty() {
+            add("estimate", Some(explain::by_estimate(&steps)));
+            add("", Some(explain::assumption(self.estimated_rows)));
+        }
         add("against", Some(self.against.clone()));
         lines.iter().map(|(name, value)| format!("{name:8} {value}\n")).collect()
     }
@@ -506,6 +527,7 @@ fn test(file: &Path, expect: Option<PathBuf>, view: &View, output: &mut Output) 
             },
             write: expectation.write,
             at: expectation.at,
+            estimated_rows: expectation.estimated_rows,
         };
         let question = bench.question(&asker)?;
         let answer = bench.answer(&question, &expectation.sql)?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Desk, Tool, arguments, document};
 use crate::domain::Verdict;
-use crate::wire::api::{ExplainRequest, ExplainedOutput, Explanation, Refused};
+use crate::wire::api::{ExplainRequest, ExplainedEstimate, ExplainedOutput, Explanation, Refused};
 
 pub(super) struct Explain;
 
@@ -37,20 +37,23 @@ struct Told {
     hint: Option<String>,
     /// Where the session is masked: `in-database`, or `on-wire (reduced guarantee)`.
     masking: String,
+    /// What is decided by how many rows the planner expects, from the fewest on; nothing where it does not depend on that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_estimate: Vec<ExplainedEstimate>,
     /// The columns of its result, what is masked in them, and what they come from.
     columns: Vec<ExplainedOutput>,
 }
 
 impl From<Explanation> for Told {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { masking, masking_reason: _, refused, columns } = explanation;
+        let Explanation { masking, masking_reason: _, refused, by_estimate, columns } = explanation;
         match refused {
             None => {
                 let verdict = Verdict::Allow.word().to_owned();
-                Self { verdict, rule: None, message: None, detail: None, hint: None, masking, columns }
+                Self { verdict, rule: None, message: None, detail: None, hint: None, masking, by_estimate, columns }
             }
             Some(Refused { verdict, rule, message, detail, hint }) => {
-                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, masking, columns }
+                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, masking, by_estimate, columns }
             }
         }
     }
@@ -82,7 +85,8 @@ impl Tool for Explain {
         Box::pin(async move {
             let Arguments { sql, resource } = arguments(given)?;
             let name = desk.meant(resource.as_deref())?;
-            let request = ExplainRequest { sql, access: desk.access(name).word().to_owned(), reveal: Vec::new() };
+            let access = desk.access(name).word().to_owned();
+            let request = ExplainRequest { sql, access, reveal: Vec::new(), estimated_rows: None };
             let path = format!("/v1/resources/{name}/explain");
             let explanation: Explanation = desk.gateway().await?.post(&path, &request).await?;
             document(&Told::from(explanation))

@@ -69,7 +69,7 @@ impl Tool for RequestApproval {
 async fn ask(desk: &Desk, asked: Arguments) -> Result<Value, Failure> {
     let name = desk.meant(asked.resource.as_deref())?;
     let access = desk.access(name).word().to_owned();
-    let request = ExplainRequest { sql: asked.sql.clone(), access, reveal: Vec::new() };
+    let request = ExplainRequest { sql: asked.sql.clone(), access, reveal: Vec::new(), estimated_rows: None };
     let explained: Explanation = desk.gateway().await?.post(&format!("/v1/resources/{name}/explain"), &request).await?;
     match explained.refused {
         None => return document(&Asked { needed: false, approval: None, message: None, detail: None }),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{Contents, Handler, Method, Route, json};
 use crate::domain::{Access, Duration, Environment, Failure, Grant, Kind, Limits};
-use crate::engine::{Decision, Engine, ExplainedColumn, ExplainedMask, Policy, Refusal, Scope};
+use crate::engine::{ByEstimate, Decision, Engine, ExplainedColumn, ExplainedMask, Policy, Refusal, Scope};
 use crate::runtime::{clock, random};
 use crate::server::access::{self, Request};
 use crate::server::sessions;
-use crate::wire::api::{ExplainRequest, ExplainedFrom, ExplainedOutput, Explanation, Refused};
+use crate::wire::api::{ExplainRequest, ExplainedEstimate, ExplainedFrom, ExplainedOutput, Explanation, Refused};
 
 pub(super) const EXPLAIN: Route = Route {
     method: Method::Post,
@@ -58,16 +58,24 @@ pub(super) const EXPLAIN: Route = Route {
             let engine = Engine::new(policy, reading.catalog_of(place.masking), None).revealing(&grant.reveal);
             let scope = Scope::new("", &reading.search_path);
             let what = engine.understand(request.sql.as_bytes());
-            let refused = match engine.decide(now, &grant, &what, &scope).unestimated() {
+            // The planner is not asked: it may run code, and what the broker may do is more than the caller.
+            let decision = engine.decide(now, &grant, &what, &scope);
+            let (decision, by_estimate) = decision.assuming(request.estimated_rows);
+            let refused = match decision {
                 Decision::Allow(_) => None,
                 Decision::Hold(refusal) | Decision::Deny(refusal) => Some(refused(refusal)),
             };
             let columns = engine.explain(&grant, &what, &scope).into_iter().map(output).collect();
             let (masking, masking_reason) = (place.masking.word().to_owned(), place.why);
-            json(&Explanation { masking, masking_reason, refused, columns })
+            let by_estimate = by_estimate.into_iter().map(step).collect();
+            json(&Explanation { masking, masking_reason, refused, by_estimate, columns })
         })
     }),
 };
+
+fn step(step: ByEstimate) -> ExplainedEstimate {
+    ExplainedEstimate { rows_max: step.rows_max, verdict: step.verdict.word().to_owned() }
+}
 
 fn refused(refusal: Refusal) -> Refused {
     Refused {
