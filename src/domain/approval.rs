@@ -134,6 +134,8 @@ pub(crate) enum Move<'a> {
     Finish(Executed),
     /// Somebody who may decide has looked at what was done with it.
     Review(&'a str),
+    /// Somebody may not decide any more, whatever they have said: they answer for the agent that asks now.
+    Bar(&'a str),
     /// Time passes.
     Tick,
 }
@@ -145,6 +147,9 @@ impl Ballot {
         self.tick(now);
         let next = match (wanted, self.state) {
             (Move::Tick, state) => state,
+            (Move::Bar(who), ApprovalState::Pending | ApprovalState::Approved) => self.bar(who),
+            // What has been used, or has ended, stays as it is.
+            (Move::Bar(_), state) => state,
             (Move::Approve(who) | Move::Deny(who) | Move::Review(who), _)
                 if self.barred.iter().any(|barred| barred == who) =>
             {
@@ -202,6 +207,17 @@ impl Ballot {
         };
         self.state = next;
         Ok(next)
+    }
+
+    /// A yes of somebody who is barred is none, and may have been the one it rested on.
+    fn bar(&mut self, who: &str) -> ApprovalState {
+        if !self.barred.iter().any(|barred| barred == who) {
+            self.barred.push(who.to_owned());
+        }
+        let said = self.yes.len();
+        self.yes.retain(|yes| yes != who);
+        let rested = self.yes.len() < said && self.yes.len() < self.needed;
+        if self.state == ApprovalState::Approved && rested { ApprovalState::Revoked } else { self.state }
     }
 
     /// Nothing is expected of anybody any more.
@@ -276,6 +292,17 @@ mod tests {
             assert_eq!(play(1, &[Approve("bob"), Use, Finish(executed), Use]), Err(Kind::Denied));
         }
         assert_eq!(play(1, &[Finish(Executed::Well)]), Err(Kind::Denied));
+    }
+
+    #[test]
+    fn whoever_is_barred_later_has_not_agreed() {
+        use Move::{Approve, Bar, Use};
+        assert_eq!(play(1, &[Bar("bob"), Approve("bob")]), Err(Kind::Denied));
+        assert_eq!(play(1, &[Bar("bob"), Approve("carol")]), Ok(ApprovalState::Approved));
+        assert_eq!(play(2, &[Approve("bob"), Bar("bob"), Approve("carol")]), Ok(ApprovalState::Pending));
+        assert_eq!(play(1, &[Approve("bob"), Bar("bob")]), Ok(ApprovalState::Revoked));
+        assert_eq!(play(1, &[Approve("bob"), Bar("carol")]), Ok(ApprovalState::Approved), "it does not rest on that");
+        assert_eq!(play(1, &[Approve("bob"), Use, Bar("bob")]), Ok(ApprovalState::Executing), "it runs");
     }
 
     #[test]

@@ -119,12 +119,15 @@ fn explain(error: &reqwest::Error) -> HttpError {
         return HttpError::TooSlow;
     }
     let mut cause: &(dyn std::error::Error + 'static) = error;
+    let mut kind = None;
     loop {
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return untrusted(tls);
         }
         // An `io::Error` shows what it wraps here, not in `source()`.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let failed = cause.downcast_ref::<std::io::Error>();
+        kind = failed.map(std::io::Error::kind).or(kind);
+        let wrapped = failed.and_then(std::io::Error::get_ref);
         match wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source()) {
             Some(inner) => cause = inner,
             None => break,
@@ -132,7 +135,9 @@ fn explain(error: &reqwest::Error) -> HttpError {
     }
     if let Some(proxy) = error.url().filter(|_| error.is_connect()).and_then(proxy) {
         return HttpError::Proxy(match cause.to_string().as_str() {
-            _ if is_refused(cause) => format!("nothing listens at the proxy `{proxy}`"),
+            _ if kind == Some(std::io::ErrorKind::ConnectionRefused) => {
+                format!("nothing listens at the proxy `{proxy}`")
+            }
             // What hyper-util says of a CONNECT that was not answered with success.
             "tunnel error: proxy authorization required" => {
                 format!("the proxy `{proxy}` asks for a user and a password, or for others")
@@ -141,13 +146,13 @@ fn explain(error: &reqwest::Error) -> HttpError {
             other => format!("the way there leads through the proxy `{proxy}`: {other}"),
         });
     }
-    let text = if is_refused(cause) { "nothing listens there".to_owned() } else { cause.to_string() };
+    let text = match kind {
+        Some(std::io::ErrorKind::ConnectionRefused) => "nothing listens there".to_owned(),
+        // What TLS says of it is for programmers.
+        Some(std::io::ErrorKind::UnexpectedEof) => "it ended without a word".to_owned(),
+        _ => cause.to_string(),
+    };
     if error.is_connect() { HttpError::Unreachable(text) } else { HttpError::Broken(text) }
-}
-
-fn is_refused(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    kind == Some(std::io::ErrorKind::ConnectionRefused)
 }
 
 /// The proxy that the environment names for a URL, as `host:port`.

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// The grant ended; the failure is what the client is told.
     End(Failure),
     /// The statement at hand waits for approval; the notice is what the client is told.
-    Held(Failure),
+    Held(Failure, ApprovalId),
     /// The statement that waits may run.
     Approved(ApprovalId),
     /// It may not; with the SQLSTATE of the error, and the request that nobody waits for.
@@ -345,7 +345,7 @@ where
                 let (now, turn) = (clock::now(), &mut self.turn);
                 match command {
                     Command::End(failure) => self.session.grant_ended(now, &failure, turn),
-                    Command::Held(notice) => self.session.held(&notice, turn),
+                    Command::Held(notice, id) => self.session.held(&notice, id, turn),
                     Command::Approved(id) => {
                         self.session.recording(self.records.ready());
                         self.session.approved(now, id, turn);
@@ -453,7 +453,7 @@ where
         if !self.database_gone
             && let Poll::Ready(Err(error)) = self.to_database.poll_write(&mut self.database, limit, cx)
         {
-            self.database_is_gone(&format!("Its connection broke: {error}"));
+            self.database_is_gone(&broke(&error));
             progress = true;
         }
         // Room was made: what was not read because of it can be read now.
@@ -480,7 +480,7 @@ where
                     progress = true;
                 }
                 Poll::Ready(Err(error)) => {
-                    self.database_is_gone(&format!("Its connection broke: {error}"));
+                    self.database_is_gone(&broke(&error));
                     progress = true;
                 }
             }
@@ -580,12 +580,24 @@ where
 
     fn database_is_gone(&mut self, why: &str) {
         if !std::mem::replace(&mut self.database_gone, true) {
-            let failure = Failure::new(Kind::Gateway, "the connection to the database was lost")
+            let what = match self.session.duty() {
+                Duty::Watch => "gateway",
+                Duty::Enforce => "database",
+            };
+            let failure = Failure::new(Kind::Gateway, format!("the connection to the {what} was lost"))
                 .detail(format!("{why}."))
                 .hint("connect again; a statement that was running may or may not have taken effect");
             self.session.database_lost(clock::now(), &failure, &mut self.turn);
             self.settle();
         }
+    }
+}
+
+fn broke(error: &io::Error) -> String {
+    match error.kind() {
+        // What TLS says of it is for programmers.
+        io::ErrorKind::UnexpectedEof => "It ended without a word".to_owned(),
+        _ => format!("Its connection broke: {error}"),
     }
 }
 

@@ -9,13 +9,14 @@ use tracing::{info, warn};
 
 use crate::audit::TextSealer;
 use crate::domain::{
-    ApprovalId, Digest, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId, Timestamp,
+    ApprovalId, ApprovalState, Digest, Duration, Event, Failure, Grant, Happening, Kind, PublicKey, Secret, SessionId,
+    Timestamp,
 };
 use crate::engine::{Engine, Policy};
 use crate::runtime::clock;
 use crate::runtime::pump::{Arbiter, Command, Durability, Meter, Refresh};
 use crate::runtime::recorder::Recorder;
-use crate::server::approval::{Approvals, Stand};
+use crate::server::approval::{Approval, Approvals, Stand};
 use crate::server::budgets::{Days, Tab};
 use crate::server::credential::Lease;
 use crate::server::leases;
@@ -358,6 +359,25 @@ impl LiveSessions {
         for live in self.all() {
             let (sessions, stopping) = (Arc::clone(self), stopping.clone());
             endings.spawn(async move { sessions.end(live.grant.session, &stopping, "server_stopped").await });
+        }
+        while endings.join_next().await.is_some() {}
+    }
+
+    /// Ends what was opened by an approval of access that is good no longer.
+    ///
+    /// Not cancel safe: spawn it where the caller may go away.
+    pub(crate) async fn end_opened_by(self: &Arc<Self>, approval: &Approval) {
+        let state = approval.ballot.state;
+        if !matches!(state, ApprovalState::Revoked | ApprovalState::Withdrawn) {
+            return;
+        }
+        let opened = self.all().into_iter().filter(|live| live.warrant == Some(approval.id));
+        let mut endings = tokio::task::JoinSet::new();
+        for live in opened {
+            let sessions = Arc::clone(self);
+            let failure = Failure::new(Kind::Denied, format!("this session was withdrawn: its approval is {state}"))
+                .hint("ask again with: gov request");
+            endings.spawn(async move { sessions.end(live.grant.session, &failure, "withdrawn").await });
         }
         while endings.join_next().await.is_some() {}
     }

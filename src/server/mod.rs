@@ -180,7 +180,8 @@ impl Gateway {
         };
         let schemas = config.resources.iter().map(schema).collect::<Result<_, Failure>>()?;
         let rules = config.approvals.clone();
-        let approvals = Arc::new(Approvals::new(Arc::clone(&store), Arc::clone(&log), rules)?);
+        let approvals = Approvals::new(Arc::clone(&store), Arc::clone(&log), rules, config.durability)?;
+        let approvals = Arc::new(approvals);
         approvals.recover().await?;
         let server = Arc::new(Server {
             config: RwLock::new(Arc::new(config)),
@@ -221,7 +222,7 @@ impl Gateway {
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&server)));
         let timeline = tokio::spawn(Arc::clone(&server.timeline).follow(Arc::clone(&server.log)));
         let cosigners = tokio::spawn(Arc::clone(&server.cosigners).follow(Arc::clone(&server.log)));
-        let approvals = tokio::spawn(Arc::clone(&server.approvals).follow());
+        let approvals = tokio::spawn(Arc::clone(&server.approvals).follow(Arc::clone(&server.timeline)));
         let days = tokio::spawn(Arc::clone(&server.live.days).follow(Arc::clone(&server.store)));
         let follower = followed.map(|followed| tokio::spawn(reload::follow(Arc::clone(&server), followed)));
         listener::serve(listener, door, router, ending).await;

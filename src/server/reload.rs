@@ -84,7 +84,19 @@ async fn take(server: &Arc<Server>, new: Config) {
             Err(_) => withdrawn += 1,
         }
     }
+    if let Err(failure) = bar(server, &config).await {
+        // Whoever decides is looked at again then.
+        warn!(error = %failure, "who may decide about what is open could not be brought up to date");
+    }
     info!(changed, withdrawn, "the configuration was changed");
+}
+
+/// Bars those who answer for agents now from deciding about what these have asked for.
+async fn bar(server: &Server, config: &Config) -> Result<(), Failure> {
+    for approval in server.approvals.list(true).await? {
+        sessions::bar_owners(server, config, &approval).await?;
+    }
+    Ok(())
 }
 
 /// Brings a session under a configuration: ends it, or has it decide by the policy as it is now. Whether that is another

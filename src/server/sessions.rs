@@ -21,7 +21,7 @@ use super::reload;
 use super::schema::Reading;
 use crate::domain::{
     Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
-    Kind, Limits, Peer, PublicKey, Purpose, ResourceName, Timestamp,
+    Kind, Limits, Move, Peer, PublicKey, Purpose, ResourceName, Timestamp,
 };
 use crate::engine::{Engine, MaskKey, Policy};
 use crate::runtime::{clock, random};
@@ -261,13 +261,42 @@ pub(super) async fn barred(
     pseudonym: &str,
 ) -> Result<Vec<String>, Failure> {
     let mut barred = vec![pseudonym.to_owned()];
-    for agent in identity.actors.iter().filter_map(|actor| config.agents.get(&actor.id.parse().ok()?)) {
-        let (issuer, owner) = (identity.issuer.clone(), agent.owner.clone());
+    let actors = identity.actors.iter().map(|actor| actor.id.as_str());
+    barred.extend(owners(server, config, &identity.issuer, actors).await?);
+    Ok(barred)
+}
+
+/// Pseudonyms of those who answer for agents.
+async fn owners(
+    server: &Server,
+    config: &Config,
+    issuer: &str,
+    actors: impl Iterator<Item = &str>,
+) -> Result<Vec<String>, Failure> {
+    let mut owners = Vec::new();
+    for agent in actors.filter_map(|actor| config.agents.get(&actor.parse().ok()?)) {
+        let (issuer, owner) = (issuer.to_owned(), agent.owner.clone());
         let (chance, now) = (random::bytes()?, clock::now());
         let mention = server.store.run(move |db| directory::mention(db, (&issuer, &owner), chance, now));
-        barred.push(mention.await?);
+        owners.push(mention.await?);
     }
-    Ok(barred)
+    Ok(owners)
+}
+
+/// Bars whoever answers, by this configuration, for an agent that asked. Whoever was barred when it was asked stays so.
+pub(super) async fn bar_owners(server: &Server, config: &Config, approval: &Approval) -> Result<(), Failure> {
+    let body = &approval.body;
+    for owner in owners(server, config, &body.issuer, body.actors.iter().map(String::as_str)).await? {
+        if approval.ballot.barred.contains(&owner) {
+            continue;
+        }
+        let agreed = approval.ballot.yes.contains(&owner);
+        let remark =
+            agreed.then(|| "a yes does not count any more: whoever said it answers for the agent now".to_owned());
+        let barred = server.approvals.play(approval.id, clock::now(), None, Move::Bar(&owner), remark).await?;
+        server.live.end_opened_by(&barred).await;
+    }
+    Ok(())
 }
 
 fn mask_key(server: &Server, grant: &Grant) -> MaskKey {

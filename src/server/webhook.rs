@@ -1,7 +1,8 @@
 //! Tells others about approvals: each change of state is posted, signed, to the addresses in the configuration.
 //!
-//! A message says who asks for what and where to look; it never holds the statement's text or values. Delivery is best
-//! effort: an address that does not answer costs three tries, and the approval waits for nobody.
+//! A message says who asks for what and where to look; it never holds the statement's text or values. An address that does
+//! not answer costs three tries, and the approval waits for nobody. What was not told when the server ended is told when
+//! it is back; then a message may come twice.
 
 use std::sync::Arc;
 
@@ -11,13 +12,14 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::approval::Approval;
+use super::approval::{self, Approval, Made};
 use super::config::{Webhook, WebhookForm};
+use super::store::Store;
 use crate::domain::{ApprovalState, Duration, Failure, Timestamp};
-use crate::runtime::http;
 use crate::runtime::tls::Trust;
+use crate::runtime::{clock, http};
 
-/// Messages that may wait for slow addresses. Past it they are dropped, and the log says so.
+/// Messages that may wait for slow addresses. More wait in the store.
 const WAITING_MAX: usize = 256;
 
 /// Tries for one message, and the wait before the second; it doubles.
@@ -29,22 +31,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SIGNATURE: HeaderName = HeaderName::from_static("gov-signature");
 
 /// What is to be told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct News {
-    from: Option<ApprovalState>,
+    /// As it is now.
     approval: Approval,
-    at: Timestamp,
+    made: Made,
+}
+
+/// What became of news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handed {
+    On,
+    /// There is nobody to tell.
+    Nobody,
+    /// Too much waits to be told.
+    Back,
 }
 
 /// The addresses that are told.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhooks {
-    news: Option<mpsc::Sender<Arc<News>>>,
+    news: Option<mpsc::Sender<Box<News>>>,
 }
 
 impl Webhooks {
     /// Starts telling. Ends when the last handle is dropped.
-    pub(crate) fn start(hooks: &[Webhook]) -> Result<Self, Failure> {
+    pub(crate) fn start(hooks: &[Webhook], store: &Arc<Store>) -> Result<Self, Failure> {
         if hooks.is_empty() {
             return Ok(Self { news: None });
         }
@@ -52,22 +64,25 @@ impl Webhooks {
             .iter()
             .map(|hook| Ok((hook.clone(), http::foreign_client(&Trust::System, &hook.url)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let (sender, mut inbox) = mpsc::channel::<Arc<News>>(WAITING_MAX);
+        let (sender, mut inbox) = mpsc::channel::<Box<News>>(WAITING_MAX);
+        let store = Arc::clone(store);
         tokio::spawn(async move {
             while let Some(news) = inbox.recv().await {
                 for (hook, client) in &clients {
                     tell(hook, client, &news).await;
                 }
+                approval::told(&store, &news.made).await;
             }
         });
         Ok(Self { news: Some(sender) })
     }
 
-    pub(crate) fn tell(&self, approval: &Approval, from: Option<ApprovalState>, at: Timestamp) {
-        let Some(sender) = &self.news else { return };
-        let news = Arc::new(News { from, approval: approval.clone(), at });
-        if sender.try_send(news).is_err() {
-            warn!(approval = %approval.id, "webhooks are too slow: nobody was told about a change of this approval");
+    /// Has others told of a move.
+    pub(crate) fn tell(&self, approval: Approval, made: Made) -> Handed {
+        match self.news.as_ref().map(|news| news.try_send(Box::new(News { approval, made }))) {
+            None => Handed::Nobody,
+            Some(Ok(())) => Handed::On,
+            Some(Err(_)) => Handed::Back,
         }
     }
 }
@@ -79,7 +94,7 @@ async fn tell(hook: &Webhook, client: &reqwest::Client, news: &News) {
         let request = client
             .post(hook.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(SIGNATURE, signature(hook, news.at, &body))
+            .header(SIGNATURE, signature(hook, clock::now(), &body))
             .body(body.clone());
         let trouble = match http::send(request).await {
             Ok(answer) if answer.status.is_success() => return,
@@ -96,15 +111,15 @@ async fn tell(hook: &Webhook, client: &reqwest::Client, news: &News) {
 
 fn body(form: WebhookForm, news: &News) -> String {
     let (approval, body) = (&news.approval, &news.approval.body);
-    let state = approval.ballot.state;
+    let state = news.made.to;
     match form {
         WebhookForm::Json => json!({
             "event": "approval",
             "about": body.about.word(),
             "approval": approval.id.to_string(),
-            "from": news.from.map(ApprovalState::word),
+            "from": news.made.from.map(ApprovalState::word),
             "state": state.word(),
-            "at": news.at.to_string(),
+            "at": news.made.at.to_string(),
             "who": body.who,
             "kind": body.kind,
             "actors": body.actors,
@@ -123,7 +138,7 @@ fn body(form: WebhookForm, news: &News) -> String {
                 ApprovalState::Pending => {
                     format!("\nLook: `gov approval show {0}`, then `gov approval approve {0}` or `deny`", approval.id)
                 }
-                _ if approval.ballot.review && !approval.ballot.is_over() => format!(
+                state if approval.ballot.review && state != ApprovalState::Reviewed => format!(
                     "\nNobody was asked. End it with `gov approval deny {0}`; when it is over, look at what was done, and close \
                      it with `gov approval review {0}`",
                     approval.id

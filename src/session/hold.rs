@@ -183,9 +183,11 @@ impl Session {
     }
 
     /// Tells the client that its statement waits, and for whom.
-    pub(crate) fn held(&mut self, notice: &Failure, turn: &mut Turn) {
+    pub(crate) fn held(&mut self, notice: &Failure, id: ApprovalId, turn: &mut Turn) {
         if matches!(self.waiting, Some(Waiting::Approval(_))) {
-            postgres::notice(postgres::complaint(Severity::Notice, WAITS, notice, None), &mut turn.to_client);
+            let mut complaint = postgres::complaint(Severity::Notice, WAITS, notice, None);
+            complaint.fields.push((postgres::APPROVAL, id.to_string()));
+            postgres::notice(complaint, &mut turn.to_client);
         }
     }
 
@@ -280,6 +282,16 @@ impl Session {
         }
         Digest::of_hash(context.finish().as_ref())
     }
+}
+
+/// What the client is told when the other end is lost while a statement waits there. Whether somebody has agreed
+/// meanwhile is not known on this side.
+pub(super) fn parted(failure: &Failure, id: ApprovalId) -> Failure {
+    let why = failure.detail.as_deref().map_or_else(String::new, |why| format!("{why} "));
+    let message = format!("{}, and this waited for approval there", failure.message);
+    Failure::new(failure.kind, message)
+        .detail(format!("{why}Nobody waits for it any more: unless somebody has agreed already, it does not run."))
+        .hint(format!("see what became of it with: gov approval show {id}; then connect and run it again"))
 }
 
 /// What an outcome means for the approval it ran under.

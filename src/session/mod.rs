@@ -125,6 +125,9 @@ impl Closing {
 /// Prepared statements and portals one connection may hold. A driver's statement cache holds a few hundred.
 const NAMES_MAX: usize = 10_000;
 
+/// How a statement ended that came behind one that failed, and was never run.
+const NEVER_RAN: &[u8; 5] = b"57014";
+
 /// Requests a client may send ahead of their answers. Pipelining drivers stay under a few thousand; the number bounds
 /// memory, not speed.
 const PENDING_MAX: usize = 100_000;
@@ -154,6 +157,9 @@ pub(crate) struct Session {
     skipping: bool,
     /// What was refused of the batch that is being dropped, before its Execute came. It is not on record yet.
     refused_early: Option<Box<Early>>,
+    /// What the batch at hand had prepared when it failed at the database: an Execute that waited, or comes behind it, is of
+    /// that and runs nothing.
+    fallen: Option<Box<Fallen>>,
     /// An Execute was sent since the last Sync, outside a transaction block: the batch is a transaction of its own.
     batch_executed: bool,
     /// The database is reading COPY data from the client.
@@ -177,6 +183,8 @@ pub(crate) struct Session {
     unrecordable: Option<Failure>,
     /// A request that waits for something. Nothing behind it is read meanwhile.
     waiting: Option<Waiting>,
+    /// The approval for which the other end lets a statement wait; on the end that watches, until that is answered.
+    waits_for: Option<ApprovalId>,
     /// Somebody agreed to the request at hand.
     released: Option<Released>,
     /// What the planner said of the request at hand, once it was asked; `None` inside: it could not say.
@@ -237,6 +245,16 @@ struct Early {
     statement: Option<String>,
     /// The portal that would have stood for it, once that is known.
     portal: Option<String>,
+}
+
+/// A batch that failed at the database.
+#[derive(Debug)]
+struct Fallen {
+    /// How the statement that is asked for next ended.
+    sqlstate: [u8; 5],
+    /// The last of a name counts.
+    statements: Vec<(String, Prepared)>,
+    portals: Vec<(String, Arc<Understood>, RawText)>,
 }
 
 /// An approval that was given.
@@ -420,6 +438,7 @@ impl Session {
             pending: VecDeque::new(),
             skipping: false,
             refused_early: None,
+            fallen: None,
             batch_executed: false,
             copying_in: false,
             copy_refused: false,
@@ -431,6 +450,7 @@ impl Session {
             unread: Vec::new(),
             unrecordable: None,
             waiting: None,
+            waits_for: None,
             released: None,
             estimated: None,
             unparked: false,
@@ -491,7 +511,8 @@ impl Session {
 
     /// The database side is gone, or the way to it: `failure` says which.
     pub(crate) fn database_lost(&mut self, now: Timestamp, failure: &Failure, turn: &mut Turn) {
-        let say = Some(("08006", failure)).filter(|_| !self.farewell);
+        let parted = self.waits_for.map(|id| hold::parted(failure, id));
+        let say = Some(("08006", parted.as_ref().unwrap_or(failure))).filter(|_| !self.farewell);
         self.close(now, Closing::DatabaseFault, say, turn);
     }
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{
-    Closed, Closing, Duty, Early, NAMES_MAX, PENDING_MAX, Pending, Portal, Prepared, RawText, Run, Session, Turn,
-    Waiting,
+    Closed, Closing, Duty, Early, NAMES_MAX, NEVER_RAN, PENDING_MAX, Pending, Portal, Prepared, RawText, Run, Session,
+    Turn, Waiting,
 };
 use crate::domain::{
-    Action, Digest, Failure, Fault, Happening, Kind, Reason, Shown, Statement, StatementId, StatementStart, Timestamp,
-    Verdict,
+    Action, Digest, Failure, Fault, Happening, Kind, Outcome, Reason, Shown, Statement, StatementId, StatementStart,
+    Timestamp, Verdict,
 };
 use crate::engine::{Decision, Parameter, Permit, Refusal, Rewritten, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
@@ -334,6 +334,7 @@ impl Session {
 
     fn sync(&mut self, now: Timestamp, turn: &mut Turn) {
         self.skipping = false;
+        self.fallen = None;
         self.settle_early(now, turn);
         if self.copying_in {
             // The server ignores a Sync while it reads COPY data (manual, section "COPY Operations").
@@ -513,10 +514,16 @@ impl Session {
                 {
                     early.portal = Some(bind.portal.to_owned());
                 }
+                self.bound_behind(bind);
             }
             Request::Execute { portal, .. } => {
                 let is_early = |early: &mut Box<Early>| early.portal.as_deref() == Some(portal);
-                let Some(early) = self.refused_early.take_if(is_early) else { return self.unread(now, turn) };
+                let Some(early) = self.refused_early.take_if(is_early) else {
+                    return match self.portal_of_fallen(portal) {
+                        Some((what, raw)) => self.failed_before(now, &what, &raw, turn),
+                        None => self.unread(now, turn),
+                    };
+                };
                 self.catch_up(now, turn);
                 let id = self.next_id();
                 // The values that came with it were not read, and with them what both accounts are compared by.
@@ -524,8 +531,17 @@ impl Session {
                 self.not_run(now, id, &raw, &early.refusal, turn);
             }
             Request::Query { .. } => self.unread(now, turn),
-            Request::Parse { .. }
-            | Request::Describe { .. }
+            Request::Parse { name, text, types } => {
+                if self.fallen.as_ref().is_some_and(|fallen| fallen.statements.len() < NAMES_MAX) {
+                    let (what, sealed) = (self.setup.engine.understand(text), self.sealed(text));
+                    let types = types.as_slice().into();
+                    let prepared = Prepared { text: (*text).into(), sealed, what, types, held: false };
+                    if let Some(fallen) = &mut self.fallen {
+                        fallen.statements.push(((*name).to_owned(), prepared));
+                    }
+                }
+            }
+            Request::Describe { .. }
             | Request::Close { .. }
             | Request::Sync
             | Request::Flush
@@ -535,6 +551,51 @@ impl Session {
             | Request::FunctionCall { .. }
             | Request::Terminate => {}
         }
+    }
+
+    /// Values came for a statement of a batch that has failed.
+    fn bound_behind(&mut self, bind: &Bind<'_>) {
+        let Some(fallen) = self.fallen.as_ref().filter(|fallen| fallen.portals.len() < NAMES_MAX) else { return };
+        let named = fallen.statements.iter().rev().find(|(name, _)| name == bind.statement);
+        let Some(statement) = named.map(|(_, prepared)| prepared).or_else(|| self.prepared.get(bind.statement)) else {
+            return;
+        };
+        let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
+        let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        let raw = RawText { hmac, sealed: statement.sealed.clone() };
+        let portal = (bind.portal.to_owned(), Arc::clone(&statement.what), raw);
+        if let Some(fallen) = &mut self.fallen {
+            fallen.portals.push(portal);
+        }
+    }
+
+    /// What a portal stood for, or would have, in a batch that has failed.
+    fn portal_of_fallen(&self, name: &str) -> Option<(Arc<Understood>, RawText)> {
+        let fallen = self.fallen.as_ref()?;
+        let named = fallen.portals.iter().rev().find(|(portal, ..)| portal == name);
+        let known = || self.portals.get(name).map(|portal| (Arc::clone(&portal.statement.what), portal.raw.clone()));
+        named.map(|(_, what, raw)| (Arc::clone(what), raw.clone())).or_else(known)
+    }
+
+    /// Records a statement that the database has refused before it was run: it was allowed, began, and failed.
+    fn failed_before(&mut self, now: Timestamp, what: &Arc<Understood>, raw: &RawText, turn: &mut Turn) {
+        if self.unrecordable.is_some() {
+            return self.unread(now, turn);
+        }
+        let permit = match self.judge(now, what) {
+            Decision::Allow(permit) => permit,
+            // Nobody was asked yet, and nobody is.
+            Decision::Hold(refusal) | Decision::Deny(refusal) => {
+                match self.permit_to_prepare(now, what, &refusal).filter(|_| refusal.verdict == Verdict::Hold) {
+                    Some(permit) => permit,
+                    None => return self.turned_away(now, raw, &refusal, turn),
+                }
+            }
+        };
+        let run = self.start(now, what, raw, &permit, turn);
+        let Some(fallen) = &mut self.fallen else { return };
+        let sqlstate = std::mem::replace(&mut fallen.sqlstate, *NEVER_RAN);
+        self.ended(now, run, Outcome::Error { sqlstate }, turn);
     }
 
     fn not_run(&self, now: Timestamp, id: StatementId, raw: &RawText, refusal: &Refusal, turn: &mut Turn) {

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::ledger::Doom;
-use super::{Closed, Closing, CopyOut, Duty, Pending, Portal, Run, Session, Setup, Task, Turn, Waiting};
+use super::{
+    Closed, Closing, CopyOut, Duty, Fallen, NEVER_RAN, Pending, Portal, Run, Session, Setup, Task, Turn, WAITS, Waiting,
+};
 use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
 use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
@@ -477,6 +479,7 @@ impl Session {
             Some(Pending::Execute { run, .. }) => {
                 let what = Arc::clone(&run.what);
                 self.redact(Some(&what), &mut complaint.fields);
+                self.fell(*NEVER_RAN);
                 self.drop_batch(now, Some(sqlstate), turn);
             }
             Some(
@@ -488,11 +491,45 @@ impl Session {
                 | Pending::Local { .. },
             ) => {
                 self.redact(None, &mut complaint.fields);
+                self.fell(sqlstate);
                 self.drop_batch(now, Some(sqlstate), turn);
             }
         }
         postgres::error(complaint, &mut turn.to_client);
         Ok(())
+    }
+
+    /// Keeps what a batch has prepared that fails here, for what is still to come of it. `sqlstate` is how the next
+    /// statement of it ended.
+    fn fell(&mut self, sqlstate: [u8; 5]) {
+        if self.setup.duty == Duty::Watch {
+            return;
+        }
+        let mut fallen = Fallen { sqlstate, statements: Vec::new(), portals: Vec::new() };
+        for entry in self.pending.iter().take_while(|entry| !matches!(entry, Pending::Sync)) {
+            match entry {
+                Pending::Parse { name, .. } => {
+                    let prepared = self.prepared.get(name).cloned();
+                    fallen.statements.extend(prepared.map(|prepared| (name.clone(), prepared)));
+                }
+                Pending::Bind { portal: name, .. } => {
+                    let portal = self.portals.get(name);
+                    let kept =
+                        |portal: &Arc<Portal>| (name.clone(), Arc::clone(&portal.statement.what), portal.raw.clone());
+                    fallen.portals.extend(portal.map(kept));
+                }
+                Pending::Describe { .. }
+                | Pending::Execute { .. }
+                | Pending::Query(_)
+                | Pending::Close { .. }
+                | Pending::Sync
+                | Pending::CopyEnd
+                | Pending::Own(_)
+                | Pending::Local { .. }
+                | Pending::Poison { .. } => {}
+            }
+        }
+        self.fallen = Some(Box::new(fallen));
     }
 
     /// A position in what was sent in the place of a text is led back into that text.
@@ -552,7 +589,7 @@ impl Session {
         // The one at the head failed with the error at hand; those behind it never ran, which is the server's 25P02
         // in all but name.
         for run in runs.into_iter().rev() {
-            let sqlstate = if std::mem::take(&mut first) { sqlstate.unwrap_or(*b"57014") } else { *b"57014" };
+            let sqlstate = if std::mem::take(&mut first) { sqlstate.unwrap_or(*NEVER_RAN) } else { *NEVER_RAN };
             self.ended(now, *run, Outcome::Error { sqlstate }, turn);
         }
     }
@@ -563,6 +600,7 @@ impl Session {
             self.pending.pop_front();
         }
         self.muted = false;
+        self.waits_for = None;
         (self.status, self.in_block, self.copying_in) = (status, status != Transaction::Idle, false);
         match self.pending.pop_front() {
             Some(Pending::Own(own)) if !own.in_batch => {
@@ -625,12 +663,14 @@ impl Session {
         }
     }
 
-    fn notice(&self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+    fn notice(&mut self, frame: Frame<'_>, turn: &mut Turn) -> Result<(), WireError> {
+        let mut complaint = postgres::diagnosis(frame.body)?;
         if self.setup.duty == Duty::Watch {
+            let waits = complaint.field(postgres::APPROVAL).filter(|_| complaint.sqlstate() == *WAITS.as_bytes());
+            self.waits_for = waits.and_then(|id| id.parse().ok()).or(self.waits_for);
             turn.to_client.extend_from_slice(frame.raw);
             return Ok(());
         }
-        let mut complaint = postgres::diagnosis(frame.body)?;
         let what = match self.pending.front() {
             Some(Pending::Query(run) | Pending::Execute { run, .. }) => Some(Arc::clone(&run.what)),
             _ => None,

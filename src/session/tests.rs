@@ -993,7 +993,7 @@ fn hold_a_statement_waits_in_place_and_then_runs_as_it_came() {
     bench.client.clear();
     let ask = bench.asked();
     assert_eq!((ask.text.as_slice(), ask.reason.rule, ask.in_block), (HELD.as_bytes(), "schema_change", true));
-    bench.tell(|session, _, turn| session.held(&refusal("this waits for approval"), turn)).told(&["N"]);
+    bench.tell(|session, _, turn| session.held(&refusal("this waits for approval"), approval_id(), turn)).told(&["N"]);
     bench.tell(|session, now, turn| session.approved(now, approval_id(), turn)).heard(&["Q counts"]);
     bench.answers(&[counts(""), ready("T")]).heard(&["Q alter table t add column c int."]);
     bench.answers(&[complete("ALTER TABLE"), ready("T")]).told(&["C", "Z T"]).heard(&["Q select 1."]);

@@ -14,14 +14,14 @@ use crate::support::{Ran, Sandbox, collect, postgres};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A statement that production holds.
-const HELD: &str = "alter table orders add column note text";
+pub(crate) const HELD: &str = "alter table orders add column note text";
 
 /// A production database, Alice who may write to it, and two people who approve.
-struct Bench {
-    sandbox: Sandbox,
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
     /// Where alice's statements come from: whoever logs in elsewhere meanwhile is somebody else to them.
-    alice: Sandbox,
-    database: postgres::Database,
+    pub(crate) alice: Sandbox,
+    pub(crate) database: postgres::Database,
 }
 
 impl Bench {
@@ -31,6 +31,20 @@ impl Bench {
 
     /// With more in the section about approvals, and more sections.
     fn with(more: &str, sections: &str) -> Self {
+        Self::behind(postgres::server().port, more, sections)
+    }
+
+    /// Where the gateway reaches the database at this port.
+    pub(crate) fn behind(port: u16, more: &str, sections: &str) -> Self {
+        Self::of(port, "access: write, ttl: 1h", more, sections)
+    }
+
+    /// The same, where access itself has to be asked for.
+    pub(crate) fn asking(port: u16, sections: &str) -> Self {
+        Self::of(port, "access: write, ttl: 1h, approval: true, break_glass: 1h", "", sections)
+    }
+
+    fn of(port: u16, access: &str, more: &str, sections: &str) -> Self {
         let database = postgres::server().database();
         // What write sessions create and change belongs to the group.
         postgres::server()
@@ -42,9 +56,8 @@ impl Bench {
             "server: {{listen: '127.0.0.1:0', data: data}}\nusers:\n  alice: {{groups: [dba]}}\n  bob: {{groups: [approver, dba, second]}}\n  \
              carol: {{groups: [approver]}}\n  mallory: {{groups: [dba]}}\nresources:\n  prod-db: {{url: 'postgres://gov_broker@127.0.0.1:{}/{}', \
              password: {{file: broker.password}}, labels: {{env: prod}}, roles: {{read: app_ro, write: app_rw, owner: app_owner}}}}\n\
-             access:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, access: write, ttl: 1h}}\napprovals: {{approvers: [approver, second]{more}}}\n{sections}",
-            postgres::server().port,
-            database.name
+             access:\n  - {{who: {{group: dba}}, labels: {{env: prod}}, {access}}}\napprovals: {{approvers: [approver, second]{more}}}\n{sections}",
+            port, database.name
         );
         let config = sandbox.write("gov.yaml", &config);
         sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
@@ -95,7 +108,7 @@ impl Bench {
         }
     }
 
-    fn has_column(&self) -> bool {
+    pub(crate) fn has_column(&self) -> bool {
         let sql = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'";
         postgres::server().run(&self.database.name, sql) == "1"
     }
@@ -304,26 +317,6 @@ fn beyond_a_budget_each_statement_waits() {
     assert!(asked.stderr.contains("the budget of this day is used up: 4 statements"), "{asked:?}");
 }
 
-#[test]
-fn a_statement_that_ran_when_the_server_was_killed_is_unknown() {
-    let mut bench = Bench::new("");
-    // The table is locked by somebody else, so what is approved runs without coming to an end.
-    let mut lock = postgres::server().psql(&bench.database.name);
-    let mut lock =
-        lock.args(["-c", "BEGIN; LOCK TABLE orders; SELECT pg_sleep(300)"]).stdout(Stdio::null()).spawn().unwrap();
-    let exec = bench.exec(&["-c", HELD]);
-    let id = bench.waiting();
-    bench.by("bob", &["approval", "approve", &id]).ok();
-    bench.becomes(&id, "executing");
-    bench.sandbox.kill_server();
-    drop(collect(exec));
-    let config = bench.sandbox.home.join("gov.yaml");
-    bench.sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
-    assert_eq!(bench.state(&id), "unknown");
-    lock.kill().unwrap();
-    lock.wait().unwrap();
-}
-
 /// Takes one request and answers it; its body and its signature.
 pub(crate) fn one_message(listener: &std::net::TcpListener) -> (String, String) {
     use std::io::Write as _;
@@ -377,22 +370,6 @@ pub(crate) fn assert_signed(body: &str, signature: &str) {
     let right = ring::hmac::sign(&key, format!("{time}.{body}").as_bytes());
     let right: String = right.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(tag, right, "{body}");
-}
-
-#[test]
-fn a_killed_server_leaves_a_state_that_can_be_understood() {
-    let mut bench = Bench::new("");
-    let exec = bench.exec(&["-c", HELD]);
-    let waiting = bench.waiting();
-    let asked = collect(bench.exec(&["--no-wait", "-c", HELD]));
-    let later = asked.stdout.trim().to_owned();
-    bench.sandbox.kill_server();
-    drop(collect(exec));
-    let config = bench.sandbox.home.join("gov.yaml");
-    bench.sandbox.start_server(&["--dev", "--config", config.to_str().unwrap()]);
-    assert_eq!(bench.state(&waiting), "withdrawn");
-    assert_eq!(bench.state(&later), "pending");
-    assert!(!bench.has_column());
 }
 
 /// An agent of carol's, who approves, that may act for alice and for bob.
@@ -533,6 +510,35 @@ fn whoever_answers_for_an_agent_now_does_not_decide() {
     bench.by("carol", &["approval", "approve", &id]).ok();
     let answer = running.join().unwrap();
     assert_eq!(answer.tags, ["ALTER TABLE"], "{answer:?}");
+}
+
+/// The same of requests that are open: a yes of whoever answers for the agent now is none, and what rested on it is taken
+/// back. Whoever answered for it when it asked does not decide either.
+#[test]
+fn whoever_answers_for_an_agent_now_has_not_agreed() {
+    let bench = Bench::with("", AGENT);
+    let asks = |more: &[&str]| {
+        let base = ["--agent", "fixer", "--purpose", "repair", "--no-wait"];
+        collect(bench.exec(&[&base[..], more, &["-c", HELD]].concat()))
+    };
+    let ask = || asks(&[]).stdout.trim().to_owned();
+    let (agreed, open) = (ask(), ask());
+    bench.by("bob", &["approval", "approve", &agreed]).ok();
+    assert_eq!((bench.state(&agreed).as_str(), bench.state(&open).as_str()), ("approved", "pending"));
+    let path = bench.sandbox.home.join("gov.yaml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("owner: carol", "owner: bob")).unwrap();
+    bench.becomes(&agreed, "revoked");
+    let shown = bench.by("bob", &["approval", "show", &agreed]).ok().stdout;
+    assert!(shown.contains("whoever said it answers for the agent now"), "{shown}");
+    let used = asks(&["--approval", &agreed]);
+    assert!(used.code == 3 && used.stderr.contains("approval was taken back"), "{used:?}");
+    for who in ["bob", "carol", "alice"] {
+        let own = bench.by(who, &["approval", "approve", &open]);
+        assert_eq!((own.code, own.stderr.contains("nobody decides about their own request")), (3, true), "{own:?}");
+    }
+    assert_eq!(bench.state(&open), "pending");
+    assert!(!bench.has_column());
 }
 
 /// The planner is asked before anything runs, by what the session itself may do, with the values at hand; what it cannot

@@ -25,6 +25,7 @@ mod guard;
 mod guardrails;
 mod hostile;
 mod in_database;
+mod killed;
 mod layers;
 mod leak;
 mod limits;

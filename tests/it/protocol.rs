@@ -65,6 +65,33 @@ fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
     [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], &body].concat()
 }
 
+/// Drivers send a whole batch ahead. What the database refuses in it, before the Execute that waits has begun, is the
+/// statement that was executed: it failed, and the timeline says how, and of what.
+#[test]
+fn what_the_database_does_not_prepare_has_failed_and_is_on_record() {
+    let stage = Stage::new("env=prod", &["--write"]);
+    let mut wire = stage.wire();
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("UPDATE orders SET nowhere = 'x' WHERE id = 7", &[], "42703"),
+        ("UPDATE orders SET status = 'x' WHERE id = $1::int", &["seven"], "22P02"),
+        ("SELECT nowhere FROM orders WHERE id = 7", &[], "42703"),
+    ];
+    for (text, values, sqlstate) in cases {
+        let answer = wire.extended(text.as_bytes(), values);
+        assert_eq!(answer.errors[0].sqlstate, sqlstate, "{text}: {answer:?}");
+    }
+    drop(wire);
+    let entries = stage.sandbox.gov(["timeline", "--json"]).ok().stdout;
+    let entries: Vec<serde_json::Value> = entries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found = |text: &str| entries.iter().find(|entry| entry["text"].as_str().is_some_and(|t| t.contains(text)));
+    for (text, sqlstate) in [("SET nowhere", "42703"), ("SET status", "22P02"), ("SELECT nowhere", "42703")] {
+        let entry = found(text).unwrap_or_else(|| panic!("{text}: {entries:#?}"));
+        let outcome = (entry["outcome"].as_str(), entry["sqlstate"].as_str(), entry["action"].as_str());
+        assert_eq!(outcome, (Some("error"), Some(sqlstate), Some("allow")), "{entry:#}");
+    }
+    assert_eq!(entries.iter().filter(|entry| entry["kind"] == "statement").count(), 3, "{entries:#?}");
+}
+
 #[test]
 fn pg_01_attack_08_a_cancel_request_needs_the_key_we_gave() {
     let stage = Stage::new("env=dev", &[]);

@@ -1,8 +1,8 @@
 //! Approvals: what waits for one, and what those who may decide say.
 
 use super::{Call, Caller, Contents, Handler, Method, Route, json};
-use crate::domain::{ApprovalId, ApprovalState, Failure, Kind, Move, Timestamp};
-use crate::server::approval::{self, About, Approval};
+use crate::domain::{ApprovalId, Failure, Kind, Move, Timestamp};
+use crate::server::approval::{self, Approval};
 use crate::server::{rehearsal, sessions};
 use crate::wire::api::{
     AccessRequest, ApprovalDecision, ApprovalEntry, ApprovalList, ApprovalObject, ApprovalShown, Rehearsal,
@@ -126,7 +126,11 @@ enum Decision {
 
 async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<axum::response::Response, Failure> {
     let asked: ApprovalDecision = call.json().await?;
-    let approval = find(&call, &caller).await?;
+    let mut approval = find(&call, &caller).await?;
+    if decision != Decision::Withdraw {
+        sessions::bar_owners(&call.server, &call.server.config(), &approval).await?;
+        approval = find(&call, &caller).await?;
+    }
     let who = caller.pseudonym.as_str();
     let wanted = match decision {
         Decision::Withdraw if approval.requester == who => Move::Withdraw,
@@ -154,25 +158,8 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
     let remark = if reason.is_empty() { format!("{name} {said}") } else { format!("{name} {said}: {reason}") };
     let by = Some(caller.pseudonym.clone());
     let approval = call.server.approvals.play(approval.id, call.now, by, wanted, Some(remark)).await?;
-    if approval.body.about != About::Statement
-        && matches!(approval.ballot.state, ApprovalState::Revoked | ApprovalState::Withdrawn)
-    {
-        end_sessions(&call, &approval).await;
-    }
+    call.server.live.end_opened_by(&approval).await;
     json(&entry(&call, &caller, &approval))
-}
-
-/// Ends what was opened by an approval that is good no longer.
-async fn end_sessions(call: &Call, approval: &Approval) {
-    let opened = call.server.live.all().into_iter().filter(|live| live.warrant == Some(approval.id));
-    let mut endings = tokio::task::JoinSet::new();
-    for live in opened {
-        let (sessions, state) = (std::sync::Arc::clone(&call.server.live), approval.ballot.state);
-        let failure = Failure::new(Kind::Denied, format!("this session was withdrawn: its approval is {state}"))
-            .hint("ask again with: gov request");
-        endings.spawn(async move { sessions.end(live.grant.session, &failure, "withdrawn").await });
-    }
-    while endings.join_next().await.is_some() {}
 }
 
 /// The request of the path, if it is the caller's to see. Otherwise it is as if there were none.

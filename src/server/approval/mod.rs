@@ -2,8 +2,11 @@
 //!
 //! A statement that must be approved waits in its session ([`crate::session::Plea`]); here its request is kept in the
 //! store, shown to those who may decide, and moved from state to state ([`Ballot`]). Every move is one transaction that
-//! compares and sets, and every move is on record. A waiting session belongs to this process: when it goes, so does the
-//! wait, and what was running then is `unknown` when the process comes back.
+//! compares and sets, and every move is on record ([`moves`]). A waiting session belongs to this process: when it goes, so
+//! does the wait, and what was running then ended as the log says, or nobody knows how ([`aftermath`]).
+
+mod aftermath;
+mod moves;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,15 +20,18 @@ use super::config::ApprovalRules;
 use super::live::Live;
 use super::log::Log;
 use super::store::{Migrations, Store};
-use super::webhook::Webhooks;
+use super::timeline::Timeline;
+use super::webhook::{Handed, Webhooks};
 use crate::audit;
 use crate::domain::{
     Access, ApprovalId, ApprovalState, Ballot, Digest, Duration, Executed, Failure, Happening, Identity, Kind, Move,
     Purpose, ResourceName, SessionId, Timestamp, Touch, print_duration,
 };
-use crate::runtime::pump::{Arbiter, Command};
+use crate::runtime::journal::Ticket;
+use crate::runtime::pump::{Arbiter, Command, Durability};
 use crate::runtime::{clock, random};
 use crate::session::{Ask, Plea};
+pub(crate) use moves::Made;
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "approvals",
@@ -44,6 +50,17 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         "
         -- Somebody has to look at it yet, whatever its state.
         ALTER TABLE approvals ADD COLUMN review INTEGER NOT NULL DEFAULT 0;
+    ",
+        "
+        CREATE TABLE approval_moves (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            approval TEXT NOT NULL,
+            at_ms INTEGER NOT NULL,
+            was TEXT,
+            became TEXT NOT NULL,
+            subject TEXT,
+            recorded INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
     ",
     ],
 };
@@ -92,6 +109,9 @@ pub(crate) struct Body {
     pub(crate) asked_at: String,
     pub(crate) who: String,
     pub(crate) kind: String,
+    /// Who says so.
+    #[serde(default)]
+    pub(crate) issuer: String,
     /// Who acts for them, the nearest first.
     pub(crate) actors: Vec<String>,
     pub(crate) resource: String,
@@ -246,36 +266,32 @@ pub(crate) struct Approvals {
     log: Arc<Log>,
     rules: ApprovalRules,
     webhooks: Webhooks,
+    /// How sure it is that what ran is on record.
+    durability: Durability,
+    /// What ran when the last gateway was stopped.
+    cut: Mutex<Vec<ApprovalId>>,
+    /// The last move that was handed on to be told. Whoever holds it puts moves on record, one after the other.
+    announced: tokio::sync::Mutex<i64>,
     /// Who is to be woken when a request is decided.
     waiting: Mutex<HashMap<ApprovalId, oneshot::Sender<Approval>>>,
 }
 
 impl Approvals {
-    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>, rules: ApprovalRules) -> Result<Self, Failure> {
-        let webhooks = Webhooks::start(&rules.webhooks)?;
-        Ok(Self { store, log, rules, webhooks, waiting: Mutex::default() })
+    pub(crate) fn new(
+        store: Arc<Store>,
+        log: Arc<Log>,
+        rules: ApprovalRules,
+        durability: Durability,
+    ) -> Result<Self, Failure> {
+        let webhooks = Webhooks::start(&rules.webhooks, &store)?;
+        let announced = tokio::sync::Mutex::default();
+        let (cut, waiting) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, log, rules, webhooks, durability, cut, announced, waiting })
     }
 
     /// Who may decide, for a sentence.
     pub(crate) fn approvers(&self) -> &[String] {
         &self.rules.approvers
-    }
-
-    /// What a killed process left: nobody saw how its executions ended, and nobody waits any more.
-    pub(crate) async fn recover(&self) -> Result<(), Failure> {
-        let now = clock::now();
-        let open = self.store.run(|db| load_all(db, true)).await?;
-        for approval in open {
-            let wanted = match approval.ballot.state {
-                ApprovalState::Executing => Move::Finish(Executed::Unseen),
-                _ if approval.body.session.is_some() => Move::Withdraw,
-                _ => Move::Tick,
-            };
-            if let Err(failure) = self.play(approval.id, now, None, wanted, None).await {
-                warn!(approval = %approval.id, error = %failure, "what a stopped server left open stays as it is");
-            }
-        }
-        Ok(())
     }
 
     /// Requests that are open, or all that are remembered, the newest first.
@@ -316,13 +332,13 @@ impl Approvals {
         }
         let approval = self.access_drafted(&ask, random::approval_id()?, now);
         let saved = approval.clone();
-        self.store.run(move |db| insert(db, &saved)).await?;
+        self.store.run(move |db| insert(db, &saved, now)).await?;
         if ask.taken {
             warn!(approval = %approval.id, resource = %ask.wanted.resource, "access was taken without asking");
         } else {
             info!(approval = %approval.id, resource = %ask.wanted.resource, "access asked for");
         }
-        self.note(&approval, None, Some(ask.wanted.requester));
+        self.announce().await;
         Ok(approval)
     }
 
@@ -335,15 +351,20 @@ impl Approvals {
     }
 
     /// Keeps noticing what time alone has changed. Runs until dropped.
-    pub(crate) async fn follow(self: Arc<Self>) {
-        loop {
-            self.tick().await;
-            tokio::time::sleep(TICK_EVERY).await;
-        }
+    pub(crate) async fn follow(self: Arc<Self>, timeline: Arc<Timeline>) {
+        let ticks = async {
+            loop {
+                self.tick().await;
+                tokio::time::sleep(TICK_EVERY).await;
+            }
+        };
+        tokio::join!(self.settle_cut(&timeline), ticks);
     }
 
     /// Notices what time alone has changed, so that it is on record and told.
     async fn tick(&self) {
+        // What could not be put on record, or told, the last time.
+        self.announce().await;
         let now = clock::now();
         let open = match self.store.run(|db| load_all(db, true)).await {
             Ok(open) => open,
@@ -388,6 +409,7 @@ impl Approvals {
             asked_at: now.to_string(),
             who: wanted.identity.name.clone(),
             kind: wanted.identity.acting().word().to_owned(),
+            issuer: wanted.identity.issuer.clone(),
             actors: wanted.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
             resource: wanted.resource.to_string(),
             access: access.to_owned(),
@@ -425,15 +447,17 @@ impl Approvals {
         let wanted = Owned::of(wanted);
         // What time has changed by now is a move of its own, and nobody's.
         let work = move |db: &Transaction<'_>| {
-            let due = change(db, id, now, &Owned::Other(Move::Tick), None)?;
-            Ok((due, change(db, id, now, &wanted, remark)?))
+            let due = change(db, id, now, &Owned::Other(Move::Tick), None, None)?;
+            Ok((due, change(db, id, now, &wanted, by.as_deref(), remark)?))
         };
         let (due, moved) = self.store.run(work).await?;
-        self.recorded(&due?, None);
-        let moved = moved?;
-        self.recorded(&moved, by);
-        let (approval, refused) = (moved.approval.clone(), moved.refused.clone());
-        if moved.from != approval.ballot.state && approval.ballot.state != ApprovalState::Executing {
+        let (due, moved) = (due?, moved?);
+        for moved in [&due, &moved].into_iter().filter(|moved| moved.from != moved.approval.ballot.state) {
+            info!(approval = %id, from = moved.from.word(), to = moved.approval.ballot.state.word(), "approval");
+        }
+        self.announce().await;
+        let Moved { from, approval, refused } = moved;
+        if from != approval.ballot.state && approval.ballot.state != ApprovalState::Executing {
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             // Whoever waited may have gone this very moment; then the withdrawal is on its way.
             if let Some(waiting) = waiting {
@@ -443,30 +467,65 @@ impl Approvals {
         refused.map_or(Ok(approval), Err)
     }
 
-    fn recorded(&self, moved: &Moved, by: Option<String>) {
-        let approval = &moved.approval;
-        if moved.from == approval.ballot.state && (by.is_none() || moved.refused.is_some()) {
-            return;
+    /// Puts on record what was moved, and has others told. What fails is tried again with the next move, or the next tick.
+    async fn announce(&self) {
+        let mut announced = self.announced.lock().await;
+        loop {
+            match self.announce_behind(*announced).await {
+                Ok(Some(last)) => *announced = last,
+                Ok(None) => return,
+                Err(failure) => return warn!(error = %failure, "what became of approvals is not on record yet"),
+            }
         }
-        info!(approval = %approval.id, from = moved.from.word(), to = approval.ballot.state.word(), "approval");
-        self.note(approval, Some(moved.from), by);
     }
 
-    fn note(&self, approval: &Approval, from: Option<ApprovalState>, by: Option<String>) {
-        self.webhooks.tell(approval, from, clock::now());
+    /// Some of the moves behind one; the last of them. `None` when there are none, or others have to be told of earlier ones
+    /// first.
+    async fn announce_behind(&self, after: i64) -> Result<Option<i64>, Failure> {
+        let left = self
+            .store
+            .run(move |db| {
+                let left = moves::left(db, after)?;
+                left.into_iter().map(|made| Ok((load(db, made.approval)?, made))).collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        let Some(last) = left.last().map(|(_, made)| made.number) else { return Ok(None) };
+        let mut ticket = None;
+        for (approval, made) in left.iter().filter(|(_, made)| !made.recorded) {
+            if let Some((_, approval)) = approval {
+                ticket = Some(self.record(approval, made)?);
+            }
+        }
+        if let Some(ticket) = ticket {
+            self.log.durable(ticket).await?;
+        }
+        self.store.run(move |db| moves::recorded(db, last)).await?;
+        let mut told = None;
+        for (approval, made) in left {
+            let number = made.number;
+            // A request of which nothing is left has nobody waiting for it.
+            match approval.map_or(Handed::Nobody, |(_, approval)| self.webhooks.tell(approval, made)) {
+                Handed::On => {}
+                Handed::Nobody => self.store.run(move |db| moves::done(db, number)).await?,
+                Handed::Back => break,
+            }
+            told = Some(number);
+        }
+        Ok(told)
+    }
+
+    fn record(&self, approval: &Approval, made: &Made) -> Result<Ticket, Failure> {
         let happening = Happening::Approval {
             id: approval.id,
-            from,
-            to: approval.ballot.state,
-            by,
+            from: made.from,
+            to: made.to,
+            by: made.by.clone(),
             resource: approval.body.resource.clone(),
             digest: Digest::parse(&approval.body.digest).unwrap_or(Digest([0; 32])),
             about: approval.body.about.word(),
         };
         let session = approval.body.session.as_deref().and_then(|id| id.parse::<SessionId>().ok());
-        if let Err(failure) = self.log.record(session, happening) {
-            warn!(approval = %approval.id, error = %failure, "an approval could not be recorded");
-        }
+        self.log.record_at(made.at, session, happening)
     }
 
     /// What a connection's session is given to plead with.
@@ -526,7 +585,7 @@ impl Approvals {
             let (wake, woken) = oneshot::channel();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, wake);
             *stand.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-            drop(stand.commands.send(Command::Held(self.notice(&approval))).await);
+            drop(stand.commands.send(Command::Held(self.notice(&approval), id)).await);
             // A little later than the deadline: then the deadline is over for sure.
             let left = approval.ballot.approve_by.since(now) + DEADLINE_SLACK;
             // Decided between the two lines above, it is seen here; decided later, it wakes us.
@@ -574,11 +633,12 @@ impl Approvals {
 
     /// Asks anew.
     async fn request(&self, stand: &Stand, ask: Ask) -> Result<Approval, Failure> {
-        let approval = self.drafted(stand, &ask, random::approval_id()?, clock::now());
+        let now = clock::now();
+        let approval = self.drafted(stand, &ask, random::approval_id()?, now);
         let saved = approval.clone();
-        self.store.run(move |db| insert(db, &saved)).await?;
+        self.store.run(move |db| insert(db, &saved, now)).await?;
         info!(approval = %approval.id, session = %stand.live.grant.session, rule = ask.reason.rule, "approval asked for");
-        self.note(&approval, None, Some(stand.live.requester.clone()));
+        self.announce().await;
         Ok(approval)
     }
 
@@ -626,6 +686,7 @@ impl Approvals {
             asked_at: now.to_string(),
             who: grant.identity.name.clone(),
             kind: grant.identity.acting().word().to_owned(),
+            issuer: grant.identity.issuer.clone(),
             actors: grant.identity.actors.iter().map(|actor| actor.id.clone()).collect(),
             resource: grant.resource.to_string(),
             access: grant.access.word().to_owned(),
@@ -688,8 +749,28 @@ fn refusal(approval: &Approval) -> (&'static str, Failure) {
         ApprovalState::Expired | ApprovalState::Lapsed => ("57014", format!("nobody approved this in time: {about}")),
         state => ("42501", format!("approval is {state}: {about}")),
     };
-    let detail = format!("{remark}Nothing of it has run. Approval: {}. Rule: {}.", approval.id, approval.body.rule);
-    (sqlstate, Failure::new(Kind::Denied, message).detail(detail))
+    let used = match approval.ballot.state {
+        ApprovalState::Executing => Some("It runs at this moment, and is good for one execution"),
+        ApprovalState::Executed => Some("It has run, and was good for one execution"),
+        ApprovalState::Failed => Some("It was used, and what ran by it failed"),
+        ApprovalState::Unknown => Some("It was used, and whether that took effect is not known"),
+        ApprovalState::Pending
+        | ApprovalState::Approved
+        | ApprovalState::Denied
+        | ApprovalState::Expired
+        | ApprovalState::Withdrawn
+        | ApprovalState::Revoked
+        | ApprovalState::Lapsed
+        | ApprovalState::Stale
+        | ApprovalState::Reviewed => None,
+    };
+    let (ran, look) = match used {
+        Some(used) => (format!("{used}: nothing has run now."), "timeline --approval"),
+        None => ("Nothing of it has run.".to_owned(), "approval show"),
+    };
+    let detail = format!("{remark}{ran} Approval: {}. Rule: {}.", approval.id, approval.body.rule);
+    let hint = format!("see what became of it with: gov {look} {}", approval.id);
+    (sqlstate, Failure::new(Kind::Denied, message).detail(detail).hint(hint))
 }
 
 /// Why, where the rule says more than what the statement does.
@@ -730,12 +811,21 @@ impl Body {
     }
 }
 
+/// Others have been told of a move, or cannot be.
+pub(crate) async fn told(store: &Store, made: &Made) {
+    let number = made.number;
+    if let Err(failure) = store.run(move |db| moves::done(db, number)).await {
+        warn!(approval = %made.approval, error = %failure, "others will be told of this approval again");
+    }
+}
+
 /// A move that can be sent to the store's thread.
 #[derive(Debug)]
 enum Owned {
     Approve(String),
     Deny(String),
     Review(String),
+    Bar(String),
     Other(Move<'static>),
 }
 
@@ -745,6 +835,7 @@ impl Owned {
             Move::Approve(who) => Self::Approve(who.to_owned()),
             Move::Deny(who) => Self::Deny(who.to_owned()),
             Move::Review(who) => Self::Review(who.to_owned()),
+            Move::Bar(who) => Self::Bar(who.to_owned()),
             Move::Withdraw => Self::Other(Move::Withdraw),
             Move::Use => Self::Other(Move::Use),
             Move::Finish(executed) => Self::Other(Move::Finish(executed)),
@@ -757,22 +848,24 @@ impl Owned {
             Self::Approve(who) => Move::Approve(who),
             Self::Deny(who) => Move::Deny(who),
             Self::Review(who) => Move::Review(who),
+            Self::Bar(who) => Move::Bar(who),
             Self::Other(wanted) => *wanted,
         }
     }
 }
 
-fn insert(db: &Transaction<'_>, approval: &Approval) -> rusqlite::Result<()> {
+fn insert(db: &Transaction<'_>, approval: &Approval, now: Timestamp) -> rusqlite::Result<()> {
     let body = serde_json::to_string(&approval.body).unwrap_or_default();
     let state = approval.ballot.state.word();
     db.execute(
         "INSERT INTO approvals (id, version, state, requester, body, review) VALUES (?1, 0, ?2, ?3, ?4, ?5)",
         (approval.id.to_string(), state, &approval.requester, body, approval.ballot.review),
     )?;
+    moves::note(db, approval.id, now, (None, approval.ballot.state), Some(&approval.requester))?;
     // The oldest that have ended make room.
     db.execute(
         "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE state NOT IN ('pending', 'approved', 'executing') \
-         AND review = 0 ORDER BY id DESC LIMIT -1 OFFSET ?1)",
+         AND review = 0 AND id NOT IN (SELECT approval FROM approval_moves) ORDER BY id DESC LIMIT -1 OFFSET ?1)",
         [i64::try_from(KEPT_MAX).unwrap_or(i64::MAX)],
     )?;
     Ok(())
@@ -807,8 +900,8 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<(i64, Approval)>> {
 
 /// Saves a request, unless somebody else has changed it since `version` was read.
 fn save(db: &Transaction<'_>, version: i64, approval: &mut Approval) -> rusqlite::Result<bool> {
-    let Ballot { yes, no, .. } = &approval.ballot;
-    (approval.body.yes, approval.body.no) = (yes.clone(), no.clone());
+    let Ballot { yes, no, barred, .. } = &approval.ballot;
+    (approval.body.yes, approval.body.no, approval.body.barred) = (yes.clone(), no.clone(), barred.clone());
     // Access lasts from the yes on.
     approval.body.execute_by_ms = approval.ballot.execute_by.millis();
     if approval.ballot.state.is_end() {
@@ -830,6 +923,7 @@ fn change(
     id: ApprovalId,
     now: Timestamp,
     wanted: &Owned,
+    by: Option<&str>,
     remark: Option<String>,
 ) -> rusqlite::Result<Result<Moved, Failure>> {
     let Some((version, mut approval)) = load(db, id)? else { return Ok(Err(unknown(&id.to_string()))) };
@@ -843,6 +937,11 @@ fn change(
         return Ok(Err(
             Failure::new(Kind::Denied, "somebody else changed this approval just now").hint("look at it again")
         ));
+    }
+    let to = approval.ballot.state;
+    // That somebody agreed is worth a record, even where that is not enough.
+    if from != to || (by.is_some() && played.is_ok()) {
+        moves::note(db, id, now, (Some(from), to), by.filter(|_| played.is_ok()))?;
     }
     Ok(Ok(Moved { from, approval, refused: played.err() }))
 }

@@ -19,6 +19,7 @@ fn approval(id: u8) -> Approval {
         asked_at: Timestamp::from_seconds(1).to_string(),
         who: "Alice".into(),
         kind: "person".into(),
+        issuer: "https://idp.example".into(),
         actors: vec![],
         resource: "prod-db".into(),
         access: "write".into(),
@@ -50,10 +51,10 @@ fn a_request_is_kept_as_it_is_and_its_text_is_forgotten_at_its_end() {
     let store = scratch("approval");
     let asked = approval(1);
     let (id, saved) = (asked.id, asked.clone());
-    store.run_blocking(move |db| insert(db, &saved)).unwrap();
+    store.run_blocking(move |db| insert(db, &saved, Timestamp::from_seconds(1))).unwrap();
     assert_eq!(store.run_blocking(move |db| load(db, id)).unwrap(), Some((0, asked)));
     let now = Timestamp::from_seconds(2);
-    let play = |wanted: Owned| store.run_blocking(move |db| change(db, id, now, &wanted, None)).unwrap().unwrap();
+    let play = |wanted: Owned| store.run_blocking(move |db| change(db, id, now, &wanted, None, None)).unwrap().unwrap();
     assert!(play(Owned::Approve("alice".into())).refused.is_some());
     let approved = play(Owned::Approve("bob".into())).approval;
     assert_eq!((approved.ballot.state, approved.body.text.is_some()), (ApprovalState::Approved, true));
@@ -63,6 +64,41 @@ fn a_request_is_kept_as_it_is_and_its_text_is_forgotten_at_its_end() {
     assert_eq!((done.ballot.state, done.body.text), (ApprovalState::Executed, None));
     assert_eq!(store.run_blocking(|db| load_all(db, true)).unwrap(), []);
     assert_eq!(store.run_blocking(|db| load_all(db, false)).unwrap().len(), 1);
+}
+
+/// What a killed process has saved and not put on record is what the next one finds, in order.
+#[test]
+fn a_move_is_noted_with_what_it_changes_until_it_is_done() {
+    let store = scratch("moves");
+    let asked = approval(1);
+    let id = asked.id;
+    store.run_blocking(move |db| insert(db, &asked, Timestamp::from_seconds(1))).unwrap();
+    let now = Timestamp::from_seconds(2);
+    let play = |wanted: Owned, by: Option<&'static str>| {
+        store.run_blocking(move |db| change(db, id, now, &wanted, by, None)).unwrap().unwrap()
+    };
+    play(Owned::Other(Move::Tick), None);
+    assert!(play(Owned::Approve("alice".into()), Some("alice")).refused.is_some());
+    play(Owned::Approve("bob".into()), Some("bob"));
+    play(Owned::Other(Move::Use), None);
+    let left = |after| {
+        let left = store.run_blocking(move |db| moves::left(db, after)).unwrap();
+        left.into_iter().map(|made| (made.number, made.from, made.to, made.by, made.recorded)).collect::<Vec<_>>()
+    };
+    use ApprovalState::{Approved, Executing, Pending};
+    let asked = (1, None, Pending, Some("alice".to_owned()), false);
+    let approved = (2, Some(Pending), Approved, Some("bob".to_owned()), false);
+    let executing = (3, Some(Approved), Executing, None, false);
+    assert_eq!(left(0), [asked, approved, executing.clone()], "nothing of what was refused, or changed nothing");
+    // What is not on record is not done.
+    store.run_blocking(|db| moves::done(db, 1).and_then(|()| moves::recorded(db, 2))).unwrap();
+    store.run_blocking(|db| moves::done(db, 1).and_then(|()| moves::done(db, 3))).unwrap();
+    assert_eq!(left(0).len(), 2);
+    assert_eq!(left(2), [executing]);
+    // A number is never used again: what was told is told from there.
+    store.run_blocking(|db| moves::recorded(db, 3).and_then(|()| moves::done(db, 3))).unwrap();
+    play(Owned::Other(Move::Finish(Executed::Well)), None);
+    assert_eq!(left(3).first().map(|made| made.0), Some(4));
 }
 
 /// One party of the race: it reads, thinks, and saves what it has read and thought, unless somebody was faster; then it
@@ -112,7 +148,7 @@ fn of_two_approvers_a_withdrawal_and_two_consumers_one_execution_comes_or_none()
         db.execute("DELETE FROM approvals", []).unwrap();
         let mut asked = approval(3);
         asked.body.needed = 1 + usize::try_from(next(&mut chance) % 2).unwrap();
-        insert(&db, &asked).unwrap();
+        insert(&db, &asked, Timestamp::from_seconds(1)).unwrap();
         let party = |wanted| Party { wanted, read: None, done: None };
         let mut parties = [
             party(Owned::Approve("bob".into())),

@@ -23,7 +23,9 @@ use crate::audit::{
     Algorithm, Batch, Carried, Certificate, Context, Entry, Envelope, Head, NoteKey, NoteSigner, Pseudonyms, Receipt,
     Signer, Tile, TileKind, bundle, prove_consistency,
 };
-use crate::domain::{Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side};
+use crate::domain::{
+    Digest, Duration, Event, Failure, Grant, Happening, Kind, Peer, PublicKey, SessionId, Side, Timestamp,
+};
 use crate::runtime::drain::{self, Recovery};
 use crate::runtime::journal::{Importance, Journal, Settings, Ticket};
 use crate::runtime::recorder::{Recorder, Recorders, SEAL_AFTER};
@@ -170,7 +172,17 @@ impl Log {
 
     /// Records something the server itself does.
     pub(crate) fn record(&self, session: Option<SessionId>, happening: Happening) -> Result<Ticket, Failure> {
-        self.control.record(&Event { at: clock::now(), session, happening })
+        self.record_at(clock::now(), session, happening)
+    }
+
+    /// The same of something that happened at another time.
+    pub(crate) fn record_at(
+        &self,
+        at: Timestamp,
+        session: Option<SessionId>,
+        happening: Happening,
+    ) -> Result<Ticket, Failure> {
+        self.control.record(&Event { at, session, happening })
     }
 
     /// Waits until a record is durable. Cancel safe.

@@ -140,13 +140,15 @@ impl Timeline {
     /// Waits until the index has everything that was recorded before this was called, as far as it can be had. Cancel
     /// safe.
     pub(crate) async fn fresh(&self, log: &Log) {
-        let caught_up = async {
-            let size = log.settled().await;
-            let mut indexed = self.indexed.subscribe();
-            drop(indexed.wait_for(|leaves| *leaves >= size).await);
-        };
         // Better an answer that lacks the last moment than none.
-        drop(tokio::time::timeout(FRESH_WITHIN, caught_up).await);
+        drop(tokio::time::timeout(FRESH_WITHIN, self.caught_up(log)).await);
+    }
+
+    /// The same, however long it takes. Cancel safe.
+    pub(crate) async fn caught_up(&self, log: &Log) {
+        let size = log.settled().await;
+        let mut indexed = self.indexed.subscribe();
+        drop(indexed.wait_for(|leaves| *leaves >= size).await);
     }
 
     /// Waits until the index grows. Cancel safe.

@@ -19,6 +19,8 @@ struct Shared {
     script: Option<Script>,
     /// Everything the gateway has said since the script was set.
     heard: Vec<u8>,
+    /// The words from the gateway behind which the database is not heard any more, and whether they were said.
+    last_words: Option<(&'static [u8], bool)>,
 }
 
 impl Middle {
@@ -31,8 +33,8 @@ impl Middle {
             for gateway in listener.incoming().map_while(Result::ok) {
                 let Ok(database) = TcpStream::connect(("127.0.0.1", database)) else { break };
                 let answers = (database.try_clone().unwrap(), gateway.try_clone().unwrap());
-                std::thread::spawn(move || hand_on(answers.0, answers.1));
-                let inner = Arc::clone(&inner);
+                let (inner, also) = (Arc::clone(&inner), Arc::clone(&inner));
+                std::thread::spawn(move || hand_on(answers.0, answers.1, &also));
                 std::thread::spawn(move || listen(gateway, database, &inner));
             }
         });
@@ -41,7 +43,22 @@ impl Middle {
 
     /// From now on this happens.
     pub(crate) fn plays(&self, script: Script) {
-        *self.shared.lock().unwrap() = Shared { script: Some(script), heard: Vec::new() };
+        *self.shared.lock().unwrap() = Shared { script: Some(script), ..Shared::default() };
+    }
+
+    /// What the gateway says with these words in it reaches the database, and nothing that is answered comes back.
+    pub(crate) fn silences_behind(&self, words: &'static [u8]) {
+        *self.shared.lock().unwrap() = Shared { last_words: Some((words, false)), ..Shared::default() };
+    }
+
+    /// Whether the gateway has said these words under the script.
+    pub(crate) fn has_heard(&self, words: &[u8]) -> bool {
+        self.shared.lock().unwrap().heard.windows(words.len()).any(|window| window == words)
+    }
+
+    /// Whether they were said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.shared.lock().unwrap().last_words.is_some_and(|(_, said)| said)
     }
 
     /// From now on nothing does. What the gateway has said under the script.
@@ -50,9 +67,12 @@ impl Middle {
     }
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream) {
+fn hand_on(mut from: TcpStream, mut to: TcpStream, shared: &Mutex<Shared>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count) = from.read(&mut buffer) {
+        if shared.lock().unwrap().last_words.is_some_and(|(_, said)| said) && count > 0 {
+            continue;
+        }
         if count == 0 || to.write_all(&buffer[..count]).is_err() {
             break;
         }
@@ -69,6 +89,9 @@ fn listen(mut gateway: TcpStream, mut database: TcpStream, shared: &Mutex<Shared
         let answer = {
             let mut shared = shared.lock().unwrap();
             let answer = shared.script.as_ref().and_then(|script| script(number, said));
+            if let Some((words, heard)) = &mut shared.last_words {
+                *heard |= said.windows(words.len()).any(|window| window == *words);
+            }
             if shared.script.is_some() {
                 shared.heard.extend_from_slice(said);
             }

@@ -131,6 +131,21 @@ impl Sandbox {
         self.server = None;
     }
 
+    /// Waits for a server that something else kills. Whether it was.
+    pub(crate) fn server_dies_within(&mut self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            let ended = self.server.as_mut().and_then(|running| running.child.try_wait().unwrap());
+            if let Some(status) = ended {
+                self.server = None;
+                assert_eq!(status.code(), None, "it ended by itself: {}", self.server_log());
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
     /// `https://127.0.0.1:port`.
     pub(crate) fn url(&self) -> &str {
         &self.server.as_ref().expect("the server runs").url
