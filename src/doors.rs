@@ -80,7 +80,7 @@ impl Engine {
         let key = MaskKey(Secret::new([7; 32]));
         let path = ["$user".to_owned(), "public".to_owned()];
         Ok(Self {
-            grant: grant(policy.digest())?,
+            grant: grant(Access::Write, IdentityKind::Person, policy.digest())?,
             engine: crate::engine::Engine::new(Arc::new(policy), Arc::new(catalog), Some(key)),
             scope: Scope::new("gv_rw", &path),
         })
@@ -129,7 +129,8 @@ pub fn classify(columns: &[(String, Vec<String>)]) -> usize {
 /// `text`
 const TEXT: u32 = 25;
 
-fn grant(policy: Digest) -> Result<Grant, String> {
+/// Access of somebody to a database, under this policy.
+pub(crate) fn grant(access: Access, kind: IdentityKind, policy: Digest) -> Result<Grant, String> {
     Ok(Grant {
         session: SessionId::new(Timestamp::default(), [0; 10]),
         identity: Identity {
@@ -138,15 +139,15 @@ fn grant(policy: Digest) -> Result<Grant, String> {
             name: "alice".to_owned(),
             email: None,
             groups: Vec::new(),
-            kind: IdentityKind::Person,
+            kind,
             actors: Vec::new(),
             method: Method::IdToken,
             proved_at: Timestamp::default(),
         },
-        resource: "bench".parse().map_err(|_| "`bench` is no name of a resource")?,
+        resource: "prod-db".parse().map_err(|_| "`prod-db` is no name of a resource")?,
         labels: Labels::new(),
         purpose: None,
-        access: Access::Write,
+        access,
         masking: Masking::Wire,
         reveal: Vec::new(),
         limits: Limits { connections_max: 1, rows_max: None },
@@ -154,4 +155,64 @@ fn grant(policy: Digest) -> Result<Grant, String> {
         expires_at: Timestamp::from_seconds(1),
         policy,
     })
+}
+
+/// What `tests/fuzz` gives bytes to: a name, and a body next to the code that it tries.
+#[cfg(any(test, fuzzing))]
+const FUZZED: &[(&str, Body)] = &[
+    ("bodies", |bytes| _ = crate::wire::fuzz::bodies(bytes)),
+    ("bundles", |bytes| _ = crate::audit::fuzz::bundles(bytes)),
+    ("canonical_policies", crate::engine::fuzz::canonical_policies),
+    ("cells", crate::engine::fuzz::cells),
+    ("checkpoints", |bytes| _ = crate::audit::fuzz::checkpoints(bytes)),
+    ("claims", |bytes| _ = crate::identity::fuzz::claims(bytes)),
+    ("codes", crate::identity::fuzz::codes),
+    ("conversations", crate::session::fuzz::conversations),
+    ("copies", crate::wire::postgres::fuzz::copies),
+    ("documents", |bytes| _ = crate::identity::fuzz::documents(bytes)),
+    ("envelopes", |bytes| _ = crate::audit::fuzz::changed_envelopes(bytes)),
+    ("forms", |bytes| _ = crate::audit::fuzz::forms(bytes)),
+    ("frames", crate::audit::fuzz::frames),
+    ("logins", crate::wire::postgres::fuzz::logins),
+    ("messages", crate::engine::fuzz::messages),
+    ("openings", crate::wire::postgres::fuzz::opening),
+    ("policies", |bytes| _ = crate::engine::fuzz::policies(bytes)),
+    ("replies", |bytes| _ = crate::wire::postgres::fuzz::replies(bytes)),
+    ("requests", |bytes| _ = crate::wire::postgres::fuzz::requests(bytes)),
+    ("texts", crate::engine::fuzz::texts),
+    ("tokens", |bytes| _ = crate::identity::fuzz::changed_tokens(bytes)),
+    ("verifiers", crate::audit::fuzz::verifiers),
+];
+
+/// Does something with bytes that may be anything.
+#[cfg(any(test, fuzzing))]
+type Body = fn(&[u8]);
+
+/// Gives bytes to the body of this name; it panics when something is wrong.
+#[cfg(fuzzing)]
+pub fn fuzz(name: &str, bytes: &[u8]) {
+    for (_, body) in FUZZED.iter().filter(|(known, _)| *known == name) {
+        body(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_every_body_takes_any_bytes_and_has_a_target() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/targets");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        let names: Vec<std::ffi::OsString> = FUZZED.iter().map(|(name, _)| format!("{name}.rs").into()).collect();
+        assert_eq!(files, names);
+        let mut chance = crate::domain::Chance::new(23);
+        for (_, body) in FUZZED {
+            for sample in [&b""[..], b"\0", b"{}", b"SELECT 1"] {
+                body(sample);
+                body(&chance.mutate(&[sample]));
+            }
+        }
+    }
 }

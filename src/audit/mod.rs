@@ -15,7 +15,9 @@ mod books;
 mod entry;
 mod evidence;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 mod json;
 mod note;
 mod ocsf;

@@ -4,6 +4,8 @@ mod approval;
 mod budget;
 #[cfg(test)]
 mod chance;
+#[cfg(all(fuzzing, not(test)))]
+mod chance;
 mod column;
 mod digest;
 mod event;
@@ -21,7 +23,7 @@ mod verdict;
 
 pub(crate) use approval::{ApprovalState, Ballot, Executed, Move};
 pub(crate) use budget::{Budget, Spent, Usage};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use chance::Chance;
 pub(crate) use column::ColumnName;
 pub(crate) use digest::Digest;

@@ -1,11 +1,11 @@
 //! Policies, statements, rows and messages, changed by chance: nothing panics, both ends of the same bytes decide alike, a
 //! policy means the same after its way to the other end, and a cell is masked the same way twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-use super::tests::{engine, grant};
+use super::corpus::{engine, grant};
 use super::*;
 use crate::domain::{Access, Chance, Environment, IdentityKind, Verdict};
 
@@ -17,27 +17,40 @@ const POLICIES: [&str; 2] = [
      reviewed_functions:\n  - {function: 'public.full_name(text, text)', body: 54365cc49572f0ce2381f555df2220d6cd7447a4e0e6fec2824a5279c33e337b}\n",
 ];
 
+/// A policy as somebody wrote it; whether it can be read.
+pub(crate) fn policies(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    match Policy::parse(&text, Environment::Production) {
+        Ok(policy) => {
+            assert_eq!(Policy::from_canonical(&policy.canonical()), Ok(policy), "{text}");
+            true
+        }
+        Err(mistake) => {
+            assert!(mistake.line <= text.lines().count() + 1, "{mistake:?} {text}");
+            assert!(!mistake.message.is_empty() && mistake.message.len() < text.len() + 2_000, "{mistake:?}");
+            false
+        }
+    }
+}
+
+/// A policy as it comes from the other end.
+pub(crate) fn canonical_policies(bytes: &[u8]) {
+    if let Ok(policy) = Policy::from_canonical(bytes) {
+        assert_eq!(policy.canonical(), bytes, "one form only");
+    }
+}
+
 #[test]
 fn fuzz_policies_are_read_or_refused_with_a_place() {
     const ROUNDS: usize = 3_000;
     let mut chance = Chance::new(18);
     let mut read = 0;
     for _ in 0..ROUNDS {
-        let text = String::from_utf8_lossy(&chance.mutate(&POLICIES)).into_owned();
-        match Policy::parse(&text, Environment::Production) {
-            Ok(policy) => {
-                read += 1;
-                let canonical = policy.canonical();
-                assert_eq!(Policy::from_canonical(&canonical), Ok(policy), "{text}");
-                let changed = chance.mutate(&[&canonical]);
-                if let Ok(other) = Policy::from_canonical(&changed) {
-                    assert_eq!(other.canonical(), changed, "one form only");
-                }
-            }
-            Err(mistake) => {
-                assert!(mistake.line <= text.lines().count() + 1, "{mistake:?} {text}");
-                assert!(!mistake.message.is_empty() && mistake.message.len() < text.len() + 2_000, "{mistake:?}");
-            }
+        let text = chance.mutate(&POLICIES);
+        if policies(&text) {
+            read += 1;
+            let policy = Policy::parse(&String::from_utf8_lossy(&text), Environment::Production).unwrap();
+            canonical_policies(&chance.mutate(&[policy.canonical()]));
         }
     }
     println!("policies: {read} of {ROUNDS} read");
@@ -72,6 +85,45 @@ fn statements() -> Vec<String> {
     corpus.lines().flat_map(|line| serde_json::from_str::<Sample>(line).unwrap().sql).collect()
 }
 
+/// The corpus' database in production, and where a statement begins there.
+fn production() -> (Engine, Scope) {
+    let path = ["$user".to_owned(), "public".to_owned()];
+    (engine(Environment::Production), Scope::new("gv_rw", &path))
+}
+
+/// The same for whoever brings one text at a time.
+static PRODUCTION: LazyLock<(Engine, Scope)> = LazyLock::new(production);
+
+/// A text that somebody who may read or write has run.
+pub(crate) fn texts(bytes: &[u8]) {
+    let Some((access, text)) = bytes.split_first() else { return };
+    let access = if access & 1 == 0 { Access::Write } else { Access::Read };
+    let text = text.to_owned();
+    with_stack(move || {
+        let (here, scope) = &*PRODUCTION;
+        drop(decided(here, scope, access, &text));
+    });
+}
+
+/// What is decided about a text, which both ends must agree about.
+fn decided(here: &Engine, scope: &Scope, access: Access, text: &[u8]) -> Decision {
+    let who = grant(access, IdentityKind::Person);
+    let what = here.understand(text);
+    let decided = here.decide(Timestamp::default(), &who, &what, scope);
+    let there = Engine::new(here.policy(), here.catalog(), None);
+    let again = there.decide(Timestamp::default(), &who, &there.understand(text), scope);
+    assert_eq!(verdict(&decided), verdict(&again), "{}", String::from_utf8_lossy(text));
+    // Nothing of the values goes into a record, however the text is broken.
+    assert!(what.statement.normalized.len() <= 2 * text.len() + 64, "{}", String::from_utf8_lossy(text));
+    let mut scope = scope.clone();
+    for command in 0..what.commands.len() {
+        drop(here.masker(&who, &what, command, &scope, &[]));
+        here.scope_after(&what, command, &mut scope);
+    }
+    drop(here.explain(&who, &what, &scope));
+    decided
+}
+
 /// With as much stack as reading statements needs.
 fn with_stack(work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap();
@@ -88,29 +140,13 @@ fn verdict(decision: &Decision) -> (Verdict, &'static str) {
 fn fuzz_statements_are_decided_alike_at_both_ends() {
     const ROUNDS: usize = 1_500;
     with_stack(|| {
-        let here = engine(Environment::Production);
-        let path = ["$user".to_owned(), "public".to_owned()];
-        let scope = Scope::new("gv_rw", &path);
+        let (here, scope) = production();
         let samples = statements();
         let mut chance = Chance::new(19);
         let mut count = [0usize; 3];
         for round in 0..ROUNDS {
-            let bytes = chance.mutate(&samples);
-            let who = grant(if round % 2 == 0 { Access::Write } else { Access::Read }, IdentityKind::Person);
-            let what = here.understand(&bytes);
-            let decided = here.decide(Timestamp::default(), &who, &what, &scope);
-            let there = Engine::new(here.policy(), here.catalog(), None);
-            let again = there.decide(Timestamp::default(), &who, &there.understand(&bytes), &scope);
-            assert_eq!(verdict(&decided), verdict(&again), "{}", String::from_utf8_lossy(&bytes));
-            // Nothing of the values goes into a record, however the text is broken.
-            assert!(what.statement.normalized.len() <= 2 * bytes.len() + 64, "{}", String::from_utf8_lossy(&bytes));
-            let mut scope = scope.clone();
-            for command in 0..what.commands.len() {
-                drop(here.masker(&who, &what, command, &scope, &[]));
-                here.scope_after(&what, command, &mut scope);
-            }
-            drop(here.explain(&who, &what, &scope));
-            count[place(&decided)] += 1;
+            let access = if round % 2 == 0 { Access::Write } else { Access::Read };
+            count[place(&decided(&here, &scope, access, &chance.mutate(&samples)))] += 1;
         }
         println!("statements: {ROUNDS}, {} allowed, {} held, {} denied", count[0], count[1], count[2]);
         assert!(count.iter().all(|count| *count > 0));
@@ -144,75 +180,93 @@ const CELLS: &[&[u8]] = &[
 /// Types by their OIDs, text and binary: text, int4, numeric, date, timestamptz, jsonb, text[], bytea, uuid, inet.
 const TYPES: &[u32] = &[25, 23, 1700, 1082, 1184, 3802, 1009, 17, 2950, 869, 0];
 
+/// Masks with a key, without a catalog.
+fn masking() -> Engine {
+    let policy = engine(Environment::Production).policy();
+    Engine::new(policy, Arc::new(Catalog::default()), Some(MaskKey(crate::domain::Secret::new([7; 32]))))
+}
+
+static MASKING: LazyLock<Engine> = LazyLock::new(masking);
+
+/// A cell of one of the types, in one of the two formats.
+pub(crate) fn cells(bytes: &[u8]) {
+    let Some((choice, cell)) = bytes.split_first() else { return };
+    let column = column(TYPES[usize::from(choice >> 1) % TYPES.len()], choice & 1 == 0);
+    masked(&MASKING, &[column], &[cell.to_owned()]);
+}
+
+fn column(kind: u32, binary: bool) -> ResultColumn {
+    ResultColumn { name: "a".to_owned(), table: 0, attribute: 0, kind, modifier: -1, binary }
+}
+
+/// What becomes of a row, which must be the same each time.
+fn masked(engine: &Engine, columns: &[ResultColumn], cells: &[Vec<u8>]) -> Vec<Option<Option<Vec<u8>>>> {
+    let who = grant(Access::Read, IdentityKind::Person);
+    let what = engine.understand(b"SELECT a, b FROM t");
+    let mut masker = engine.masker(&who, &what, 0, &Scope::default(), columns);
+    let mut play = || -> Vec<Option<Option<Vec<u8>>>> {
+        masker.begin();
+        cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, Some(cell)));
+        let row = masker.finish();
+        (0..cells.len()).map(|index| row.change(index).map(|cell| cell.map(<[u8]>::to_vec))).collect()
+    };
+    let first = play();
+    assert_eq!(first, play(), "{columns:?} {cells:?}");
+    for (cell, change) in cells.iter().zip(&first) {
+        let length = change.iter().flatten().map(Vec::len).sum::<usize>();
+        assert!(length <= 16 * cell.len() + 1024, "{cell:?} became {change:?}");
+    }
+    first
+}
+
 #[test]
 fn fuzz_cells_are_masked_the_same_way_twice() {
     const ROUNDS: usize = 4_000;
     with_stack(|| {
-        let engine = Engine::new(
-            engine(Environment::Production).policy(),
-            Arc::new(Catalog::default()),
-            Some(MaskKey(crate::domain::Secret::new([7; 32]))),
-        );
-        let who = grant(Access::Read, IdentityKind::Person);
-        let what = engine.understand(b"SELECT a, b FROM t");
+        let engine = masking();
         let mut chance = Chance::new(20);
-        let mut masked = 0;
+        let mut changed = 0;
         for _ in 0..ROUNDS {
-            let column = |chance: &mut Chance| ResultColumn {
-                name: "a".to_owned(),
-                table: 0,
-                attribute: 0,
-                kind: *chance.pick(TYPES),
-                modifier: -1,
-                binary: chance.below(2) == 0,
-            };
-            let columns = [column(&mut chance), column(&mut chance)];
-            let mut masker = engine.masker(&who, &what, 0, &Scope::default(), &columns);
+            let mut some = || column(*chance.pick(TYPES), chance.below(2) == 0);
+            let columns = [some(), some()];
             let cells: Vec<Vec<u8>> = (0..3).map(|_| chance.mutate(CELLS)).collect();
-            let mut play = || -> Vec<Option<Option<Vec<u8>>>> {
-                masker.begin();
-                cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, Some(cell)));
-                let row = masker.finish();
-                (0..3).map(|index| row.change(index).map(|cell| cell.map(<[u8]>::to_vec))).collect()
-            };
-            let first = play();
-            assert_eq!(first, play(), "{columns:?} {cells:?}");
+            let row = masked(&engine, &columns, &cells);
             // The third has no column: nobody knows what it is, so nobody gets it.
-            assert_eq!(first[2], Some(None));
-            for (cell, change) in cells.iter().zip(&first) {
-                let length = change.iter().flatten().map(Vec::len).sum::<usize>();
-                assert!(length <= 16 * cell.len() + 1024, "{cell:?} became {change:?}");
-                masked += usize::from(change.is_some());
-            }
+            assert_eq!(row[2], Some(None));
+            changed += row.iter().flatten().count();
         }
-        println!("cells: {} tried, {masked} masked", 3 * ROUNDS);
-        assert!(masked > ROUNDS);
+        println!("cells: {} tried, {changed} masked", 3 * ROUNDS);
+        assert!(changed > ROUNDS);
     });
+}
+
+/// What the database says of an error or beside it, with this text in it.
+pub(crate) fn messages(bytes: &[u8]) {
+    let (engine, who) = (&PRODUCTION.0, grant(Access::Read, IdentityKind::Person));
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let before = vec![
+        (b'S', "ERROR".to_owned()),
+        (b'C', "22P02".to_owned()),
+        (b'M', text.clone()),
+        (b'D', text),
+        (b'P', "7".to_owned()),
+    ];
+    let mut fields = before.clone();
+    engine.redact(&who, None, &Scope::default(), &mut fields);
+    for code in [b'S', b'C', b'P'] {
+        let find = |fields: &[(u8, String)]| fields.iter().find(|(have, _)| *have == code).cloned();
+        assert_eq!(find(&fields), find(&before));
+    }
+    let mut tidied = fields.clone();
+    engine.tidy(&mut tidied);
+    assert_eq!(tidied.len(), fields.len());
 }
 
 #[test]
 fn fuzz_messages_lose_values_and_nothing_else() {
     const ROUNDS: usize = 2_000;
-    let engine = engine(Environment::Production);
-    let who = grant(Access::Read, IdentityKind::Person);
     let mut chance = Chance::new(21);
     for _ in 0..ROUNDS {
-        let text = String::from_utf8_lossy(&chance.mutate(CELLS)).into_owned();
-        let before = vec![
-            (b'S', "ERROR".to_owned()),
-            (b'C', "22P02".to_owned()),
-            (b'M', text.clone()),
-            (b'D', text),
-            (b'P', "7".to_owned()),
-        ];
-        let mut fields = before.clone();
-        engine.redact(&who, None, &Scope::default(), &mut fields);
-        for code in [b'S', b'C', b'P'] {
-            let find = |fields: &[(u8, String)]| fields.iter().find(|(have, _)| *have == code).cloned();
-            assert_eq!(find(&fields), find(&before));
-        }
-        let mut tidied = fields.clone();
-        engine.tidy(&mut tidied);
-        assert_eq!(tidied.len(), fields.len());
+        messages(&chance.mutate(CELLS));
     }
 }

@@ -9,12 +9,18 @@ mod case;
 mod catalog;
 mod classify;
 mod condition;
+#[cfg(test)]
+mod corpus;
+#[cfg(all(fuzzing, not(test)))]
+mod corpus;
 mod decide;
 mod detector;
 mod docket;
 mod explain;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 mod lineage;
 mod mask;
 mod policy;

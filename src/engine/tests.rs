@@ -5,56 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub(super) use super::corpus::{CATALOG, POLICY, engine, grant};
 use super::*;
-use crate::domain::{Access, Digest, Environment, Identity, IdentityKind, Labels, Limits, Method, SessionId, Verdict};
+use crate::domain::{Access, Environment, IdentityKind, SessionId, Verdict};
 
-/// The catalog of `fixture.sql`, as `tests/vectors/guardrails/refresh` reads it from a real PostgreSQL.
-const CATALOG: &str = include_str!("../../tests/vectors/guardrails/catalog.json");
 const CORPUS: &str = include_str!("../../tests/vectors/guardrails/statements.jsonl");
-
-/// What `corpora/README.md` assumes: `billing` is financial, two functions are reviewed.
-const POLICY: &str = "\
-tags:
-  - relation: billing.*
-    tags: [financial]
-reviewed_functions:
-  - {function: 'public.full_name(text, text)', body: 54365cc49572f0ce2381f555df2220d6cd7447a4e0e6fec2824a5279c33e337b}
-  - {function: 'public.order_total(integer)', body: cea0c99455661806bf4a95f024250ca086fea60142f714e0d54e25152efa3f06}
-";
-
-pub(super) fn engine(environment: Environment) -> Engine {
-    let snapshot: Snapshot = serde_json::from_str(CATALOG).unwrap();
-    let catalog = Catalog::from_snapshot(&snapshot, Classification::default());
-    Engine::new(Arc::new(Policy::parse(POLICY, environment).unwrap()), Arc::new(catalog), None)
-}
-
-/// Access of somebody to the corpus' database.
-pub(super) fn grant(access: Access, kind: IdentityKind) -> Grant {
-    Grant {
-        session: SessionId::new(Timestamp::default(), [0; 10]),
-        identity: Identity {
-            issuer: "https://issuer.invalid".to_owned(),
-            subject: "1".to_owned(),
-            name: "alice".to_owned(),
-            email: None,
-            groups: Vec::new(),
-            kind,
-            actors: Vec::new(),
-            method: Method::IdToken,
-            proved_at: Timestamp::default(),
-        },
-        resource: "prod-db".parse().unwrap(),
-        labels: Labels::new(),
-        purpose: None,
-        access,
-        reveal: Vec::new(),
-        masking: crate::domain::Masking::Wire,
-        limits: Limits { connections_max: 1, rows_max: None },
-        opened_at: Timestamp::default(),
-        expires_at: Timestamp::from_seconds(1),
-        policy: Digest([0; 32]),
-    }
-}
 
 /// One connection, and what it was told.
 struct Session {

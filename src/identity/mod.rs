@@ -10,7 +10,9 @@ pub(crate) mod device_flow;
 pub(crate) mod discovery;
 pub(crate) mod dpop;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 pub(crate) mod jwt;
 pub(crate) mod token;
 pub(crate) mod workload;

@@ -14,7 +14,9 @@
 //! entry for each request sent, in order, because PostgreSQL answers in order.
 
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 mod hold;
 mod ledger;
 mod request;

@@ -3,59 +3,11 @@
 
 use std::sync::Arc;
 
-use ring::hmac;
-
+use super::fuzz::{grant, setup};
 use super::*;
-use crate::domain::{
-    Access, Environment, Executed, Identity, IdentityKind, Labels, Limits, Method, Secret, SessionId, Verdict,
-};
-use crate::engine::{Catalog, MaskKey, Policy};
+use crate::domain::{Executed, Verdict};
 use crate::wire::buffer::{Piece, Writer};
 use crate::wire::postgres::{Column, Format, Request};
-
-fn grant() -> Arc<Grant> {
-    let at = Timestamp::from_seconds(1_000);
-    Arc::new(Grant {
-        session: SessionId::new(at, [1; 10]),
-        identity: Identity {
-            issuer: "https://issuer".into(),
-            subject: "alice".into(),
-            name: "Alice".into(),
-            email: None,
-            groups: vec![],
-            kind: IdentityKind::Person,
-            actors: vec![],
-            method: Method::IdToken,
-            proved_at: at,
-        },
-        resource: "prod-db".parse().unwrap(),
-        labels: Labels::from([("env".to_owned(), "prod".to_owned())]),
-        purpose: None,
-        access: Access::Write,
-        reveal: Vec::new(),
-        masking: crate::domain::Masking::Wire,
-        limits: Limits { connections_max: 4, rows_max: None },
-        opened_at: at,
-        expires_at: Timestamp::from_seconds(2_000),
-        policy: Digest([0; 32]),
-    })
-}
-
-/// A session for production at one of the two ends, by the built-in policy.
-pub(super) fn setup(duty: Duty) -> Setup {
-    let policy = Arc::new(Policy::built_in(Environment::Production));
-    let key = MaskKey(Secret::new([7; 32]));
-    Setup {
-        duty,
-        engine: Arc::new(Engine::new(policy, Arc::new(Catalog::default()), Some(key))),
-        grant: grant(),
-        stream: 1,
-        text_key: hmac::Key::new(hmac::HMAC_SHA256, &[3; 32]),
-        approvals: true,
-        sealer: None,
-        tells_masked: false,
-    }
-}
 
 /// A session at work.
 struct Bench {

@@ -3,6 +3,8 @@
 pub(crate) mod api;
 pub(crate) mod buffer;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 pub(crate) mod postgres;
 pub(crate) mod tunnel;

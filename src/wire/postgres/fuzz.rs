@@ -63,29 +63,51 @@ fn as_frame(raw: &[u8]) -> Frame<'_> {
     Frame { tag: raw[0], body: &raw[5..], raw }
 }
 
+/// What a client says after its login; how many messages are understood, and how many refused.
+pub(crate) fn requests(stream: &[u8]) -> (usize, usize) {
+    let (mut understood, mut refused) = (0, 0);
+    for (tag, body) in cut_anyhow(stream) {
+        let Ok(request) = Request::read(Frame { tag, body: &body, raw: &body }) else {
+            refused += 1;
+            continue;
+        };
+        understood += 1;
+        let mut again = Vec::new();
+        request.write(&mut again);
+        // One of them is never handed on, and so never written.
+        if !matches!(request, Request::FunctionCall { .. }) {
+            assert_eq!(again.len(), body.len() + 5, "{request:?}");
+            assert_eq!(Request::read(as_frame(&again)), Ok(request));
+        }
+    }
+    (understood, refused)
+}
+
 #[test]
 fn fuzz_requests_are_understood_or_refused_and_mean_the_same_when_written_anew() {
     let samples: Vec<&[u8]> = CLIENTS.iter().map(|capture| behind_startup(capture)).collect();
     let mut chance = Chance::new(1);
     let (mut understood, mut refused) = (0, 0);
     for _ in 0..ROUNDS {
-        for (tag, body) in cut_anyhow(&chance.mutate(&samples)) {
-            let Ok(request) = Request::read(Frame { tag, body: &body, raw: &body }) else {
-                refused += 1;
-                continue;
-            };
-            understood += 1;
-            let mut again = Vec::new();
-            request.write(&mut again);
-            // One of them is never handed on, and so never written.
-            if !matches!(request, Request::FunctionCall { .. }) {
-                assert_eq!(again.len(), body.len() + 5, "{request:?}");
-                assert_eq!(Request::read(as_frame(&again)), Ok(request));
-            }
-        }
+        let (one, other) = requests(&chance.mutate(&samples));
+        (understood, refused) = (understood + one, refused + other);
     }
     println!("requests: {ROUNDS} streams, {understood} messages understood, {refused} refused");
     assert!(understood > ROUNDS && refused > ROUNDS / 20);
+}
+
+/// What anybody says first.
+pub(crate) fn opening(bytes: &[u8]) {
+    let whole = first_packet(bytes);
+    let first = (0..=bytes.len()).map(|end| first_packet(&bytes[..end])).find(|answer| *answer != Ok(None));
+    assert_eq!(first.unwrap_or(Ok(None)), whole, "{bytes:?}");
+    if let Ok(Some((FirstPacket::Startup(startup), length))) = whole {
+        assert!(length <= bytes.len().min(STARTUP_MAX));
+        let mut again = Vec::new();
+        startup.write(&mut again);
+        let Ok(Some((FirstPacket::Startup(read), _))) = first_packet(&again) else { panic!("{startup:?}") };
+        assert_eq!((read.version, read.parameters), (startup.version, startup.parameters));
+    }
 }
 
 #[test]
@@ -96,18 +118,36 @@ fn fuzz_first_packets_are_the_same_as_soon_as_they_are_there() {
     let samples: Vec<&[u8]> = CLIENTS.into_iter().chain(others.iter().map(Vec::as_slice)).collect();
     let mut chance = Chance::new(2);
     for _ in 0..ROUNDS {
-        let bytes = chance.mutate(&samples);
-        let whole = first_packet(&bytes);
-        let first = (0..=bytes.len()).map(|end| first_packet(&bytes[..end])).find(|answer| *answer != Ok(None));
-        assert_eq!(first.unwrap_or(Ok(None)), whole, "{bytes:?}");
-        if let Ok(Some((FirstPacket::Startup(startup), length))) = whole {
-            assert!(length <= bytes.len().min(STARTUP_MAX));
-            let mut again = Vec::new();
-            startup.write(&mut again);
-            let Ok(Some((FirstPacket::Startup(read), _))) = first_packet(&again) else { panic!("{startup:?}") };
-            assert_eq!((read.version, read.parameters), (startup.version, startup.parameters));
-        }
+        opening(&chance.mutate(&samples));
     }
+}
+
+/// What a database says; how many readings of its messages go well, and how many are refused.
+pub(crate) fn replies(stream: &[u8]) -> (usize, usize) {
+    let (mut read, mut refused) = (0, 0);
+    for (_, body) in cut_anyhow(stream) {
+        // Each reader gets each body: what a message is said to be is its sender's choice.
+        let described = columns(&body).map(|columns| assert!(columns.len() <= body.len() / 19));
+        let complained = diagnosis(&body).map(|complaint| {
+            let written: usize = complaint.fields.iter().map(|(_, text)| text.len()).sum();
+            // What is no UTF-8 grows, by two bytes for each.
+            assert!(written <= 3 * body.len());
+        });
+        let copied = copy_columns(&body).map(|formats| assert!(formats.len() <= body.len() / 2));
+        let cells = Cells::of(&body).and_then(|mut cells| {
+            let mut length = 0;
+            while let Some(cell) = cells.next()? {
+                length += cell.map_or(0, <[u8]>::len);
+            }
+            assert!(length <= body.len());
+            cells.finish()
+        });
+        for outcome in [described, complained, copied, cells] {
+            *(if outcome.is_ok() { &mut read } else { &mut refused }) += 1;
+        }
+        let _either = (Transaction::parse(&body), rows_of_tag(&body));
+    }
+    (read, refused)
 }
 
 #[test]
@@ -115,28 +155,8 @@ fn fuzz_replies_are_read_within_their_bounds() {
     let mut chance = Chance::new(3);
     let (mut read, mut refused) = (0, 0);
     for _ in 0..ROUNDS {
-        for (_, body) in cut_anyhow(&chance.mutate(&SERVERS)) {
-            // Each reader gets each body: what a message is said to be is its sender's choice.
-            let described = columns(&body).map(|columns| assert!(columns.len() <= body.len() / 19));
-            let complained = diagnosis(&body).map(|complaint| {
-                let written: usize = complaint.fields.iter().map(|(_, text)| text.len()).sum();
-                // What is no UTF-8 grows, by two bytes for each.
-                assert!(written <= 3 * body.len());
-            });
-            let copied = copy_columns(&body).map(|formats| assert!(formats.len() <= body.len() / 2));
-            let cells = Cells::of(&body).and_then(|mut cells| {
-                let mut length = 0;
-                while let Some(cell) = cells.next()? {
-                    length += cell.map_or(0, <[u8]>::len);
-                }
-                assert!(length <= body.len());
-                cells.finish()
-            });
-            for outcome in [described, complained, copied, cells] {
-                *(if outcome.is_ok() { &mut read } else { &mut refused }) += 1;
-            }
-            let _either = (Transaction::parse(&body), rows_of_tag(&body));
-        }
+        let (one, other) = replies(&chance.mutate(&SERVERS));
+        (read, refused) = (read + one, refused + other);
     }
     println!("replies: {ROUNDS} streams, {read} readings went well, {refused} were refused");
     assert!(read > ROUNDS && refused > ROUNDS);
@@ -150,23 +170,26 @@ fn login() -> (ClientLogin, Vec<u8>) {
     (ClientLogin::start(&startup, Some(scram), &mut out), out)
 }
 
+/// A server that does not know the password, at the login: it does not get through, and does not learn it.
+pub(crate) fn logins(stream: &[u8]) {
+    let (mut client, mut out) = login();
+    for (tag, body) in messages(stream, 4096).0 {
+        match client.step(Frame { tag, body: &body, raw: &body }, &mut out) {
+            // A server may ask for no password at all; it does not get one then.
+            Ok(LoginStep::Done(done)) => assert!(done.unproved, "{stream:?}"),
+            Ok(LoginStep::Wait) => {}
+            Err(_) => break,
+        }
+    }
+    assert!(out.len() < 4096 && !out.windows(6).any(|part| part == b"secret"));
+}
+
 #[test]
 fn fuzz_no_server_gets_through_a_login_without_the_password() {
     let mut chance = Chance::new(4);
-    let mut proved = 0;
     for _ in 0..ROUNDS {
-        let (mut client, mut out) = login();
-        for (tag, body) in messages(&chance.mutate(&SERVERS), 4096).0 {
-            match client.step(Frame { tag, body: &body, raw: &body }, &mut out) {
-                // A server may ask for no password at all; it does not get one then.
-                Ok(LoginStep::Done(done)) => proved += usize::from(!done.unproved),
-                Ok(LoginStep::Wait) => {}
-                Err(_) => break,
-            }
-        }
-        assert!(out.len() < 4096 && !out.windows(6).any(|part| part == b"secret"));
+        logins(&chance.mutate(&SERVERS));
     }
-    assert_eq!(proved, 0);
 }
 
 #[test]
@@ -213,38 +236,52 @@ fn fuzz_certificates_give_a_hash_or_none() {
     }
 }
 
+/// The formats of COPY.
+fn copy_formats() -> [CopyFormat; 3] {
+    let csv = CopyFormat::Csv { delimiter: b',', quote: b'"', escape: b'\\', null: Vec::new() };
+    [CopyFormat::text(), csv, CopyFormat::Binary]
+}
+
+/// Data of COPY in one of its formats, from its beginning or from somewhere behind it.
+pub(crate) fn copies(bytes: &[u8]) {
+    let Some((choice, data)) = bytes.split_first() else { return };
+    copied(&copy_formats()[usize::from(choice >> 1) % 3], data, choice & 1 == 0);
+}
+
+fn copied(format: &CopyFormat, mut data: &[u8], mut first: bool) {
+    while let Ok(Some((piece, rest))) = next_piece(format, data, first) {
+        let taken = data.len() - rest.len();
+        assert!(taken > 0, "{format:?} {data:?}");
+        match piece {
+            CopyPiece::Frame(frame) => assert_eq!(frame.len(), taken),
+            CopyPiece::Row { raw, cells } => {
+                assert_eq!(raw.len(), taken);
+                let cells: Vec<Option<&[u8]>> = cells.iter().map(Option::as_deref).collect();
+                let mut again = Vec::new();
+                write_row(format, &cells, &mut again);
+                let read = next_piece(format, &again, false).unwrap().unwrap().0;
+                let CopyPiece::Row { cells: found, .. } = read else { panic!("{format:?} {raw:?} {again:?}") };
+                let found: Vec<Option<&[u8]>> = found.iter().map(Option::as_deref).collect();
+                assert_eq!(found, cells, "{format:?} {raw:?}");
+            }
+        }
+        (data, first) = (rest, false);
+    }
+}
+
 #[test]
 fn fuzz_copy_rows_are_taken_apart_and_put_together_alike() {
-    let csv = CopyFormat::Csv { delimiter: b',', quote: b'"', escape: b'\\', null: Vec::new() };
     let cells: [&[Option<&[u8]>]; 3] =
         [&[Some(b"1"), None, Some(b"a\tb\\c\n\"d\",")], &[Some(b""), Some(b"\\N"), Some(b"\xff\0")], &[None]];
     let mut chance = Chance::new(7);
-    for format in [CopyFormat::text(), csv, CopyFormat::Binary] {
+    for format in copy_formats() {
         let mut sample = Vec::new();
         cells.iter().for_each(|row| write_row(&format, row, &mut sample));
         let header = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
         let samples = [sample.clone(), [&header[..], &sample, b"\xff\xff"].concat()];
         for _ in 0..ROUNDS {
             let bytes = chance.mutate(&samples);
-            let (mut data, mut first) = (bytes.as_slice(), chance.below(2) == 0);
-            while let Ok(Some((piece, rest))) = next_piece(&format, data, first) {
-                let taken = data.len() - rest.len();
-                assert!(taken > 0, "{format:?} {data:?}");
-                match piece {
-                    CopyPiece::Frame(frame) => assert_eq!(frame.len(), taken),
-                    CopyPiece::Row { raw, cells } => {
-                        assert_eq!(raw.len(), taken);
-                        let cells: Vec<Option<&[u8]>> = cells.iter().map(Option::as_deref).collect();
-                        let mut again = Vec::new();
-                        write_row(&format, &cells, &mut again);
-                        let read = next_piece(&format, &again, false).unwrap().unwrap().0;
-                        let CopyPiece::Row { cells: found, .. } = read else { panic!("{format:?} {raw:?} {again:?}") };
-                        let found: Vec<Option<&[u8]>> = found.iter().map(Option::as_deref).collect();
-                        assert_eq!(found, cells, "{format:?} {raw:?}");
-                    }
-                }
-                (data, first) = (rest, false);
-            }
+            copied(&format, &bytes, chance.below(2) == 0);
         }
     }
 }

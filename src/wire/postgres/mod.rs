@@ -5,7 +5,9 @@
 
 mod copy;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod fuzz;
 mod query;
 mod reply;
 mod row;
