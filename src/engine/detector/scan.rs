@@ -37,8 +37,8 @@ pub(in crate::engine) fn scan(text: &str, floor: Likeness, found: &mut Vec<Found
         }
     }
     let digits = census.count(Kind::Digit);
-    let last = words_with_digits(text, digits, floor, found);
-    long_words(text, last, floor, found);
+    words_with_digits(text, digits, floor, found);
+    long_words(text, floor, found);
     if digits >= RUN_MIN {
         runs(text, digits, floor, found);
     }
@@ -407,8 +407,8 @@ fn is_in_name(letter: char) -> bool {
 }
 
 /// Words of letters, digits and the signs that occur within names and keys, which have a digit. So many digits are in the
-/// text. Gives the last of them.
-fn words_with_digits(text: &str, digits: usize, floor: Likeness, found: &mut Vec<Found>) -> Range<usize> {
+/// text.
+fn words_with_digits(text: &str, digits: usize, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut left = digits;
     let mut word = 0..0;
@@ -424,26 +424,25 @@ fn words_with_digits(text: &str, digits: usize, floor: Likeness, found: &mut Vec
             look_at(text, word.clone(), floor, found);
         }
     }
-    word
 }
 
-/// Words that are long enough without a digit; `last` is the last word with one.
-fn long_words(text: &str, last: Range<usize>, floor: Likeness, found: &mut Vec<Found>) {
+/// Words that are long enough without a digit. Of so many bytes the last that is in no word says how many can be passed
+/// over.
+fn long_words(text: &str, floor: Likeness, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    // Where the last word ended. A word of so many bytes that begins behind it has the byte in it that is so far on.
+    // A word may begin here, and none that has not been seen begins before.
     let mut from = 0;
-    while let Some(byte) = bytes.get(from + WORD_MIN - 1) {
-        let place = from + WORD_MIN - 1;
-        if !is_in_word(*byte) {
-            from = place + 1;
+    while let Some(window) = bytes.get(from..from + WORD_MIN) {
+        if let Some(gap) = window.iter().rposition(|byte| !is_in_word(*byte)) {
+            from += gap + 1;
             continue;
         }
-        let word = if last.contains(&place) { last.clone() } else { word_around(bytes, place, from) };
-        from = word.end;
-        let letters = bytes.get(word.clone()).unwrap_or_default();
-        if letters.len() >= WORD_MIN && !letters.iter().any(u8::is_ascii_digit) {
-            look_at(text, word, floor, found);
+        let end = from + length_while(bytes.get(from..).unwrap_or_default(), is_in_word);
+        let has_digit = bytes.get(from..end).unwrap_or_default().iter().any(u8::is_ascii_digit);
+        if !has_digit {
+            look_at(text, from..end, floor, found);
         }
+        from = end;
     }
 }
 
