@@ -238,7 +238,9 @@ ignore_startup_parameters = extra_float_digits
         self.wait("stunnel", lambda: answers(near) and answers(far))
 
     def start_gov(self):
-        self.govs = {durability: Gov(self, durability) for durability in ("synced", "written")}
+        ways = {"synced": "durability: synced", "written": "durability: written",
+                "sealed": "durability: synced, raw_sql: encrypted"}
+        self.govs = {name: Gov(self, name, audit) for name, audit in ways.items()}
 
     def wait(self, name, ready):
         deadline = time.monotonic() + 60
@@ -249,11 +251,11 @@ ignore_startup_parameters = extra_float_digits
 
 
 class Gov:
-    """A `gov server --dev` and a person who uses it, in a home of its own. `durability` is how sure a record must be
-    before its statement goes on; `synced` is what people get who configure nothing."""
+    """A `gov server --dev` and a person who uses it, in a home of its own. `audit` is how sure a record must be before its
+    statement goes on, and whether what was typed is kept; `durability: synced` is what people get who configure nothing."""
 
-    def __init__(self, stage, durability):
-        self.stage, self.home = stage, stage.folder / durability
+    def __init__(self, stage, name, audit):
+        self.stage, self.home = stage, stage.folder / name
         self.home.mkdir(mode=0o700)
         keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         # No keychain and no settings of the user's.
@@ -265,7 +267,7 @@ class Gov:
         config = self.home / "gov.yaml"
         config.write_text(
             "server: { listen: 127.0.0.1:0, data: data }\n"
-            f"audit: {{ durability: {durability} }}\n"
+            f"audit: {{ {audit} }}\n"
             "access:\n"
             "  - { who: { group: engineering }, labels: { env: prod }, access: read }\n"
             "  - { who: { group: engineering }, labels: { env: dev }, access: read }\n"
