@@ -272,6 +272,26 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_and_heals() {
+        let store = scratch("full");
+        store.run_blocking(|db| db.execute_batch("CREATE TABLE t (a BLOB NOT NULL) STRICT")).unwrap();
+        let limit = |pages: i64| {
+            let set = move |db: &Transaction<'_>| {
+                let used: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+                let sql = format!("PRAGMA max_page_count = {}", used + pages);
+                db.query_row(&sql, [], |row| row.get::<_, i64>(0))
+            };
+            store.run_blocking(set).unwrap();
+        };
+        let insert = || store.run_blocking(|db| db.execute("INSERT INTO t VALUES (zeroblob(100000))", []));
+        // To SQLite it is the same as a disk without room.
+        limit(0);
+        assert_eq!(insert().unwrap_err().message, "the server's store failed");
+        limit(1000);
+        assert_eq!(insert().unwrap(), 1);
+    }
+
+    #[test]
     fn files_are_for_the_owner_and_contents_survive() {
         let folder = std::env::temp_dir().join(format!("gov-store-{}-owner", std::process::id()));
         drop(std::fs::remove_dir_all(&folder));

@@ -212,7 +212,7 @@ fn long_statement(number: u32) -> String {
 }
 
 /// A file that takes all the room there is.
-fn fill(disk: &Path) -> PathBuf {
+pub(crate) fn fill(disk: &Path) -> PathBuf {
     let ballast = disk.join("ballast");
     let mut file = std::fs::File::create(&ballast).unwrap();
     for length in [1 << 20, 4096, 1] {

@@ -20,6 +20,7 @@ mod drivers;
 mod export;
 mod faults;
 mod fleet;
+mod full;
 mod generated;
 mod guard;
 mod guardrails;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::audit::second_opinion_of;
-use crate::support::Sandbox;
+use crate::faults::fill;
+use crate::support::{Sandbox, own_disk};
 
 /// A running `gov witness`, which dies with its owner.
 struct Witness {
@@ -22,9 +23,15 @@ impl Drop for Witness {
 }
 
 fn witness(home: &Sandbox, listen: &str, log: &str) -> Witness {
-    let mut child = home
-        .command(["--json", "witness", "--name", "witness.example", "--data", "witness", "--listen", listen])
-        .args(["--log", log])
+    witness_by(home, home.command(arguments(listen, log)))
+}
+
+fn arguments<'a>(listen: &'a str, log: &'a str) -> [&'a str; 10] {
+    ["--json", "witness", "--name", "witness.example", "--data", "witness", "--listen", listen, "--log", log]
+}
+
+fn witness_by(home: &Sandbox, mut command: Command) -> Witness {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::from(std::fs::File::create(home.home.join("witness.log")).unwrap()))
         .spawn()
@@ -142,6 +149,32 @@ fn a_rollback_and_a_second_history_are_not_signed() {
     assert!(stage.sound(&second, Some(&key)), "what was signed stays signed");
     let told = std::fs::read_to_string(outside.home.join("witness.log")).unwrap();
     assert!(told.contains("contradicts what it had signed before"), "{told}");
+}
+
+/// What cannot be remembered is not signed: a witness that forgot it would sign another history later.
+#[test]
+fn a_witness_with_a_full_disk_signs_nothing_and_heals() {
+    let outside = Sandbox::new();
+    let mut stage = Stage { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
+    stage.start("");
+    stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
+    stage.sandbox.stop_server();
+    let signing = witness_by(&outside, outside.command_on_disk("witness", 2, &arguments("127.0.0.1:0", &stage.key)));
+    stage.start(&format!("{{url: '{}', key: '{}'}}", signing.url, signing.key));
+    let (before, _) = stage.export();
+    assert!(stage.sound(&before, Some(&signing.key)), "{}", stage.sandbox.server_log());
+
+    let ballast = fill(&own_disk(signing.child.id(), &outside.home.join("witness")));
+    stage.sandbox.log_in("dave");
+    let (meanwhile, _) = stage.export();
+    assert!(stage.sound(&meanwhile, None), "the log goes on");
+    assert!(!stage.sound(&meanwhile, Some(&signing.key)), "signed without being remembered");
+
+    std::fs::remove_file(ballast).unwrap();
+    stage.sandbox.log_in("dave");
+    let (after, _) = stage.export();
+    assert!(stage.sound(&after, Some(&signing.key)), "{}", stage.sandbox.server_log());
+    println!("full disk at the witness: 1 attempt, signed nothing, healed");
 }
 
 /// One that takes connections and never answers must not keep back what the others have signed.
