@@ -5,7 +5,8 @@
 
 Checks the checkpoint's signature, and the witness's under it (c2sp.org/tlog-cosignature), the Merkle tree (RFC 6962), every envelope (DSSE, Ed25519), that each key is
 certified by the server and signed one chain without gaps, that the two accounts of each statement agree, and that the
-encrypted raw texts that records name are there, unless the server's own records say that their key was destroyed.
+encrypted raw texts that records name are there, unless the server's own records say that their key was destroyed;
+that what needed approval ran by one on record, and that masked columns were shown to sessions opened for that only.
 Needs python3-cryptography.
 """
 import base64, hashlib, json, os, struct, sys
@@ -144,6 +145,7 @@ def main(folder, verifier_key, witness_key=None):
     if root(leaves) != top:
         fail(f"the {size} entries are not those the checkpoint was signed for")
     certified, chains, statements, records, packs, named, destroyed = {}, {}, {}, 0, set(), {}, set()
+    approved, revealing, consents, latest = set(), {}, [], ""
     for leaf, line in enumerate(leaves):
         envelope = json.loads(line)
         kind, payload = envelope["payloadType"], base64.b64decode(envelope["payload"])
@@ -175,6 +177,14 @@ def main(folder, verifier_key, witness_key=None):
                 for told in [record] + [recovered] * isinstance(recovered, dict):
                     if "pay" in told:
                         named[told["pay"]["cid"]] = told["pay"]["kid"]
+                    if told["side"] == "gateway" and told.get("dec", {}).get("action") == "allow":
+                        consents.append((told, dict(told["dec"]["rules"])))
+                if side == "server":
+                    latest = max(latest, record["ts"])
+                    if record["kind"] == "approval" and record["what"] == "approved":
+                        approved.add(record["appr"]["id"])
+                    if record["kind"] == "session.open":
+                        revealing[record["sid"]] = "reveal" in record
                 if record["kind"] == "erase" and side == "server":
                     destroyed.update(record["kids"])
                 if record["kind"] == "evidence":
@@ -189,6 +199,12 @@ def main(folder, verifier_key, witness_key=None):
                         account.update(outcome=record["res"]["outcome"], state=record["res"].get("sqlstate"), rows=record["res"].get("rows", 0))
     evidence(folder, packs)
     texts = raw_texts(folder, named, destroyed)
+    for told, rules in consents:
+        by, statement = told.get("appr", {}).get("id"), f"statement {told['stid']} of session {told['sid']}"
+        if "hold" in rules.values() and by not in approved and (by is None or told["ts"] < latest):
+            fail(f"{statement} needed approval and ran; nobody approved it on record")
+        if "revealed_column" in rules and not revealing.get(told["sid"], True):
+            fail(f"{statement} showed masked columns as they are, and the session was not opened for that")
     both = {key: sides for key, sides in statements.items() if {"client", "gateway"} <= sides.keys()}
     for (session, statement), sides in both.items():
         ours, theirs = sides["client"], sides["gateway"]

@@ -44,6 +44,8 @@ pub(crate) struct Core {
     /// In a session's opening: what kind of identity, and for reading or writing.
     pub(crate) identity_kind: Option<String>,
     pub(crate) access: Option<String>,
+    /// In a session's opening: the masked columns it is to see as they are.
+    pub(crate) reveal: Vec<String>,
     /// The approval it is about, or runs by.
     pub(crate) approval: Option<String>,
     /// What an approval is about, in a word.
@@ -178,6 +180,8 @@ struct Shape<'a> {
     #[serde(default)]
     access: Option<String>,
     #[serde(default)]
+    reveal: Vec<String>,
+    #[serde(default)]
     appr: Option<ApprovalShape>,
     #[serde(default, deserialize_with = "some_digest")]
     digest: Option<Digest>,
@@ -262,6 +266,7 @@ impl Core {
             what: shape.what,
             identity_kind: shape.identity_kind,
             access: shape.access,
+            reveal: shape.reveal,
             approval,
             about,
             digest: shape.digest,

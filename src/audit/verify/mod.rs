@@ -5,6 +5,7 @@
 //! the certificate; (4) that what was started has ended; (5) that the client's and the gateway's accounts agree.
 //! The order in which envelopes are given does not matter.
 
+mod consents;
 mod raw_texts;
 mod whole;
 
@@ -13,6 +14,7 @@ pub(crate) use whole::{Walk, checkpoint};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
+use consents::Consents;
 use raw_texts::{RawCounts, RawTexts};
 
 use super::books::{Balance, Books};
@@ -32,6 +34,7 @@ pub(crate) struct Verifier {
     ids: HashSet<RecordId>,
     books: Books,
     vouched: Vec<Vouched>,
+    consents: Consents,
     raw_texts: RawTexts,
     report: Report,
 }
@@ -98,6 +101,8 @@ pub(crate) struct Report {
     pub(crate) evidence: BTreeMap<Digest, Timestamp>,
     /// The list of the evidence at hand is one of these; and how many files it names.
     pub(crate) pack: Option<(Timestamp, u64)>,
+    /// Statements that a rule had held back, and that ran by an approval on record.
+    pub(crate) approved: u64,
     /// What became of the raw texts that records name.
     pub(crate) raw_texts: RawCounts,
     pub(crate) faults: Vec<Fault>,
@@ -232,6 +237,16 @@ pub(crate) enum Wrong {
         name: String,
         why: NoteError,
     },
+    /// A statement ran that a rule had held back, and nobody has approved it on record.
+    NotApproved {
+        session: SessionId,
+        statement: StatementId,
+    },
+    /// A statement showed masked columns as they are to a session that was not opened for that.
+    NotRevealed {
+        session: SessionId,
+        statement: StatementId,
+    },
     ClientOnly {
         session: SessionId,
         statement: StatementId,
@@ -245,8 +260,8 @@ pub(crate) enum Wrong {
 
 impl Verifier {
     pub(crate) fn new(server: PublicKey) -> Self {
-        let (keys, ids, books, vouched, raw_texts, report) = Default::default();
-        Self { server, keys, ids, books, vouched, raw_texts, report }
+        let (keys, ids, books, vouched, consents, raw_texts, report) = Default::default();
+        Self { server, keys, ids, books, vouched, consents, raw_texts, report }
     }
 
     /// Takes one envelope as one line.
@@ -324,6 +339,7 @@ impl Verifier {
             self.raw_texts.destroyed(record);
         }
         self.raw_texts.named(record);
+        self.consents.enter(batch.side, record);
         let book = self.keys.entry(key).or_default();
         book.note(record);
         if let Some(session) = record.session {
@@ -337,7 +353,16 @@ impl Verifier {
     }
 
     /// The result of everything taken.
-    pub(crate) fn finish(mut self) -> Report {
+    pub(crate) fn finish(self) -> Report {
+        self.conclude(false)
+    }
+
+    /// The same, where everything taken is all there is.
+    fn finish_whole(self) -> Report {
+        self.conclude(true)
+    }
+
+    fn conclude(mut self, whole: bool) -> Report {
         for vouched in std::mem::take(&mut self.vouched) {
             if let Err(what) = self.vouch(&vouched) {
                 self.report.fault(None, what);
@@ -351,6 +376,7 @@ impl Verifier {
             }
         }
         std::mem::take(&mut self.raw_texts).check(&mut self.report);
+        std::mem::take(&mut self.consents).check(whole, &mut self.report);
         self.report.statements.matched = self.books.matched();
         for (session, statement, balance) in self.books.unmatched() {
             let over = |side| ended.get(&(session, side)).copied().unwrap_or(false);
@@ -406,9 +432,10 @@ impl Verifier {
         if found.side != side || (session.is_some() && found.session != session) {
             return Err(Wrong::Place { key: vouched.of.key, seq: found.seq });
         }
-        if book.has(found.seq) && self.ids.contains(&found.id) {
-            // It had been signed after all, and stands in the chain.
-            return Ok(());
+        if book.has(found.seq) {
+            // It had been signed after all, and stands in the chain; or two things are said of one place.
+            let is_the_same = self.ids.contains(&found.id);
+            return if is_the_same { Ok(()) } else { Err(Wrong::Fork { key: vouched.of.key, seq: found.seq }) };
         }
         match book.recovered.insert(found.seq, found.id) {
             // Whoever recovers may be interrupted, and does it again.
@@ -418,6 +445,7 @@ impl Verifier {
         }
         book.note(&found);
         self.raw_texts.named(&found);
+        self.consents.enter(side, &found);
         self.report.recovered += 1;
         if let Some(session) = found.session {
             self.books.enter(session, side, &found);
@@ -618,6 +646,10 @@ impl Report {
             let matched = self.statements.matched;
             said.push(format!("The client's and the gateway's accounts of {matched} statements agree."));
         }
+        if self.approved > 0 {
+            let approved = self.approved;
+            said.push(format!("{approved} statements that needed approval ran by one that is on record."));
+        }
         if self.raw_texts.intact > 0 {
             let intact = self.raw_texts.intact;
             said.push(format!("{intact} encrypted raw texts are those that the records name."));
@@ -741,6 +773,17 @@ impl fmt::Display for Wrong {
             Self::RawChanged { session, statement } => {
                 write!(f, "the raw text of {} is not the one that was recorded", Named(*session, *statement))
             }
+            Self::NotApproved { session, statement } => {
+                write!(
+                    f,
+                    "statement {statement} of session {session} needed approval and ran; nobody approved it on record"
+                )
+            }
+            Self::NotRevealed { session, statement } => write!(
+                f,
+                "statement {statement} of session {session} showed masked columns as they are, and the session was not \
+                 opened for that"
+            ),
             Self::NoEnd { key, statement } => write!(f, "statement {statement} of the key {key} has no end"),
             Self::ClientOnly { session, statement } => {
                 write!(f, "statement {statement} of session {session} is known from the client alone")

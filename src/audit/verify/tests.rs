@@ -6,8 +6,8 @@ use super::super::record::{Context, Encoder, Place};
 use super::super::seal::{Chain, RECORDS_TYPE, Signer, payload};
 use super::*;
 use crate::domain::{
-    Duration, Event, Happening, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd, StatementStart,
-    Verdict,
+    Action, ApprovalId, ApprovalState, Duration, Event, Happening, Operation, Outcome, Parse, Secret, Shown, Statement,
+    StatementEnd, StatementStart, Verdict,
 };
 
 const SUBJECT: &str = "5e1f";
@@ -127,6 +127,12 @@ fn start(number: u64, text: u8, verdict: Verdict) -> Happening {
         rules,
         approval: None,
     })
+}
+
+/// A statement that these rules had something to say about, and that was let through.
+fn ruled(number: u64, rules: &[(&'static str, Action)], approval: Option<ApprovalId>) -> Happening {
+    let Happening::StatementStarted(start) = start(number, 9, Verdict::Allow) else { unreachable!() };
+    Happening::StatementStarted(StatementStart { rules: rules.into(), approval, ..start })
 }
 
 fn end(number: u64, rows: u64, outcome: Outcome) -> Happening {
@@ -359,4 +365,77 @@ fn what_a_crash_left_is_vouched_for_by_those_who_may() {
     };
     assert_eq!(faults(&[&crashed, &recover(SUBJECT)]), Vec::<String>::new());
     assert_eq!(faults(&[&crashed, &recover("other")]).len(), 1);
+}
+
+/// Between being signed and being let go of, a record may be found by whoever looks after a crash: it is said twice.
+#[test]
+fn what_was_signed_and_found_unsigned_too_is_one() {
+    let unsigned = Author::gateway().says(start(1, 9, Verdict::Allow)).says(end(1, 3, Outcome::Ok)).says(close());
+    let found: Vec<_> = unsigned.unsigned();
+    let signed = unsigned.seal();
+    let finder = found.iter().cloned().fold(Author::control(), Author::says).says(Happening::ServerStopped).seal();
+    let judged = report(&[&signed, &finder]);
+    assert_eq!((judged.faults.as_slice(), judged.recovered, judged.keys_closed), (&[][..], 0, 2));
+    // Something else in a place that is taken is a second word of the same key.
+    let mut other = Author::gateway();
+    other.ids += 100;
+    let other = other.says(start(1, 8, Verdict::Allow));
+    let key = other.signer.public();
+    let finder = other.unsigned().into_iter().fold(Author::control(), Author::says).seal();
+    assert_eq!(faults(&[&signed, &finder]), [format!("the key {key} signed two different records 0")]);
+}
+
+#[test]
+fn what_needed_a_word_had_one() {
+    let session = session(1);
+    let id = ApprovalId::new(Timestamp::from_millis(1), [7; 10]);
+    let held: &[_] = &[("missing_where", Action::Hold)];
+    let gateway =
+        |approval| Author::gateway().says(ruled(1, held, approval)).says(end(1, 0, Outcome::Ok)).says(close()).seal();
+    let said = |to| Happening::Approval {
+        id,
+        from: Some(ApprovalState::Pending),
+        to,
+        by: Some("u-bob".to_owned()),
+        resource: "prod-db".to_owned(),
+        digest: Digest([1; 32]),
+        about: "statement",
+    };
+    let whole = |authors: &[&Author]| {
+        let mut verifier = Verifier::new(server().public());
+        authors.iter().flat_map(|author| &author.lines).for_each(|line| verifier.envelope(line));
+        verifier.finish_whole()
+    };
+    let told = |report: &Report| report.faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let control = |to| Author::control().says(said(to)).at(3000, Happening::ServerStopped).seal();
+    let approved = whole(&[&gateway(Some(id)), &control(ApprovalState::Approved)]);
+    assert_eq!((told(&approved), approved.approved), (Vec::new(), 1));
+    let missing = [format!("statement 1.1 of session {session} needed approval and ran; nobody approved it on record")];
+    assert_eq!(told(&whole(&[&gateway(None), &control(ApprovalState::Approved)])), missing);
+    assert_eq!(told(&whole(&[&gateway(Some(id)), &control(ApprovalState::Denied)])), missing);
+    // One's own records alone do not say what the server said; nor does a log that has not come so far.
+    assert_eq!(faults(&[&gateway(Some(id))]), Vec::<String>::new());
+    assert_eq!(told(&whole(&[&gateway(Some(id))])), Vec::<String>::new());
+    assert_eq!(faults(&[&gateway(None)]), missing, "it does not even claim one");
+
+    let shown: &[_] = &[("revealed_column", Action::Allow)];
+    let shows = Author::gateway().says(ruled(1, shown, None)).says(end(1, 1, Outcome::Ok)).says(close()).seal();
+    let opened = |reveal: &str| {
+        let record = |author: Author| {
+            let mut author = author.says(Happening::ServerStopped);
+            let text = String::from_utf8(author.waiting.pop().unwrap()).unwrap();
+            let text = text.replace("server.stop", "session.open");
+            let text = text.replace(r#""side":"server""#, &format!(r#""side":"server","sid":"{session}"{reveal}"#));
+            author.waiting.push(text.into_bytes());
+            author.seal()
+        };
+        record(Author::control())
+    };
+    assert_eq!(faults(&[&shows, &opened(r#","reveal":["public.customers.email"]"#)]), Vec::<String>::new());
+    assert_eq!(
+        faults(&[&shows, &opened("")]),
+        [format!(
+            "statement 1.1 of session {session} showed masked columns as they are, and the session was not opened for that"
+        )]
+    );
 }

@@ -68,7 +68,7 @@ impl Walk {
     /// What all of it proves, if `head` is what the log's checkpoint states.
     pub(crate) fn finish(self, head: Head) -> Report {
         let Self { verifier, frontier, remembered, root_then, wrong_tile, .. } = self;
-        let mut report = verifier.finish();
+        let mut report = verifier.finish_whole();
         if let Some(tile) = wrong_tile {
             report.fault_first(Wrong::Tile { path: tile.path() });
         }
