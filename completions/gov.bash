@@ -1433,15 +1433,15 @@ _gov() {
                     return 0
                     ;;
                 --operation)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "read insert update delete truncate schema_change drop privilege session maintenance outside opaque" -- "${cur}"))
                     return 0
                     ;;
                 --outcome)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "ok error denied held unknown open" -- "${cur}"))
                     return 0
                     ;;
                 --books)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "matched gateway_only client_only mismatch refused_by_client held unknown open" -- "${cur}"))
                     return 0
                     ;;
                 --text)

@@ -289,9 +289,32 @@ complete -c gov -n "__fish_gov_using_subcommand timeline" -l purpose -d 'Only fo
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l table -d 'Only what touched this table, with its schema or without' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l tag -d 'Only what touched columns that hold this, for example email or pii.ssn' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l approval -d 'Only this approval: who asked, who agreed, what ran by it' -r
-complete -c gov -n "__fish_gov_using_subcommand timeline" -l operation -d 'Only this operation: read, insert, update, delete, truncate, schema_change, drop, privilege' -r
-complete -c gov -n "__fish_gov_using_subcommand timeline" -l outcome -d 'Only what ended so: ok, error, denied, held, unknown' -r
-complete -c gov -n "__fish_gov_using_subcommand timeline" -l books -d 'Only statements whose two accounts compare so: matched, gateway_only, client_only, mismatch' -r
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l operation -d 'Only this operation' -r -f -a "read\t''
+insert\t''
+update\t''
+delete\t''
+truncate\t''
+schema_change\t''
+drop\t''
+privilege\t''
+session\t''
+maintenance\t''
+outside\t''
+opaque\t''"
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l outcome -d 'Only what ended so' -r -f -a "ok\t''
+error\t''
+denied\t''
+held\t''
+unknown\t''
+open\t''"
+complete -c gov -n "__fish_gov_using_subcommand timeline" -l books -d 'Only statements whose two accounts compare so' -r -f -a "matched\t''
+gateway_only\t''
+client_only\t''
+mismatch\t''
+refused_by_client\t''
+held\t''
+unknown\t''
+open\t''"
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l text -d 'Only statements with all these words; `pay*` stands for all words that begin so' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l since -d 'Only from then on: 2h, 30d, 2026-11-27, 2026-11-27T09:30 (UTC)' -r
 complete -c gov -n "__fish_gov_using_subcommand timeline" -l until -d 'Only before then' -r

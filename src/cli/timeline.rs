@@ -37,14 +37,14 @@ struct Arguments {
     /// Only this approval: who asked, who agreed, what ran by it
     #[arg(long, value_name = "ID")]
     approval: Option<String>,
-    /// Only this operation: read, insert, update, delete, truncate, schema_change, drop, privilege
-    #[arg(long, value_name = "OPERATION")]
+    /// Only this operation
+    #[arg(long, value_name = "OPERATION", value_parser = OPERATIONS)]
     operation: Option<String>,
-    /// Only what ended so: ok, error, denied, held, unknown
-    #[arg(long, value_name = "OUTCOME")]
+    /// Only what ended so
+    #[arg(long, value_name = "OUTCOME", value_parser = OUTCOMES)]
     outcome: Option<String>,
-    /// Only statements whose two accounts compare so: matched, gateway_only, client_only, mismatch
-    #[arg(long, value_name = "RESULT")]
+    /// Only statements whose two accounts compare so
+    #[arg(long, value_name = "RESULT", value_parser = BOOKS)]
     books: Option<String>,
     /// Only statements with all these words; `pay*` stands for all words that begin so
     #[arg(long, value_name = "WORDS")]
@@ -74,6 +74,25 @@ struct Arguments {
     #[arg(long)]
     csv: bool,
 }
+
+/// What statements do, how they end, and how their two accounts compare, in the words of the records.
+const OPERATIONS: [&str; 12] = [
+    "read",
+    "insert",
+    "update",
+    "delete",
+    "truncate",
+    "schema_change",
+    "drop",
+    "privilege",
+    "session",
+    "maintenance",
+    "outside",
+    "opaque",
+];
+const OUTCOMES: [&str; 6] = ["ok", "error", "denied", "held", "unknown", "open"];
+const BOOKS: [&str; 8] =
+    ["matched", "gateway_only", "client_only", "mismatch", "refused_by_client", "held", "unknown", "open"];
 
 /// Columns a screen has when nobody says otherwise.
 const WIDTH: usize = 80;

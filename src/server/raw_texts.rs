@@ -87,7 +87,7 @@ impl Server {
         let mut found = Vec::new();
         for leaf in leaves {
             let texts: BTreeMap<Digest, &[u8]> = sealed_texts(&leaf.sealed).into_iter().collect();
-            for record in leaf.records.iter().filter_map(|record| Core::parse(record).ok()) {
+            for record in leaf.records.iter().filter_map(|record| said_of(session, record)) {
                 let Some(raw) = record.raw else { continue };
                 if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(raw.key) {
                     place.insert(self.kept_key(raw.key).await?);
@@ -242,6 +242,16 @@ fn check_reason(why: &str, words: &[String]) -> Result<(), Failure> {
 fn unusable() -> Failure {
     Failure::new(Kind::Internal, "the keys of raw texts cannot be used")
         .detail("They were sealed with another key, or somebody changed them.")
+}
+
+/// What a record says of a session: itself, or the one in it that was found after a crash.
+pub(super) fn said_of(session: SessionId, record: &str) -> Option<Core> {
+    let record = Core::parse(record).ok()?;
+    let record = match record.of {
+        Some(of) => Core::parse(&of.record?).ok()?,
+        None => record,
+    };
+    (record.session == Some(session)).then_some(record)
 }
 
 #[cfg(test)]

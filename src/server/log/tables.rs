@@ -136,7 +136,8 @@ pub(super) fn sealed(db: &Connection, from: u64, most: usize) -> rusqlite::Resul
 }
 
 /// Envelopes that the gateway signed for a session, from behind leaf `after` on, with the sealed texts that came with
-/// them.
+/// them; and those in which the server says what it found after a crash, of this session or another, where texts came
+/// with them.
 pub(super) fn of_session(
     db: &Connection,
     session: SessionId,
@@ -145,7 +146,9 @@ pub(super) fn of_session(
 ) -> rusqlite::Result<Vec<(u64, String, Vec<u8>)>> {
     let sql = "
         SELECT leaf, body, coalesce(texts, x'') FROM envelopes LEFT JOIN sealed USING (leaf)
-        WHERE key IN (SELECT key FROM keys WHERE session = ?1 AND side = 'gateway') AND first IS NOT NULL AND leaf > ?2
+        WHERE key IN (SELECT key FROM keys WHERE (session = ?1 AND side = 'gateway') OR session IS NULL)
+          AND first IS NOT NULL AND leaf > ?2
+          AND (texts IS NOT NULL OR key IN (SELECT key FROM keys WHERE session = ?1))
         ORDER BY leaf LIMIT ?3";
     let read = |row: &rusqlite::Row<'_>| Ok((natural(row.get(0)?), row.get(1)?, row.get(2)?));
     let (after, most) = (after.map_or(-1, integer), i64::try_from(most).unwrap_or(i64::MAX));

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use super::*;
 use crate::audit::{self, Carried, Checkpoint, Context, Head, Note, Report, Verifier, Walk};
 use crate::domain::{
-    Access, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Shown, Statement, StatementEnd,
-    StatementId, StatementStart, TextKeyId, Verdict,
+    Access, Action, Identity, IdentityKind, Limits, Method, Operation, Outcome, Parse, Secret, Shown, Statement,
+    StatementEnd, StatementId, StatementStart, TextKeyId, Verdict,
 };
 use crate::runtime::drain::Drain;
 use crate::server::check::Compared;
+use crate::server::raw_texts;
 use crate::server::timeline::{self, Timeline};
 
 const ALICE: &str = "u-alice";
@@ -617,6 +618,92 @@ fn whatever_is_changed_in_the_rows_of_a_log_is_noticed() {
         db.execute(&update, (&old, row)).unwrap();
     }
     println!("mutations of rows: {ATTEMPTS} attempts, {refused} not opened, {shown} shown by verification, 0 missed");
+}
+
+/// What the verifier without a line of ours says of an exported log: nothing, or what is wrong.
+fn second_opinion(folder: &Path, key: &NoteKey) -> Option<String> {
+    let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
+    let ran =
+        std::process::Command::new("/usr/bin/python3").arg(verifier).arg(folder).arg(key.text()).output().unwrap();
+    (!ran.status.success()).then(|| String::from_utf8_lossy(&ran.stderr).trim().to_owned())
+}
+
+/// Exports the log and has both verifiers read it.
+async fn judged(log: &Log, client: &Client, name: &str) -> (Option<String>, Option<String>) {
+    log.settled().await;
+    log.upload(ALICE, client.envelopes(), 0).await.unwrap();
+    log.published().await;
+    let (target, _, lines) = export_of(log, name);
+    let faults = verified(&lines).faults;
+    (faults.first().map(ToString::to_string), second_opinion(&target, log.key()))
+}
+
+/// Whoever looks after a crash may find a record that had been signed a moment before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_was_signed_and_found_too_satisfies_both_verifiers() {
+    let log = open(&folder("twice")).unwrap();
+    let client = Client::new(&log, "twice-client");
+    client.run(3);
+    log.settled().await;
+    let signed = log.of_session(client.grant.session, None).await.unwrap();
+    let key = client.gateway.key();
+    let texts: Vec<String> = signed.into_iter().flat_map(|leaf| leaf.records).collect();
+    assert!(texts.len() > 5, "{texts:?}");
+    for record in texts {
+        log.record(None, Happening::Recovered { key, record, sealed: Vec::new() }).unwrap();
+    }
+    assert_eq!(judged(&log, &client, "twice-export").await, (None, None));
+}
+
+/// A gateway that lets through what needed somebody's word, without it, is told by both verifiers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ran_without_the_word_it_needed_is_told_by_both_verifiers() {
+    for (name, rule, action, told) in [
+        ("held", "missing_where", Action::Hold, Some("needed approval and ran; nobody approved it on record")),
+        ("shown", "revealed_column", Action::Allow, Some("showed masked columns as they are")),
+        ("observed", "missing_where", Action::Observe, None),
+    ] {
+        let log = open(&folder(name)).unwrap();
+        let client = Client::new(&log, &format!("{name}-client"));
+        for mut event in statements(&client.grant, 1) {
+            client.recorder.record(&event).unwrap();
+            if let Happening::StatementStarted(start) = &mut event.happening {
+                start.rules = Arc::from([(rule, action)]);
+            }
+            client.gateway.record(&event).unwrap();
+        }
+        client.journal.wait_durable(client.recorder.close().unwrap()).unwrap();
+        client.gateway.close().unwrap();
+        let (ours, theirs) = judged(&log, &client, &format!("{name}-export")).await;
+        for said in [ours, theirs] {
+            assert_eq!(said.is_some(), told.is_some(), "{name}: {said:?}");
+            assert!(said.is_none_or(|said| said.contains(told.unwrap())), "{name}");
+        }
+    }
+}
+
+/// What a session typed before a crash is found with the rest of it, though another key signed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_raw_text_found_after_a_crash_is_of_its_session() {
+    let log = open(&folder("found")).unwrap();
+    let client = Client::new(&log, "found-client");
+    let session = client.grant.session;
+    let record = format!(
+        r#"{{"id":"{}","seq":0,"ts":"2026-11-22T12:00:00.000Z","kind":"stmt.start","sid":"{session}","side":"gateway","stid":"1.1"}}"#,
+        "0".repeat(26)
+    );
+    let mut sealed = Vec::new();
+    audit::write_sealed(&mut sealed, Digest([1; 32]), b"sealed");
+    log.record(None, Happening::Recovered { key: client.gateway.key(), record, sealed: sealed.clone() }).unwrap();
+    log.settled().await;
+    let leaves = log.of_session(session, None).await.unwrap();
+    let found: Vec<_> = leaves.iter().filter(|leaf| leaf.sealed == sealed).collect();
+    assert_eq!(found.len(), 1, "{leaves:?}");
+    let said_of = |session| {
+        let said = found[0].records.iter().filter_map(|record| raw_texts::said_of(session, record));
+        said.filter(|record| record.statement.is_some()).count()
+    };
+    assert_eq!((said_of(session), said_of(random::session_id().unwrap())), (1, 0));
 }
 
 /// A thousand changes of what is kept beside the entries for looking them up: `gov server --check` tells each, and of

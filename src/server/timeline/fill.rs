@@ -242,8 +242,12 @@ impl<'a> Stretch<'a> {
         // The gateway has said what was asked.
         let is_told = from.side == Side::Client && row.line.has(Side::Gateway);
         row.line.enter(from.side, &core);
-        // A refusal without a number has nothing to be compared with.
-        row.books = if is_numbered { row.line.balance().word() } else { "refused_by_client" };
+        // What was refused without a number has nothing to be compared with. At the gateway that is what waits.
+        row.books = match (is_numbered, from.side) {
+            (true, _) => row.line.balance().word(),
+            (false, Side::Client) => "refused_by_client",
+            (false, Side::Gateway | Side::Server) => "held",
+        };
         if let Some(decided) = &core.decided {
             row.decided(from.side, decided, core.approval);
         }
@@ -591,6 +595,8 @@ pub(super) fn due(db: &Transaction<'_>, now: Timestamp, overdue: bool) -> rusqli
                 "gateway_only" => balance.gateway_only = count,
                 "mismatch" => balance.mismatch = count,
                 "unknown" => balance.unknown = count,
+                // It has not run: there is nothing to compare.
+                "held" => {}
                 _ => balance.open = balance.open.saturating_add(count),
             }
         }

@@ -137,6 +137,26 @@ fn an_approval_tells_its_story() {
     }
 }
 
+/// Neither has a number: one waits at the gateway and may come back, the other never left the client.
+#[test]
+fn what_waits_is_not_what_the_client_refused() {
+    let mut index = Index::new();
+    for (side, action) in [(Side::Gateway, "hold"), (Side::Client, "deny")] {
+        let hmac = "a".repeat(64);
+        index.record(
+            side,
+            &format!(
+                r#""kind":"stmt.start","stid":"1.0","q":{{"parse":"ok","op":[],"objs":[],"tags":[],"norm":"x","bytes":1,"hmac":"{hmac}"}},"dec":{{"action":"{action}","rules":[],"engine":"1"}}"#
+            ),
+        );
+    }
+    let books = |word: &str| {
+        let found = index.statements(Filter { books: Some(word.to_owned()), ..Filter::default() });
+        found.into_iter().filter_map(|entry| entry.action).collect::<Vec<_>>()
+    };
+    assert_eq!((books("held"), books("refused_by_client")), (vec!["hold".to_owned()], vec!["deny".to_owned()]));
+}
+
 #[test]
 fn words_tables_and_times_narrow() {
     let mut index = Index::new();
