@@ -197,6 +197,10 @@ impl Ballot {
             (Move::Use, ApprovalState::Pending) => {
                 return Err(Failure::new(Kind::Pending, "nobody has approved this yet"));
             }
+            (Move::Approve(_), ApprovalState::Approved) => {
+                return Err(Failure::new(Kind::Denied, "this approval is approved already")
+                    .detail(format!("It is good until {}, unless somebody takes it back.", self.execute_by)));
+            }
             (
                 Move::Approve(_) | Move::Deny(_) | Move::Withdraw | Move::Use | Move::Finish(_) | Move::Review(_),
                 state,

@@ -224,6 +224,15 @@ fn what_nobody_waits_for_is_used_later_once_and_only_for_the_same_bytes() {
     assert_eq!(bench.state(&id), "pending");
     bench.by("carol", &["approval", "approve", &id]).ok();
     assert_eq!(bench.state(&id), "approved");
+    // What cannot be done says what can be.
+    let says = |who: &str, verb: &str, id: &str, code: i32, words: [&str; 2]| {
+        let ran = bench.by(who, &["approval", verb, id]);
+        assert!(ran.code == code && words.iter().all(|words| ran.stderr.contains(words)), "{who} {verb}: {ran:?}");
+    };
+    says("bob", "approve", &id, 3, ["is approved already", &format!("gov approval show {id}")]);
+    says("bob", "withdraw", &id, 3, ["only whoever asked can withdraw this", &format!("gov approval deny {id}")]);
+    says("alice", "approve", &id, 3, ["about their own request", &format!("gov approval withdraw {id}")]);
+    says("alice", "deny", "nonsense", 7, ["there is no approval `nonsense`", "gov approval ls"]);
     // Another byte, another person: not theirs.
     let other = collect(bench.exec(&["--approval", &id, "-c", &HELD.replace("add", "add ")]));
     assert!(other.code == 3 && other.stderr.contains("there is no approval"), "{other:?}");

@@ -103,7 +103,7 @@ pub(super) const REHEARSE: Route = Route {
         Box::pin(async move {
             let approval = find(&call, &caller).await?;
             if !call.server.config().is_approver(&caller.identity) {
-                return Err(not_yours());
+                return Err(not_yours(&call));
             }
             json(&rehearsal::rehearse(&call.server, &approval).await?)
         })
@@ -134,13 +134,16 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
     let who = caller.pseudonym.as_str();
     let wanted = match decision {
         Decision::Withdraw if approval.requester == who => Move::Withdraw,
-        Decision::Withdraw => return Err(Failure::new(Kind::Denied, "only whoever asked can withdraw this")),
+        Decision::Withdraw => {
+            return Err(Failure::new(Kind::Denied, "only whoever asked can withdraw this")
+                .hint(format!("say no with: gov approval deny {}", approval.id)));
+        }
         // Whoever is barred is told why, whether or not they belong to those who approve.
         Decision::Approve | Decision::Deny | Decision::Review
             if !call.server.config().is_approver(&caller.identity)
                 && !approval.ballot.barred.iter().any(|b| b == who) =>
         {
-            return Err(not_yours());
+            return Err(not_yours(&call));
         }
         Decision::Approve => Move::Approve(who),
         Decision::Deny => Move::Deny(who),
@@ -157,7 +160,8 @@ async fn decide(mut call: Call, caller: Caller, decision: Decision) -> Result<ax
     let name = &caller.identity.name;
     let remark = if reason.is_empty() { format!("{name} {said}") } else { format!("{name} {said}: {reason}") };
     let by = Some(caller.pseudonym.clone());
-    let approval = call.server.approvals.play(approval.id, call.now, by, wanted, Some(remark)).await?;
+    let played = call.server.approvals.play(approval.id, call.now, by, wanted, Some(remark)).await;
+    let approval = played.map_err(|failure| guided(failure, &approval, who))?;
     call.server.live.end_opened_by(&approval).await;
     json(&entry(&call, &caller, &approval))
 }
@@ -174,8 +178,22 @@ fn may_see(call: &Call, caller: &Caller, approval: &Approval) -> bool {
     approval.requester == caller.pseudonym || call.server.config().is_approver(&caller.identity)
 }
 
-fn not_yours() -> Failure {
+fn not_yours(call: &Call) -> Failure {
+    let approvers = approval::list(call.server.approvals.approvers());
     Failure::new(Kind::Denied, "you are not among those who may decide this")
+        .hint(format!("let somebody of {approvers} run it; what is yours is shown by: gov approval ls"))
+}
+
+/// Says what to look at next, where the answer itself does not.
+fn guided(failure: Failure, approval: &Approval, who: &str) -> Failure {
+    if failure.hint.is_some() {
+        return failure;
+    }
+    let is_open = !approval.ballot.state.is_end();
+    failure.hint(match approval.requester == who && is_open {
+        true => format!("withdraw it with: gov approval withdraw {}", approval.id),
+        false => format!("see what became of it with: gov approval show {}", approval.id),
+    })
 }
 
 fn entry(call: &Call, caller: &Caller, approval: &Approval) -> ApprovalEntry {

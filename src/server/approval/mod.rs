@@ -782,7 +782,8 @@ fn persons(count: usize) -> String {
     if count == 1 { "Somebody".to_owned() } else { format!("{count} persons") }
 }
 
-fn list(groups: &[String]) -> String {
+/// Groups, for a sentence.
+pub(crate) fn list(groups: &[String]) -> String {
     match groups {
         [] => "nobody (no approvers are configured)".to_owned(),
         groups => groups.iter().map(|group| format!("`{group}`")).collect::<Vec<_>>().join(", "),

@@ -200,6 +200,9 @@ impl<'a> Stretch<'a> {
         let id = self.free_id(core.at, Standing::of(&core.kind))?;
         let session = from.session.map(|session| session.to_string());
         let whose = self.whose(core, session.as_deref())?;
+        if core.kind == "approval" && self.has_move(core, &whose)? {
+            return Ok(());
+        }
         self.db
             .prepare_cached(
                 "INSERT INTO entries (id, leaf, kind, session, subject, agent, resource, purpose, reference, why, approval)
@@ -219,6 +222,18 @@ impl<'a> Stretch<'a> {
                 &core.approval,
             ))?;
         Ok(())
+    }
+
+    /// Whether a move of an approval is there already: what a gateway had recorded, and not noted so when it was killed,
+    /// the next one recorded again, with the time at which it was made.
+    fn has_move(&self, core: &Core, whose: &Whose) -> rusqlite::Result<bool> {
+        let ids = Standing::of(&core.kind).ids_at(core.at);
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM entries WHERE id >= ?1 AND id < ?2 AND kind = 'approval' AND approval IS ?3
+                   AND why IS ?4 AND subject IS ?5)";
+        let why = core.why.as_ref().or(core.what.as_ref());
+        let parameters = (ids.start, ids.end, &core.approval, why, &whose.subject);
+        self.db.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))
     }
 
     fn add_statement(&mut self, from: From, core: Core) -> rusqlite::Result<()> {
