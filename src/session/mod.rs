@@ -37,7 +37,7 @@ use crate::domain::{
 };
 use crate::engine::{Engine, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
-use crate::wire::postgres::{self, CopyFormat, Severity, Target, Transaction};
+use crate::wire::postgres::{self, CopyFormat, CopyRow, Severity, Target, Transaction};
 use crate::wire::tunnel;
 use ledger::Ledger;
 use transaction::Script;
@@ -363,8 +363,9 @@ struct CopyOut {
     names: bool,
     /// The next line has the columns' names.
     header: bool,
-    /// A row written anew; kept for its memory.
-    row: Vec<u8>,
+    /// The row at hand, and what is written in its place; kept for their memory.
+    row: CopyRow,
+    written: Vec<u8>,
 }
 
 impl Run {

@@ -10,7 +10,7 @@ use super::{
 use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
 use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
-use crate::wire::postgres::{self, Cell, Cells, CopyFormat, CopyPiece, Format, Severity, Target, Transaction, tag};
+use crate::wire::postgres::{self, Cells, CopyFormat, CopyPiece, CopyRow, Format, Severity, Target, Transaction, tag};
 use crate::wire::tunnel;
 
 impl Session {
@@ -797,7 +797,8 @@ fn plan_copy(
         CopyForm::Unknown => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
     };
     run.masker = Some(masker);
-    run.copy = Some(CopyOut { format, first: true, names: header, header, row: Vec::new() });
+    let (row, written) = (CopyRow::default(), Vec::new());
+    run.copy = Some(CopyOut { format, first: true, names: header, header, row, written });
     Ok(())
 }
 
@@ -821,21 +822,21 @@ fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), Wir
     let copy = run.copy.as_mut().ok_or(WireError::Unexpected(frame.tag))?;
     let mut message = Writer::message(&mut turn.to_client, tag::COPY_DATA);
     let mut data = frame.body;
-    while let Some((piece, rest)) = postgres::next_piece(&copy.format, data, copy.first)? {
+    while let Some((piece, rest)) = postgres::next_piece(&copy.format, data, copy.first, &mut copy.row)? {
         match piece {
             CopyPiece::Frame(bytes) => {
                 message.raw(bytes);
             }
-            CopyPiece::Row { raw, .. } if std::mem::take(&mut copy.header) => {
+            CopyPiece::Row(raw) if std::mem::take(&mut copy.header) => {
                 message.raw(raw);
             }
-            CopyPiece::Row { raw, cells } => {
+            CopyPiece::Row(raw) => {
                 masker.begin();
-                cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, cell.as_deref()));
+                copy.row.cells().enumerate().for_each(|(index, cell)| masker.cell(index, cell));
                 if masker.tripped().is_some() {
                     return Err(TRIPPED);
                 }
-                let row = masked_copy_row(copy, raw, &cells, &masker.finish());
+                let row = masked_copy_row(copy, raw, &masker.finish());
                 message.raw(row);
             }
         }
@@ -845,15 +846,14 @@ fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), Wir
 }
 
 /// A row of COPY data as it may go out. Only the engine's proof opens this way.
-fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], cells: &[Cell<'_>], proof: &Masked<'_>) -> &'r [u8] {
+fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], proof: &Masked<'_>) -> &'r [u8] {
     if proof.is_unchanged() {
         return raw;
     }
-    let changed = |(index, cell)| proof.change(index).unwrap_or(Option::as_deref(cell));
-    let cells: Vec<Option<&[u8]>> = cells.iter().enumerate().map(changed).collect();
-    copy.row.clear();
-    postgres::write_row(&copy.format, &cells, &mut copy.row);
-    &copy.row
+    let changed = |(index, cell)| proof.change(index).unwrap_or(cell);
+    copy.written.clear();
+    postgres::write_row(&copy.format, copy.row.cells().enumerate().map(changed), &mut copy.written);
+    &copy.written
 }
 
 fn describe(portal: &Portal, body: &[u8]) -> Result<(), WireError> {

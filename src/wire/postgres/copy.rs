@@ -3,7 +3,7 @@
 //! A row is taken apart into cells and, when a cell changed, put together again in the same format. The server sends
 //! one row per message; nothing here depends on it but that no message ends inside a row.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::wire::buffer::{Reader, WireError};
 
@@ -26,52 +26,76 @@ impl CopyFormat {
 /// First bytes of a binary copy; flags and the length of an extension follow.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
-/// A cell; `None` is NULL.
-pub(crate) type Cell<'a> = Option<Cow<'a, [u8]>>;
-
 /// One piece of copy data.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CopyPiece<'a> {
     /// Belongs to the format, not to the data: goes out as it is.
     Frame(&'a [u8]),
-    /// A row: its bytes as they came, and its cells.
-    Row { raw: &'a [u8], cells: Vec<Cell<'a>> },
+    /// A row: its bytes as they came. Its cells are in the [`CopyRow`].
+    Row(&'a [u8]),
 }
 
-/// The next piece of `data`, and what follows it. `first`: nothing has been read before.
+/// The cells of a row as values, in memory that the next row uses again.
+#[derive(Debug, Default)]
+pub(crate) struct CopyRow {
+    /// The values, one after the other.
+    bytes: Vec<u8>,
+    /// Where each stands in them; `None` is NULL.
+    cells: Vec<Option<Range<usize>>>,
+}
+
+impl CopyRow {
+    /// Each cell; `None` is NULL.
+    pub(crate) fn cells(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+        self.cells.iter().map(|cell| Some(self.bytes.get(cell.clone()?).unwrap_or_default()))
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.cells.clear();
+    }
+
+    /// Ends a cell that began at `start` of the bytes.
+    fn end(&mut self, start: usize, is_null: bool) {
+        self.cells.push((!is_null).then_some(start..self.bytes.len()));
+    }
+}
+
+/// The next piece of `data`, and what follows it; the cells of a row are in `row` then. `first`: nothing has been read
+/// before.
 pub(crate) fn next_piece<'a>(
     format: &CopyFormat,
     data: &'a [u8],
     first: bool,
+    row: &mut CopyRow,
 ) -> Result<Option<(CopyPiece<'a>, &'a [u8])>, WireError> {
     if data.is_empty() {
         return Ok(None);
     }
+    row.clear();
     match format {
         CopyFormat::Text { delimiter, null } => {
             let (line, rest) = line(data)?;
             if line == b"\\.\n" {
                 return Ok(Some((CopyPiece::Frame(line), rest)));
             }
-            let body = line.strip_suffix(b"\n").unwrap_or(line);
-            let mut cells = Vec::with_capacity(CELLS_USUAL);
-            if memchr::memchr(b'\\', body).is_some() {
-                cells.extend(fields(body, *delimiter).map(|field| text_cell(field, null)));
-            } else {
-                plain_fields(body, *delimiter, |field| cells.push((field != null).then_some(Cow::Borrowed(field))));
-            }
-            Ok(Some((CopyPiece::Row { raw: line, cells }, rest)))
+            text_row(line.strip_suffix(b"\n").unwrap_or(line), *delimiter, null, row);
+            Ok(Some((CopyPiece::Row(line), rest)))
         }
-        CopyFormat::Csv { delimiter, quote, escape, null } => csv_row(data, *delimiter, *quote, *escape, null),
-        CopyFormat::Binary => binary_piece(data, first),
+        CopyFormat::Csv { delimiter, quote, escape, null } => csv_row(data, *delimiter, *quote, *escape, null, row),
+        CopyFormat::Binary => binary_piece(data, first, row),
     }
 }
 
 /// Writes a row.
-pub(crate) fn write_row(format: &CopyFormat, cells: &[Option<&[u8]>], out: &mut Vec<u8>) {
+pub(crate) fn write_row<'a>(
+    format: &CopyFormat,
+    cells: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+    out: &mut Vec<u8>,
+) {
     match format {
         CopyFormat::Text { delimiter, null } => {
-            for (index, cell) in cells.iter().enumerate() {
+            for (index, cell) in cells.enumerate() {
                 if index > 0 {
                     out.push(*delimiter);
                 }
@@ -83,7 +107,7 @@ pub(crate) fn write_row(format: &CopyFormat, cells: &[Option<&[u8]>], out: &mut 
             out.push(b'\n');
         }
         CopyFormat::Csv { delimiter, quote, escape, null } => {
-            for (index, cell) in cells.iter().enumerate() {
+            for (index, cell) in cells.enumerate() {
                 if index > 0 {
                     out.push(*delimiter);
                 }
@@ -92,7 +116,7 @@ pub(crate) fn write_row(format: &CopyFormat, cells: &[Option<&[u8]>], out: &mut 
                     // Quoted whatever it holds: a reader takes it the same, and it cannot be taken for NULL.
                     Some(bytes) => {
                         out.push(*quote);
-                        for byte in *bytes {
+                        for byte in bytes {
                             if byte == quote || byte == escape {
                                 out.push(*escape);
                             }
@@ -125,15 +149,22 @@ fn line(data: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     data.split_at_checked(end + 1).ok_or(WireError::Short("copy row"))
 }
 
-/// Cells of most rows: for so many there is room at once.
-const CELLS_USUAL: usize = 16;
-
-/// Splits a row without a backslash.
-fn plain_fields<'a>(body: &'a [u8], delimiter: u8, mut each: impl FnMut(&'a [u8])) {
-    let mut from = 0;
-    for at in memchr::memchr_iter(delimiter, body).chain([body.len()]) {
-        each(body.get(from..at).unwrap_or_default());
-        from = at + 1;
+fn text_row(body: &[u8], delimiter: u8, null: &[u8], row: &mut CopyRow) {
+    if memchr::memchr(b'\\', body).is_none() {
+        // Nothing is escaped, so that no value is NULL unless an empty one is, or one that somebody chose.
+        row.bytes.extend_from_slice(body);
+        let mut from = 0;
+        for at in memchr::memchr_iter(delimiter, body).chain([body.len()]) {
+            let is_null = body.get(from..at) == Some(null);
+            row.cells.push((!is_null).then_some(from..at));
+            from = at + 1;
+        }
+        return;
+    }
+    for field in fields(body, delimiter) {
+        let start = row.bytes.len();
+        unescape_text(field, &mut row.bytes);
+        row.end(start, field == null);
     }
 }
 
@@ -147,33 +178,27 @@ fn fields(body: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn text_cell<'a>(field: &'a [u8], null: &[u8]) -> Cell<'a> {
-    if field == null {
-        return None;
-    }
-    if memchr::memchr(b'\\', field).is_none() {
-        return Some(Cow::Borrowed(field));
-    }
-    let mut out = Vec::with_capacity(field.len());
-    let mut bytes = field.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            None => out.push(b'\\'),
-            Some(b'b') => out.push(8),
-            Some(b'f') => out.push(12),
-            Some(b'n') => out.push(b'\n'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'v') => out.push(11),
+fn unescape_text(field: &[u8], out: &mut Vec<u8>) {
+    let mut rest = field;
+    while let Some((plain, [_, escaped @ ..])) = memchr::memchr(b'\\', rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(plain);
+        let Some((letter, behind)) = escaped.split_first() else {
+            out.push(b'\\');
+            return;
+        };
+        out.push(match letter {
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 11,
             // The server does not write octal or hexadecimal escapes, it only reads them.
-            Some(other) => out.push(other),
-        }
+            other => *other,
+        });
+        rest = behind;
     }
-    Some(Cow::Owned(out))
+    out.extend_from_slice(rest);
 }
 
 fn escape_text(bytes: &[u8], delimiter: u8, out: &mut Vec<u8>) {
@@ -204,9 +229,10 @@ fn csv_row<'a>(
     quote: u8,
     escape: u8,
     null: &[u8],
+    row: &mut CopyRow,
 ) -> Result<Option<(CopyPiece<'a>, &'a [u8])>, WireError> {
-    let mut cells: Vec<Cell<'a>> = Vec::new();
-    let mut field: Vec<u8> = Vec::new();
+    // Where the cell at hand begins.
+    let mut start = 0;
     let (mut quoted, mut inside) = (false, false);
     let mut index = 0;
     loop {
@@ -215,30 +241,34 @@ fn csv_row<'a>(
         if inside {
             let next = data.get(index).copied();
             if byte == escape && matches!(next, Some(next) if next == quote || next == escape) {
-                field.extend(next);
+                row.bytes.extend(next);
                 index += 1;
             } else if byte == quote {
                 inside = false;
             } else {
-                field.push(byte);
+                row.bytes.push(byte);
             }
         } else if byte == quote {
             (quoted, inside) = (true, true);
         } else if byte == delimiter || byte == b'\n' {
-            let value = std::mem::take(&mut field);
-            cells.push((quoted || value != null).then_some(Cow::Owned(value)));
-            quoted = false;
+            let is_null = !quoted && row.bytes.get(start..) == Some(null);
+            row.end(start, is_null);
+            (start, quoted) = (row.bytes.len(), false);
             if byte == b'\n' {
                 let (raw, rest) = data.split_at_checked(index).ok_or(WireError::Short("copy row"))?;
-                return Ok(Some((CopyPiece::Row { raw, cells }, rest)));
+                return Ok(Some((CopyPiece::Row(raw), rest)));
             }
         } else {
-            field.push(byte);
+            row.bytes.push(byte);
         }
     }
 }
 
-fn binary_piece(data: &[u8], first: bool) -> Result<Option<(CopyPiece<'_>, &[u8])>, WireError> {
+fn binary_piece<'a>(
+    data: &'a [u8],
+    first: bool,
+    row: &mut CopyRow,
+) -> Result<Option<(CopyPiece<'a>, &'a [u8])>, WireError> {
     let mut reader = Reader::new(data);
     let cut = |reader: &Reader<'_>| data.split_at_checked(data.len() - reader.remaining());
     if first {
@@ -251,18 +281,18 @@ fn binary_piece(data: &[u8], first: bool) -> Result<Option<(CopyPiece<'_>, &[u8]
         return Ok(cut(&reader).map(|(frame, rest)| (CopyPiece::Frame(frame), rest)));
     }
     let count = reader.i16("copy fields")?;
-    let mut cells = Vec::new();
     for _ in 0..count {
         let length = reader.i32("copy field length")?;
-        cells.push(match usize::try_from(length) {
-            Ok(length) => Some(Cow::Borrowed(reader.bytes(length, "copy field")?)),
-            Err(_) if length == -1 => None,
+        let start = row.bytes.len();
+        match usize::try_from(length) {
+            Ok(length) => row.bytes.extend_from_slice(reader.bytes(length, "copy field")?),
+            Err(_) if length == -1 => {}
             Err(_) => return Err(WireError::Violation("a copy field states a negative length")),
-        });
+        }
+        row.end(start, length == -1);
     }
     // A count of -1 is the trailer.
-    Ok(cut(&reader)
-        .map(|(raw, rest)| (if count < 0 { CopyPiece::Frame(raw) } else { CopyPiece::Row { raw, cells } }, rest)))
+    Ok(cut(&reader).map(|(raw, rest)| (if count < 0 { CopyPiece::Frame(raw) } else { CopyPiece::Row(raw) }, rest)))
 }
 
 #[cfg(test)]
@@ -275,11 +305,11 @@ mod tests {
 
     fn rows(format: &CopyFormat, mut data: &[u8]) -> Vec<Vec<Option<String>>> {
         let mut out = Vec::new();
-        let mut first = true;
-        while let Some((piece, rest)) = next_piece(format, data, first).unwrap() {
-            if let CopyPiece::Row { cells, .. } = piece {
-                let text = |cell: Cell<'_>| cell.map(|bytes| String::from_utf8(bytes.into_owned()).unwrap());
-                out.push(cells.into_iter().map(text).collect());
+        let (mut first, mut row) = (true, CopyRow::default());
+        while let Some((piece, rest)) = next_piece(format, data, first, &mut row).unwrap() {
+            if let CopyPiece::Row(_) = piece {
+                let text = |cell: Option<&[u8]>| cell.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+                out.push(row.cells().map(text).collect());
             }
             (data, first) = (rest, false);
         }
@@ -289,7 +319,7 @@ mod tests {
     fn check(format: &CopyFormat, cells: &[Option<&str>]) {
         let bytes: Vec<Option<&[u8]>> = cells.iter().map(|cell| cell.map(str::as_bytes)).collect();
         let mut data = if *format == CopyFormat::Binary { [SIGNATURE, &[0; 8]].concat() } else { Vec::new() };
-        write_row(format, &bytes, &mut data);
+        write_row(format, bytes.into_iter(), &mut data);
         let expected: Vec<Option<String>> = cells.iter().map(|cell| cell.map(str::to_owned)).collect();
         assert_eq!(rows(format, &data), [expected], "{format:?}");
     }
@@ -335,7 +365,7 @@ mod tests {
             (CopyFormat::Binary, b"\0\x01\0\0\0\x05ab", false),
             (CopyFormat::Binary, b"\0\x01\xff\xff\xff\xfe", false),
         ] {
-            assert!(next_piece(&format, data, first).is_err(), "{format:?} {data:?}");
+            assert!(next_piece(&format, data, first, &mut CopyRow::default()).is_err(), "{format:?} {data:?}");
         }
     }
 }

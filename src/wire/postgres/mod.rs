@@ -14,7 +14,7 @@ mod row;
 mod scram;
 mod startup;
 
-pub(crate) use copy::{Cell, CopyFormat, CopyPiece, next_piece, write_row};
+pub(crate) use copy::{CopyFormat, CopyPiece, CopyRow, next_piece, write_row};
 pub(crate) use query::{Bind, Request, Target};
 pub(crate) use reply::{
     APPROVAL, Complaint, MASKED_COLUMNS, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice,
