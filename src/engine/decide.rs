@@ -15,7 +15,7 @@ use super::rule::{RULES, Rule, masked_condition, session_guard};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed};
-use super::write_back::{self, Parameter};
+use super::write_back::{self, Incoming, Parameter};
 use crate::domain::{
     Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement, Timestamp, Verdict,
 };
@@ -441,6 +441,13 @@ pub(super) fn bound(
     Some((ground.policy.action(rule, kind), returned.reason(rule.name())))
 }
 
+/// What is known of the rows that a COPY … FROM STDIN brings, when it is all of a text.
+pub(super) fn incoming(ground: &Ground<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Option<Incoming> {
+    let asked = ground.asked(who, who.identity.acting(), Timestamp::default());
+    let [command] = what.commands.as_slice() else { return None };
+    Incoming::of(&Facts::unresolved(asked, scope, command), &ground.catalog)
+}
+
 /// Where the values of the only command of a text come from, whether or not any of them is known to need a mask.
 pub(super) fn traced(ground: &Ground<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Option<Lineage> {
     let asked = ground.asked(who, who.identity.acting(), Timestamp::default());
@@ -596,7 +603,11 @@ fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {
         Operation::Maintenance,
     ]);
     let audited = opaque || writes || locks || facts.strange().next().is_some();
-    let rows_max = facts.policy.changed_rows();
+    let rows_max = match facts.access {
+        Access::Write => facts.policy.changed_rows(),
+        // A grant to read changes nothing but temporary tables, which are not counted.
+        Access::Read => 0,
+    };
     Obligations {
         audit: audited.then_some(Audit { rows_max, writes: writes || opaque, locks: locks || opaque }),
         rows_max: None,

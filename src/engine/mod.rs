@@ -56,10 +56,10 @@ pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use sql::fact::CopyForm;
 pub(crate) use sql::{Bound, STACK, Understood, literal, quoted};
-pub(crate) use write_back::Parameter;
+pub(crate) use write_back::{Incoming, Parameter};
 pub(crate) use yaml::read as read_yaml;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -206,9 +206,26 @@ impl Engine {
         decide::bound(&ground, who, what, scope, &values)
     }
 
-    /// Why COPY data may not be written, when a mask made a value in it.
+    /// Why COPY data may not be written, when a pseudonym stands in them.
     pub(crate) fn copied_in(&self, data: &[u8]) -> Option<Reason> {
         self.recogniser.carries(data).then(|| write_back::pseudonym(0).reason(rule::masked_value::NAME))
+    }
+
+    /// What is known of the rows that a COPY … FROM STDIN brings; nothing where no column of theirs is known to need a
+    /// mask.
+    pub(crate) fn incoming(&self, who: &Grant, what: &Understood, scope: &Scope) -> Option<Incoming> {
+        let ground = self.ground();
+        let finds = ground.catalog.classification.finds() && what.copies_in();
+        finds.then(|| decide::incoming(&ground, who, what, scope)).flatten()
+    }
+
+    /// Why a row of COPY data may not be written, when a mask made a cell of it.
+    pub(crate) fn brought<'v>(
+        &self,
+        incoming: &Incoming,
+        cells: impl Iterator<Item = Option<&'v [u8]>>,
+    ) -> Option<Reason> {
+        Some(incoming.returned(&self.recogniser, cells)?.reason(rule::masked_value::NAME))
     }
 
     /// A text as the database should get it, for a session that sees masking views: their names in the place of those
@@ -221,6 +238,23 @@ impl Engine {
         let rewritten = mask::view::rewritten(&catalog, masking, text, &self.understand(text), scope, lookups)?;
         self.lookups.fetch_add(rewritten.lookups, Ordering::Relaxed);
         Some(rewritten)
+    }
+
+    /// Values that a client binds to a statement and by which a session that sees masking views finds something: what the
+    /// database should get in their place, by their number from 0. The thread needs [`STACK`] bytes of stack.
+    pub(crate) fn looked_up(
+        &self,
+        what: &Understood,
+        scope: &Scope,
+        values: &[Option<&[u8]>],
+    ) -> BTreeMap<usize, String> {
+        let catalog = self.catalog();
+        let Some(masking) = catalog.masking.as_ref().filter(|_| !values.is_empty()) else { return BTreeMap::new() };
+        let left = decide::LOOKUPS_MAX.saturating_sub(self.lookups.load(Ordering::Relaxed));
+        let lookups = mask::view::Lookups { key: self.mask_key.as_ref(), left };
+        let found = mask::view::looked_up(&catalog, masking, what, scope, values, lookups);
+        self.lookups.fetch_add(found.len(), Ordering::Relaxed);
+        found
     }
 
     /// Counts what a statement that is about to run asks masked columns.

@@ -30,6 +30,13 @@ macro_rules! counts {
 pub(super) const COUNTS: &str =
     concat!("SELECT ", counts!(), ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)");
 
+/// The same where the transaction is opened for one statement, in a session whose transactions otherwise only read.
+pub(super) const BEGIN_WRITING_AND_COUNTS: &str = concat!(
+    "BEGIN READ WRITE; SELECT ",
+    counts!(),
+    ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
+);
+
 /// The same where the transaction is opened for one statement.
 pub(super) const BEGIN_AND_COUNTS: &str = concat!(
     "BEGIN; SELECT ",

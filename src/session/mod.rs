@@ -35,7 +35,7 @@ use crate::domain::{
     ApprovalId, Digest, Event, Failure, Grant, Happening, Kind, Outcome, Reason, SealedText, Shown, StatementEnd,
     StatementId, Timestamp,
 };
-use crate::engine::{Engine, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
+use crate::engine::{CopyForm, Engine, Incoming, Masker, Refusal, ResultColumn, Rewritten, Scope, Understood};
 use crate::wire::buffer::{Frames, WireError};
 use crate::wire::postgres::{self, CopyFormat, CopyRow, Severity, Target, Transaction};
 use crate::wire::tunnel;
@@ -170,6 +170,8 @@ pub(crate) struct Session {
     copy_refused: bool,
     /// The end of the COPY data that were passed on.
     copy_tail: Vec<u8>,
+    /// COPY data on their way to the database, where masks in their rows are known.
+    copy_in: Option<CopyIn>,
     /// The client has been given an error that the database knows nothing of: until it is ready again the client is
     /// told nothing else.
     muted: bool,
@@ -353,6 +355,21 @@ struct Run {
     cut: Option<u64>,
 }
 
+/// COPY data on their way to the database.
+#[derive(Debug)]
+struct CopyIn {
+    rows: Incoming,
+    format: CopyFormat,
+    /// Nothing of them has come yet.
+    first: bool,
+    /// The row at hand; kept for its memory.
+    row: CopyRow,
+    /// A row that has not come whole.
+    rest: Vec<u8>,
+    /// Bytes of it from which on it is read again.
+    enough: usize,
+}
+
 /// COPY data on its way to the client.
 #[derive(Debug)]
 struct CopyOut {
@@ -366,6 +383,20 @@ struct CopyOut {
     /// The row at hand, and what is written in its place; kept for their memory.
     row: CopyRow,
     written: Vec<u8>,
+}
+
+/// How rows are written that go to the client or come from there; nothing where that is not known. And whether the first
+/// line has the columns' names.
+fn copy_format(form: CopyForm) -> Option<(CopyFormat, bool)> {
+    let bytes = |text: Box<str>| text.as_bytes().to_vec();
+    Some(match form {
+        CopyForm::Text { delimiter, null, header } => (CopyFormat::Text { delimiter, null: bytes(null) }, header),
+        CopyForm::Csv { delimiter, quote, escape, null, header } => {
+            (CopyFormat::Csv { delimiter, quote, escape, null: bytes(null) }, header)
+        }
+        CopyForm::Binary => (CopyFormat::Binary, false),
+        CopyForm::Unknown => return None,
+    })
 }
 
 impl Run {
@@ -446,6 +477,7 @@ impl Session {
             copying_in: false,
             copy_refused: false,
             copy_tail: Vec::new(),
+            copy_in: None,
             muted: false,
             told_masked: String::new(),
             statements: 0,

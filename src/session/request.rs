@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hold::Case;
 use super::transaction::{Passage, is_own_name, own_name, raw};
 use super::{
-    Closed, Closing, Duty, Early, NAMES_MAX, NEVER_RAN, PENDING_MAX, Pending, Portal, Prepared, RawText, Run, Session,
-    Turn, Waiting,
+    Closed, Closing, CopyIn, Duty, Early, NAMES_MAX, NEVER_RAN, PENDING_MAX, Pending, Portal, Prepared, RawText, Run,
+    Session, Turn, Waiting, copy_format,
 };
 use crate::domain::{
     Action, Digest, Failure, Fault, Happening, Kind, Outcome, Reason, Shown, Statement, StatementId, StatementStart,
@@ -16,7 +16,9 @@ use crate::domain::{
 };
 use crate::engine::{Decision, Parameter, Permit, Refusal, Rewritten, Understood};
 use crate::wire::buffer::{Frame, Piece, WireError};
-use crate::wire::postgres::{self, Bind, Complaint, Request, Severity, Target, Transaction};
+use crate::wire::postgres::{
+    self, Bind, Complaint, CopyFormat, CopyPiece, CopyRow, Request, Severity, Target, Transaction, Values,
+};
 use crate::wire::tunnel;
 
 /// What is no SQL, under a name no client can take: preparing it makes a batch fail.
@@ -24,6 +26,11 @@ const POISON: &str = "gov: refused";
 
 /// Bytes of COPY data that are looked at again with what comes next: more than a pseudonym has.
 const COPY_OVERLAP: usize = 64;
+
+/// Bytes of a row of COPY data that are kept to see it whole. A longer one, and what follows it, is looked through for
+/// pseudonyms only.
+const COPY_ROW_MAX: usize = 8 * 1024 * 1024;
+
 /// `warning`
 const WARNING: &str = "01000";
 
@@ -223,6 +230,7 @@ impl Session {
         let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
         let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
         let raw = RawText { hmac, sealed: statement.sealed.clone() };
+        let what = Arc::clone(&statement.what);
         let hold = match self.returned(&statement, &bind) {
             Some((Action::Deny, reason)) => {
                 let refusal = self.judge(now, &statement.what).and_deny(reason);
@@ -246,7 +254,23 @@ impl Session {
         let name = bind.portal.to_owned();
         let before = self.portals.insert(name.clone(), portal);
         self.pending.push_back(Pending::Bind { portal: name, before });
-        self.pass(&Request::Bind(bind), turn);
+        match self.looked_up(&what, &bind) {
+            Some(bytes) => self.pass(&Request::Bind(Bind { values: bind.values.replaced(&bytes), ..bind }), turn),
+            None => self.pass(&Request::Bind(bind), turn),
+        }
+    }
+
+    /// The values that are bound to a statement, with pseudonyms for those by which something is looked up in masking
+    /// views; nothing when they can stay.
+    fn looked_up(&self, what: &Understood, bind: &Bind<'_>) -> Option<Vec<u8>> {
+        if self.setup.duty == Duty::Watch {
+            return None;
+        }
+        let values: Vec<_> = bind.values.iter().collect();
+        let found = self.setup.engine.looked_up(what, &self.scope, &values);
+        let values = values.iter().enumerate();
+        let values = values.map(|(index, value)| found.get(&index).map(String::as_bytes).or(*value));
+        (!found.is_empty()).then(|| Values::written(values))
     }
 
     /// What the values are that are bound to a statement, when masks made them.
@@ -355,6 +379,7 @@ impl Session {
         self.copy_tail.extend_from_slice(head);
         let engine = &self.setup.engine;
         let reason = engine.copied_in(&self.copy_tail).or_else(|| engine.copied_in(data));
+        let reason = reason.or_else(|| self.brought(data, false));
         if let Some(tail) = data.len().checked_sub(COPY_OVERLAP).and_then(|at| data.get(at..)) {
             self.copy_tail.clear();
             self.copy_tail.extend_from_slice(tail);
@@ -370,11 +395,56 @@ impl Session {
         }
     }
 
+    /// Why COPY data may not be written, when a cell of their rows is a mask. Rows are looked at once they are whole, the
+    /// last one at the end: what was passed on of them is lost with the copy.
+    fn brought(&mut self, data: &[u8], ends: bool) -> Option<Reason> {
+        let engine = Arc::clone(&self.setup.engine);
+        let copy = self.copy_in.as_mut()?;
+        copy.rest.extend_from_slice(data);
+        if ends && copy.format != CopyFormat::Binary && copy.rest.last().is_some_and(|byte| *byte != b'\n') {
+            copy.rest.push(b'\n');
+        }
+        // Half a row is not read again with each byte that is added to it.
+        if !ends && copy.rest.len() < copy.enough {
+            return None;
+        }
+        let mut rest = copy.rest.as_slice();
+        let mut reason = None;
+        let mut damaged = false;
+        while reason.is_none() {
+            match postgres::next_piece(&copy.format, rest, copy.first, &mut copy.row) {
+                Ok(Some((piece, after))) => {
+                    if let CopyPiece::Row(_) = piece {
+                        reason = engine.brought(&copy.rows, copy.row.cells());
+                    }
+                    (rest, copy.first) = (after, false);
+                }
+                Ok(None) | Err(WireError::Short(_)) => break,
+                Err(_) => {
+                    // The database will refuse it.
+                    damaged = true;
+                    break;
+                }
+            }
+        }
+        let left = rest.len();
+        copy.rest.drain(..copy.rest.len().saturating_sub(left));
+        copy.enough = left.saturating_mul(2);
+        if damaged || left > COPY_ROW_MAX {
+            self.copy_in = None;
+        }
+        reason
+    }
+
     fn copy_end(&mut self, request: &Request<'_>, turn: &mut Turn) {
         if self.expects_copy_data() && !self.copy_refused {
+            let reason = matches!(request, Request::CopyDone).then(|| self.brought(&[], true)).flatten();
             self.copying_in = false;
             self.pending.push_back(Pending::CopyEnd);
-            self.pass(request, turn);
+            match &reason {
+                Some(reason) => self.pass(&Request::CopyFail { reason: reason.message.as_bytes() }, turn),
+                None => self.pass(request, turn),
+            }
         }
     }
 
@@ -424,6 +494,7 @@ impl Session {
         self.setup.engine.runs(permit);
         self.copy_refused = false;
         self.copy_tail.clear();
+        self.copy_in = self.copy_in(what);
         self.catch_up(now, turn);
         let id = self.next_id();
         let approval = self.released.take().map(|released| released.id);
@@ -460,6 +531,16 @@ impl Session {
             rows_max: permit.obligations().rows_max.filter(|_| self.setup.duty == Duty::Enforce),
             cut: None,
         }
+    }
+
+    /// What is to be known of the rows that a statement will ask the client for.
+    fn copy_in(&self, what: &Understood) -> Option<CopyIn> {
+        let rows = match self.setup.duty {
+            Duty::Enforce => self.setup.engine.incoming(&self.setup.grant, what, &self.scope)?,
+            Duty::Watch => return None,
+        };
+        let (format, _) = copy_format(rows.form.clone())?;
+        Some(CopyIn { rows, format, first: true, row: CopyRow::default(), rest: Vec::new(), enough: 0 })
     }
 
     /// The number of the next statement that the client's end hands on. Both ends count the same ones, so that their

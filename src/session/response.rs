@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::ledger::Doom;
 use super::{
-    Closed, Closing, CopyOut, Duty, Fallen, NEVER_RAN, Pending, Portal, Run, Session, Setup, Task, Turn, WAITS, Waiting,
+    Closed, Closing, CopyOut, Duty, Fallen, NEVER_RAN, Pending, Portal, Run, Session, Setup, Task, Turn, WAITS,
+    Waiting, copy_format,
 };
 use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
-use crate::engine::{CopyForm, Masked, Masker, ResultColumn, Understood};
+use crate::engine::{Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
 use crate::wire::postgres::{self, Cells, CopyFormat, CopyPiece, CopyRow, Format, Severity, Target, Transaction, tag};
 use crate::wire::tunnel;
@@ -786,15 +787,10 @@ fn plan_copy(
         Duty::Watch => setup.engine.copies(&run.what, run.command).map(|form| (setup.engine.watcher(), form)),
     };
     let (masker, form) = planned.ok_or(WireError::Violation("COPY data that nobody asked for"))?;
-    let bytes = |text: Box<str>| text.as_bytes().to_vec();
-    let (format, header) = match form {
-        CopyForm::Text { delimiter, null, header } => (CopyFormat::Text { delimiter, null: bytes(null) }, header),
-        CopyForm::Csv { delimiter, quote, escape, null, header } => {
-            (CopyFormat::Csv { delimiter, quote, escape, null: bytes(null) }, header)
-        }
-        CopyForm::Binary => (CopyFormat::Binary, false),
-        CopyForm::Unknown if masker.clear().is_some() => (CopyFormat::Binary, false),
-        CopyForm::Unknown => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
+    let (format, header) = match copy_format(form) {
+        Some(known) => known,
+        None if masker.clear().is_some() => (CopyFormat::Binary, false),
+        None => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
     };
     run.masker = Some(masker);
     let (row, written) = (CopyRow::default(), Vec::new());

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 use super::ledger::{self, Doom, Ledger};
 use super::{Closing, Duty, Own, Pending, Run, Session, Task, Turn, Waiting};
-use crate::domain::{Failure, Happening, Kind, Outcome, StatementId, Timestamp};
+use crate::domain::{Access, Failure, Grant, Happening, Kind, Masking, Outcome, StatementId, Timestamp};
 use crate::engine::{Audit, Bound, Permit, Understood};
 use crate::wire::buffer::{Frame, WireError, Writer};
 use crate::wire::postgres::{self, Cells, Request, Severity, Target, Transaction};
@@ -194,7 +194,9 @@ impl Session {
         request: &Request<'_>,
         turn: &mut Turn,
     ) -> Passage {
-        let audit = Self::audit_of(permit);
+        // In a batch that has begun it is too late for a transaction that may write: what a grant to read does to its
+        // temporary tables runs in one that reads, and what cannot the database says itself.
+        let audit = Self::audit_of(permit).filter(|_| !self.reads_masks());
         let commits = self.ledger.is_some() && matches!(what.bound(0), Some(Bound::Commit { .. }));
         if self.setup.duty == Duty::Watch || (audit.is_none() && !commits) {
             return Passage::Go;
@@ -267,20 +269,31 @@ impl Session {
         }
     }
 
+    /// Its role sees masks only, and its transactions read: all that it may change are temporary tables.
+    fn reads_masks(&self) -> bool {
+        let Grant { access, masking, .. } = &*self.setup.grant;
+        (*access, *masking) == (Access::Read, Masking::Database)
+    }
+
     /// Sends a question of ours as a simple query.
     fn ask(&mut self, task: Task, turn: &mut Turn) {
         let opens = task == Task::Counts && self.status == Transaction::Idle;
-        let text = if opens { ledger::BEGIN_AND_COUNTS } else { task.text() };
+        let text = match opens {
+            true if self.reads_masks() => ledger::BEGIN_WRITING_AND_COUNTS,
+            true => ledger::BEGIN_AND_COUNTS,
+            false => task.text(),
+        };
         Request::Query { text: text.as_bytes() }.write(&mut turn.to_database);
         self.pending.push_back(Pending::Own(Own::new(task, false)));
     }
 
     /// Sends a question of ours within a batch of the extended protocol.
     fn ask_in_batch(&mut self, task: Task, turn: &mut Turn) {
+        let text = task.text().as_bytes();
         let out = &mut turn.to_database;
         Request::Close { target: Target::Portal, name: OWN }.write(out);
         Request::Close { target: Target::Statement, name: OWN }.write(out);
-        Request::Parse { name: OWN, text: task.text().as_bytes(), types: Vec::new() }.write(out);
+        Request::Parse { name: OWN, text, types: Vec::new() }.write(out);
         Writer::message(out, b'B').text(OWN).text(OWN).count(0).count(0).count(0);
         Request::Execute { portal: OWN, rows_max: 0 }.write(out);
         self.unsynced = true;

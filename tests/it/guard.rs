@@ -128,20 +128,42 @@ fn the_client_sees_its_own_transactions_and_no_others() {
     assert_eq!(wire.simple(b"UPDATE mine SET note = 'q' WHERE id > 0").tags, ["UPDATE 1999"]);
 }
 
+/// What psql says to a command.
+fn psql(bench: &Bench, command: &str) -> String {
+    let mut psql = std::process::Command::new(postgres::programs().join("psql"));
+    // `.s.PGSQL.5432` in a folder: what psql wants are the folder and the number.
+    let socket = &bench.connected.socket;
+    let port = socket.extension().unwrap().to_str().unwrap();
+    psql.env_clear().args(["-X", "-h", socket.parent().unwrap().to_str().unwrap(), "-p", port]);
+    psql.args(["-U", &bench.connected.user, "-d", &bench.connected.database]);
+    let output = psql.args(["-c", command]).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn masks_do_not_come_back_by_copy() {
+    let bench = Bench::new();
+    let copy = |options: &str, rows: &str| {
+        psql(&bench, &format!("\\copy customers(id, credit_card) from program 'printf \"{rows}\"' {options}"))
+    };
+    let mask = "**** **** **** 1111";
+    for (options, rows) in [
+        ("", format!("101\\t4111 1111 1111 1111\\n102\\t{mask}\\n")),
+        ("", format!("101\\t{mask}")),
+        ("csv", format!("101,4111 1111 1111 1111\\n102,{mask}\\n")),
+        ("csv header", format!("id,credit_card\\n102,{mask}\\n")),
+    ] {
+        let told = copy(options, &rows);
+        assert!(told.contains("this would write a mask to `customers.credit_card`"), "{options}: {told}");
+    }
+    assert_eq!(bench.count("customers WHERE id > 100"), 0);
+    assert!(copy("csv", "101,4111 1111 1111 1111\\n").contains("COPY 1"));
+}
+
 #[test]
 fn copy_is_counted_too() {
     let bench = Bench::new();
-    let copy = |rows: u32| -> String {
-        let mut psql = std::process::Command::new(postgres::programs().join("psql"));
-        // `.s.PGSQL.5432` in a folder: what psql wants are the folder and the number.
-        let socket = &bench.connected.socket;
-        let port = socket.extension().unwrap().to_str().unwrap();
-        psql.env_clear().args(["-X", "-h", socket.parent().unwrap().to_str().unwrap(), "-p", port]);
-        psql.args(["-U", &bench.connected.user, "-d", &bench.connected.database]);
-        psql.args(["-c", &format!("\\copy log(what) from program 'seq {rows}'")]);
-        let output = psql.output().unwrap();
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-    };
+    let copy = |rows: u32| psql(&bench, &format!("\\copy log(what) from program 'seq {rows}'"));
     assert!(copy(900).contains("COPY 900"));
     let refused = copy(1100);
     assert!(refused.contains("this changes 1100 rows, and one transaction may change 1000"), "{refused}");

@@ -117,6 +117,60 @@ fn whoever_reads_asks_masked_values() {
 }
 
 #[test]
+fn values_that_are_bound_find_what_values_written_out_do() {
+    let bench = Bench::new("database", Given::Create);
+    let connected = bench.connect();
+    let mut wire = connected.wire(&[]).unwrap();
+    let by_mail = "SELECT id FROM customers WHERE email = $1";
+    let mut found = |sql: &str, values: &[&str]| {
+        let answer = wire.extended(sql.as_bytes(), values);
+        assert!(answer.errors.is_empty(), "{sql}: {answer:?}");
+        answer.rows.iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(by_mail, &["person7@mail.example.org"]), ["7"]);
+    assert_eq!(
+        found(
+            "SELECT id FROM customers WHERE email IN ($1, $2) ORDER BY 1",
+            &["person7@mail.example.org", "person9@mail.example.org"]
+        ),
+        ["7", "9"]
+    );
+    assert!(found(by_mail, &["person7@mail.example"]).is_empty());
+    let seen = found("SELECT email FROM customers WHERE id = $1::int", &["7"]);
+    assert_eq!(found(by_mail, &[&seen[0]]), ["7"], "a pseudonym that was seen");
+}
+
+#[test]
+fn temporary_tables_hold_masks() {
+    let bench = Bench::new("", Given::All);
+    let connected = bench.connect();
+    let mut wire = connected.wire(&[]).unwrap();
+    let mut runs = |sql: &str| {
+        let answer = wire.simple(sql.as_bytes());
+        assert!(answer.errors.is_empty(), "{sql}: {answer:?}");
+        answer.rows
+    };
+    runs("CREATE TEMP TABLE kept AS SELECT id, email, country FROM customers");
+    assert_eq!(runs("SELECT count(*) FROM kept WHERE email LIKE '%@masked.invalid'")[0][0].as_deref(), Some("20"));
+    runs(
+        "INSERT INTO kept VALUES (21, 'x', 'NO'); UPDATE kept SET country = 'SE' WHERE id = 21; DELETE FROM kept WHERE id < 3",
+    );
+    assert_eq!(runs("SELECT count(*) FROM kept")[0][0].as_deref(), Some("19"));
+    // A prepared statement begins in a transaction that reads, in which they can be filled, and not made.
+    let answer = wire.extended(b"INSERT INTO kept VALUES ($1::int, 'y', 'NO')", &["30"]);
+    assert_eq!((answer.errors.len(), answer.tags), (0, vec!["INSERT 0 1".to_owned()]));
+    let answer = wire.extended(b"CREATE TEMP TABLE other AS SELECT 1 AS a", &[]);
+    assert_eq!(answer.errors[0].sqlstate, "25006", "{answer:?}");
+    // What is not temporary stays out of reach.
+    for sql in
+        ["CREATE TABLE lasting (a int)", "INSERT INTO orders VALUES (1)", "DROP TABLE customers", "TRUNCATE orders"]
+    {
+        assert_eq!(sqlstate(&mut wire, sql), "42501", "{sql}");
+    }
+    assert_eq!(sqlstate(&mut wire, "SELECT * INTO TEMP third FROM kept; DROP TABLE kept; DROP TABLE third"), "");
+}
+
+#[test]
 fn the_role_has_no_right_on_what_is_behind() {
     let bench = Bench::new("database", Given::Create);
     let connected = bench.connect();

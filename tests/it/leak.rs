@@ -23,8 +23,8 @@ const GRANTS: &str = "
     CREATE USER MAPPING FOR PUBLIC SERVER loop_srv OPTIONS (user 'app_rw', password_required 'false');
 ";
 
-/// Benign statements that do not go through, and why.
-const LOST: &[(&str, &str)] = &[("B036", "a session that may only read makes no tables, not even temporary ones")];
+/// Benign statements that do not go through where sessions are masked on the way, and why.
+const LOST: &[(&str, &str)] = &[("B036", "what is copied into a temporary table would be there without its mask")];
 
 /// Plain projections that are refused where views are read, and why.
 const REFUSED_OF_VIEWS: &[(&str, &str)] = &[("X023", "a view has no system columns, such as `tableoid`")];
@@ -121,11 +121,12 @@ fn lines<T: for<'de> Deserialize<'de>>(text: &str) -> Vec<T> {
 fn judge(labels: &str, attempts: &[Attempt], controls: &[Control]) {
     let mut table: BTreeMap<&str, [u32; 4]> = BTreeMap::new();
     let mut wrong = Vec::new();
+    let in_database = labels.contains("masking=database");
     for attempt in attempts {
         let counts = table.entry(&attempt.category).or_default();
         counts[0] += 1;
         counts[["leak", "blocked", "masked"].iter().position(|word| *word == attempt.outcome).unwrap() + 1] += 1;
-        let of_views = labels.contains("masking=database") && REFUSED_OF_VIEWS.iter().any(|(id, _)| *id == attempt.id);
+        let of_views = in_database && REFUSED_OF_VIEWS.iter().any(|(id, _)| *id == attempt.id);
         if !(attempt.accept.contains(&attempt.outcome) || of_views && attempt.outcome == "blocked") {
             let Attempt { id, title, outcome, hits, errors, died, .. } = attempt;
             let hits: Vec<_> = hits.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
@@ -133,7 +134,8 @@ fn judge(labels: &str, attempts: &[Attempt], controls: &[Control]) {
         }
     }
     let kept = controls.iter().filter(|control| control.kept).count();
-    for control in controls.iter().filter(|control| !control.kept && !LOST.iter().any(|(id, _)| *id == control.id)) {
+    let is_lost = |control: &&Control| !in_database && LOST.iter().any(|(id, _)| *id == control.id);
+    for control in controls.iter().filter(|control| !control.kept && !is_lost(control)) {
         let Control { id, title, errors, direct, got, .. } = control;
         wrong.push(format!("{id} {title}: {errors}\n     direct {direct}\n     got    {got}"));
     }
@@ -142,6 +144,8 @@ fn judge(labels: &str, attempts: &[Attempt], controls: &[Control]) {
         println!("{labels}: {category:16} {all:>4} {leaked:>6} {blocked:>8} {masked:>7}");
     }
     println!("{labels}: benign statements kept: {kept} of {}", controls.len());
+    let excused = if in_database { REFUSED_OF_VIEWS } else { LOST };
+    excused.iter().for_each(|(id, why)| println!("{labels}: {id} is refused: {why}"));
     assert!(attempts.len() == 198 && controls.len() == 52, "{} and {}", attempts.len(), controls.len());
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -34,6 +34,11 @@ impl Recogniser {
         self.pseudonyms.as_ref().is_some_and(|pseudonyms| pseudonyms.stand_in(value))
     }
 
+    /// Whether a value has what no value of the outside has: worth a closer look before it is written.
+    pub(in crate::engine) fn is_marked(value: &[u8]) -> bool {
+        memchr::memchr(b'*', value).is_some() || CONSTANTS.contains(&value)
+    }
+
     /// Whether a value is one that the mask of `column` would leave as it is.
     pub(in crate::engine) fn resembles(
         &self,
@@ -50,7 +55,7 @@ impl Recogniser {
             (Treatment::Look, Some(value)) => memchr::memmem::find(value, STARS).map(|_| Resemblance::Possible),
             (Treatment::Look, None) => None,
             (Treatment::Entity(_) | Treatment::Redact, Some(value)) => {
-                let is_word = memchr::memchr(b'*', value).is_some() || CONSTANTS.contains(&value);
+                let is_word = Self::is_marked(value);
                 match masked.apply(value, &mut pen, &mut Vec::new()) {
                     Applied::Unchanged if is_word => Some(Resemblance::Sure),
                     Applied::Unchanged => Some(Resemblance::Possible),

@@ -1,11 +1,11 @@
 //! Lets a read grant run only what is proved to read.
 
 use super::Rule;
-use crate::domain::{Access, Action, Environment, IdentityKind, Reason};
+use crate::domain::{Access, Action, Environment, IdentityKind, Masking, Reason};
 use crate::engine::builtin::Class;
 use crate::engine::resolve::{Callee, Facts};
 use crate::engine::setting;
-use crate::engine::sql::fact::{Deed, Setting, Transaction};
+use crate::engine::sql::fact::{Deed, Name, Object, Setting, Transaction};
 
 pub(super) struct ReadOnly;
 
@@ -36,7 +36,8 @@ impl Rule for ReadOnly {
                 .hint("ask for access to write, or have the function reviewed")
                 .at(position)
         };
-        let deed = facts.deeds().find_map(|(deed, position)| Some(told(effect(deed)?.to_owned(), position)));
+        let mut deeds = facts.deeds().filter(|(deed, _)| !keeps_to_own(facts, deed));
+        let deed = deeds.find_map(|(deed, position)| Some(told(effect(deed)?.to_owned(), position)));
         let call = || {
             facts.calls.iter().find_map(|called| {
                 let reads = match called.callee {
@@ -57,6 +58,21 @@ impl Rule for ReadOnly {
             || facts.strange().next().map(|(_, position)| told("part of this is not known".to_owned(), position));
         deed.or_else(call).or_else(hidden).or_else(name).or_else(strange)
     }
+}
+
+/// Whether a deed is about temporary tables only, of a session that sees nothing but masks: what it puts there are masks,
+/// and nobody else sees them. That it does no more, the audit inside the transaction looks after.
+fn keeps_to_own(facts: &Facts<'_>, deed: &Deed) -> bool {
+    let own = |names: &[Name]| !names.is_empty() && names.iter().all(|name| facts.is_temporary(name));
+    let is_own = match deed {
+        Deed::Define { object: Object::Table, temporary, .. } => *temporary,
+        Deed::Drop { object: Object::Table, names, cascade: false } => own(names),
+        Deed::Truncate { relations } => own(relations),
+        Deed::Insert { into, .. } => facts.is_temporary(into),
+        Deed::Change(change) => facts.is_temporary(&change.target),
+        _ => false,
+    };
+    is_own && facts.grant.masking == Masking::Database
 }
 
 /// What a deed does besides reading.

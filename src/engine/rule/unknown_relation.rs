@@ -2,9 +2,9 @@
 //! seen has no class and no masks, and may be there by the time the statement arrives.
 
 use super::Rule;
-use crate::domain::{Access, Action, Environment, Fault, IdentityKind, Reason};
+use crate::domain::{Access, Action, Environment, Fault, IdentityKind, Reason, Touch};
 use crate::engine::policy::nearest;
-use crate::engine::resolve::{Facts, Found};
+use crate::engine::resolve::{Facts, Found, Used};
 
 pub(super) struct UnknownRelation;
 
@@ -29,7 +29,9 @@ impl Rule for UnknownRelation {
         if facts.access == Access::Write {
             return None;
         }
-        let used = facts.relations.iter().find(|used| matches!(used.found, Found::Missing))?;
+        // What a statement makes is not there yet; whether it may be made is said elsewhere.
+        let missing = |used: &&Used<'_>| matches!(used.found, Found::Missing) && used.used.touch != Touch::Define;
+        let used = facts.relations.iter().find(missing)?;
         let name = &used.used.name;
         let written = name.schema.as_ref().map_or_else(String::new, |schema| format!("{schema}."));
         let reason = Reason::new(self.name(), format!("relation \"{written}{}\" does not exist", name.name))

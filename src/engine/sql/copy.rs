@@ -1,4 +1,4 @@
-//! The options of COPY … TO STDOUT that say how its rows are written.
+//! The options of COPY that say how rows are written.
 
 use super::fact::{Constant, CopyForm};
 use super::query::constant;
@@ -8,7 +8,12 @@ use super::tree::Node;
 /// How the rows of a `CopyStmt` are written; nothing when they do not go to the client.
 pub(super) fn form(copy: Node<'_>) -> Option<CopyForm> {
     let stays = copy.flag("is_from") || copy.flag("is_program") || !copy.text("filename").is_empty();
-    (copy.kind() == "CopyStmt" && !stays).then(|| read(copy).unwrap_or(CopyForm::Unknown))
+    (copy.kind() == "CopyStmt" && !stays).then(|| written(copy))
+}
+
+/// How the rows of a `CopyStmt` are written, wherever they come from and go.
+pub(in crate::engine) fn written(copy: Node<'_>) -> CopyForm {
+    read(copy).unwrap_or(CopyForm::Unknown)
 }
 
 fn read(copy: Node<'_>) -> Option<CopyForm> {

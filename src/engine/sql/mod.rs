@@ -5,7 +5,7 @@
 //! ([`occurrence`]). The tree does not outlive that: what is kept is the facts.
 
 mod body;
-mod copy;
+pub(super) mod copy;
 mod definition;
 pub(super) mod fact;
 mod kind;

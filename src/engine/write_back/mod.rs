@@ -9,16 +9,18 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::domain::Reason;
-use crate::engine::catalog::{CatalogColumn, CatalogRelation};
+use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation};
 use crate::engine::classify::Verdict;
 use crate::engine::lineage::verdict;
 use crate::engine::mask::ResultColumn;
-use crate::engine::mask::plan::of_column;
+use crate::engine::mask::plan::{Treatment, of_column};
 use crate::engine::mask::recognise::{Recogniser, Resemblance};
 use crate::engine::resolve::{Facts, Found};
-use crate::engine::sql::fact::Name;
+use crate::engine::sql::copy;
+use crate::engine::sql::fact::{CopyForm, Name};
 use crate::engine::sql::tree::Node;
 
 /// A value that a client bound to a parameter.
@@ -73,6 +75,64 @@ pub(super) fn bound(facts: &Facts<'_>, values: &[Parameter<'_>]) -> Option<Retur
         return Some(pseudonym(facts.first_position()));
     }
     stored_masks(facts, values)
+}
+
+/// Rows that COPY … FROM STDIN brings: what their columns are masked as.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// How they are written.
+    pub(crate) form: CopyForm,
+    catalog: Arc<Catalog>,
+    /// In the order of a row's cells.
+    columns: Vec<(String, Treatment, ResultColumn)>,
+}
+
+impl Incoming {
+    /// What is known of the rows that a command brings; nothing where it brings none, or nothing in them is masked.
+    pub(super) fn of(facts: &Facts<'_>, catalog: &Arc<Catalog>) -> Option<Self> {
+        let (copy, _) = facts.roots().find(|(root, _)| root.kind() == "CopyStmt" && root.flag("is_from"))?;
+        let target = copy.child("relation")?;
+        let Found::Known(relation) = facts.find(&Name::new(target.text("schemaname"), target.text("relname"))) else {
+            return None;
+        };
+        let form = copy::written(copy);
+        let binary = form == CopyForm::Binary;
+        let named: Vec<&str> = copy.words("attlist").collect();
+        let find = |name: &str| relation.columns.iter().find(|column| column.name == name);
+        let columns = if named.is_empty() {
+            relation.columns.iter().collect()
+        } else {
+            named.iter().map(|name| find(name)).collect::<Option<Vec<_>>>()?
+        };
+        let columns = columns.into_iter().map(|column| {
+            let described = ResultColumn {
+                name: String::new(),
+                table: relation.oid,
+                attribute: column.attribute,
+                kind: column.kind,
+                modifier: -1,
+                binary,
+            };
+            let treatment = of_column(catalog, relation.oid, column.attribute);
+            (format!("`{}.{}`, which is masked", relation.name, column.name), treatment, described)
+        });
+        Some(Self { form, catalog: Arc::clone(catalog), columns: columns.collect() })
+    }
+
+    /// Why a row may not be written, when a cell of it is a mask. A new row takes nothing away, so that what may be one
+    /// passes, as it does in INSERT.
+    pub(super) fn returned<'v>(
+        &self,
+        recogniser: &Recogniser,
+        cells: impl Iterator<Item = Option<&'v [u8]>>,
+    ) -> Option<Returned> {
+        self.columns.iter().zip(cells).find_map(|((column, treatment, described), value)| {
+            let value = value.filter(|value| Recogniser::is_marked(value))?;
+            let found = recogniser.resembles(*treatment, described, &self.catalog, Some(value))?;
+            let message = format!("this would write a mask to {column}");
+            (found == Resemblance::Sure).then_some(Returned { resemblance: found, message, position: 0 })
+        })
+    }
 }
 
 /// Values that would be written to columns whose masks they look like.

@@ -181,3 +181,24 @@ fn copied_data_are_looked_at() {
     assert!(engine.copied_in(format!("1\t{email}\tx\n").as_bytes()).is_some());
     assert!(engine.copied_in(b"1\tzoe@mail.example\tperson_name_something\t+999123456789012\n").is_none());
 }
+
+#[test]
+fn masks_in_copied_rows_are_known() {
+    let engine = engine(7);
+    let who = grant(Access::Write, IdentityKind::Person);
+    let brought = |text: &str, cells: &[Option<&str>]| {
+        let what = engine.understand(text.as_bytes());
+        let incoming = engine.incoming(&who, &what, &scope()).unwrap();
+        engine.brought(&incoming, cells.iter().map(|cell| cell.map(str::as_bytes))).map(|reason| reason.message)
+    };
+    let card = shown(&engine, 2, "4111 1111 1111 1111");
+    let refused = Some("this would write a mask to `people.card`, which is masked".to_owned());
+    assert_eq!(brought("COPY people (id, card) FROM STDIN", &[Some("1"), Some(&card)]), refused);
+    assert_eq!(brought("COPY people FROM STDIN (FORMAT csv)", &[Some("1"), Some("a@b.example"), Some(&card)]), refused);
+    assert_eq!(brought("COPY people (city, card) FROM STDIN", &[Some(&card), Some("4111 1111 1111 1111")]), None);
+    // What only may be a mask takes nothing away.
+    assert_eq!(brought("COPY people (born, salary) FROM STDIN", &[Some("1990-05-01"), Some("50000")]), None);
+    assert_eq!(brought("COPY people (card, email) FROM STDIN", &[None]), None);
+    assert!(engine.incoming(&who, &engine.understand(b"COPY strangers FROM STDIN"), &scope()).is_none());
+    assert!(engine.incoming(&who, &engine.understand(b"COPY people TO STDOUT"), &scope()).is_none());
+}

@@ -15,7 +15,7 @@ mod scram;
 mod startup;
 
 pub(crate) use copy::{CopyFormat, CopyPiece, CopyRow, next_piece, write_row};
-pub(crate) use query::{Bind, Request, Target};
+pub(crate) use query::{Bind, Request, Target, Values};
 pub(crate) use reply::{
     APPROVAL, Complaint, MASKED_COLUMNS, Severity, complaint, copy_columns, diagnosis, error, failure_sqlstate, notice,
     parameter_status, ready_for_query, rows_of_tag,

@@ -76,6 +76,22 @@ impl<'a> Values<'a> {
         Ok(Self { count, bytes: reader.bytes(length, "parameter values")? })
     }
 
+    /// As many values, whose bytes [`Self::written`] has made.
+    pub(crate) fn replaced(self, bytes: &'a [u8]) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// Values with their lengths, as a Bind carries them.
+    pub(crate) fn written<'v>(values: impl Iterator<Item = Option<&'v [u8]>>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for value in values {
+            let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap_or(i32::MAX));
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(value.unwrap_or_default());
+        }
+        out
+    }
+
     /// The values in order; `None` is NULL.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> {
         let mut reader = Reader::new(self.bytes);

@@ -18,7 +18,7 @@ use ring::{digest, hmac};
 use serde::Deserialize;
 
 pub(crate) use rewrite::Rewritten;
-pub(in crate::engine) use rewrite::{Lookups, rewritten};
+pub(in crate::engine) use rewrite::{Lookups, looked_up, rewritten};
 
 use super::plan::of_origin;
 use super::shape::Shape;

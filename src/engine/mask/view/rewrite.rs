@@ -8,6 +8,7 @@
 //! Convenience, not a wall: the text is changed only where the parse tree says what a word is, and what is missed is asked
 //! of a relation that the session may not read, which the database refuses.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use pg_query::protobuf::AExprKind;
@@ -107,6 +108,49 @@ pub(in crate::engine) fn rewritten(
     Rewritten::new(text, edits, count)
 }
 
+/// Values that are bound to a statement, with those that look something up as pseudonyms; nothing when they can stay. All
+/// of them, or none where there are too many.
+pub(in crate::engine) fn looked_up(
+    catalog: &Catalog,
+    masking: &MaskedViews,
+    what: &Understood,
+    scope: &Scope,
+    values: &[Option<&[u8]>],
+    lookups: Lookups<'_>,
+) -> BTreeMap<usize, String> {
+    let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return BTreeMap::new() };
+    let finder = Finder { catalog, masking, text: "", scope };
+    let places = finder.parameters(what);
+    if places.len() > LOOKUPS_MAX.min(lookups.left) {
+        return BTreeMap::new();
+    }
+    // A text is the same in either format.
+    let made = |(number, named): (usize, Named)| {
+        let value = std::str::from_utf8((*values.get(number)?)?).ok()?;
+        Some((number, named.pseudonym(&pseudonyms, value)?))
+    };
+    places.into_iter().filter_map(made).collect()
+}
+
+/// The pseudonyms that a column shows: of which entity, in at most so many characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named {
+    entity: &'static str,
+    room: usize,
+}
+
+impl Named {
+    /// The pseudonym of a value that somebody knows. Whoever writes a pseudonym means it.
+    fn pseudonym(self, pseudonyms: &Pseudonyms, value: &str) -> Option<String> {
+        let value = value.trim_end_matches(' ');
+        let entity: &dyn Detector = detector::named(self.entity)?;
+        let mut made = Vec::new();
+        let is_new = !value.is_empty() && !pseudonyms.made(value);
+        (is_new && pseudonyms.write(entity, Form::Email, value.as_bytes(), self.room, &mut made)).then_some(())?;
+        String::from_utf8(made).ok()
+    }
+}
+
 struct Finder<'a> {
     catalog: &'a Catalog,
     masking: &'a MaskedViews,
@@ -195,11 +239,9 @@ impl<'a> Finder<'a> {
         Some(Edit { replaced: at..end, by })
     }
 
-    /// Values written out that are compared for equality with pseudonyms, as pseudonyms. All of them, or none where there
-    /// are too many.
-    fn known(&self, what: &Understood, lookups: Lookups<'_>) -> Vec<Edit> {
-        let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return Vec::new() };
-        let mut places = Vec::new();
+    /// What is compared for equality with pseudonyms, and with which.
+    fn compared<'t>(&self, what: &'t Understood) -> Vec<(Node<'t>, Named)> {
+        let mut found = Vec::new();
         for command in &what.commands {
             // Which rows there are may be asked; whether there is one is an answer without a row, and stays without.
             let asked = command.root.node();
@@ -212,32 +254,55 @@ impl<'a> Finder<'a> {
                     node.nodes().filter(|side| matches!(side.field(), "lexpr" | "rexpr")).collect();
                 let [left, right] = sides.as_slice() else { continue };
                 let column = [left, right].into_iter().find(|side| side.kind() == "ColumnRef");
-                let Some((entity, room)) = column.and_then(|column| self.pseudonym(*column, command)) else { continue };
+                let Some(named) = column.and_then(|column| self.pseudonym(*column, command)) else { continue };
                 let values = [left, right].into_iter().flat_map(|side| match side.kind() {
                     "List" => side.children("items").collect(),
                     _ => vec![*side],
                 });
-                places.extend(values.filter_map(text_constant).map(|(value, at)| (value, at, entity, room)));
+                found.extend(values.map(|value| (value, named)));
             }
         }
+        found
+    }
+
+    /// Values written out that are compared for equality with pseudonyms, as pseudonyms. All of them, or none where there
+    /// are too many.
+    fn known(&self, what: &Understood, lookups: Lookups<'_>) -> Vec<Edit> {
+        let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return Vec::new() };
+        let compared = self.compared(what).into_iter();
+        let places: Vec<_> =
+            compared.filter_map(|(node, named)| text_constant(node).map(|(value, at)| (value, at, named))).collect();
         if places.is_empty() || places.len() > LOOKUPS_MAX.min(lookups.left) {
             return Vec::new();
         }
         let Ok(tokens) = Tokens::scan(self.text) else { return Vec::new() };
-        let edit = |(value, at, entity, room): (&str, usize, &'static dyn Detector, usize)| {
-            let form = Form::Email;
-            let value = value.trim_end_matches(' ');
-            let mut made = Vec::new();
-            // Whoever writes a pseudonym means it.
-            let is_new = !value.is_empty() && !pseudonyms.made(value);
-            (is_new && pseudonyms.write(entity, form, value.as_bytes(), room, &mut made)).then_some(())?;
-            Some(Edit { replaced: tokens.at(at)?, by: literal(&String::from_utf8(made).ok()?) })
+        let edit = |(value, at, named): (&str, usize, Named)| {
+            let made = named.pseudonym(&pseudonyms, value)?;
+            Some(Edit { replaced: tokens.at(at)?, by: literal(&made) })
         };
         places.into_iter().filter_map(edit).collect()
     }
 
+    /// Parameters that are compared for equality with pseudonyms and used for nothing else; numbered from 0.
+    fn parameters(&self, what: &Understood) -> BTreeMap<usize, Named> {
+        let mut found: BTreeMap<usize, Named> = BTreeMap::new();
+        let mut compared: BTreeMap<usize, usize> = BTreeMap::new();
+        for (node, named) in self.compared(what) {
+            let Some(number) = parameter(node) else { continue };
+            *compared.entry(number).or_default() += 1;
+            // Compared with two kinds, its value cannot be the pseudonym of both.
+            if found.insert(number, named).is_some_and(|before| before != named) {
+                compared.insert(number, usize::MAX);
+            }
+        }
+        let roots = what.commands.iter().flat_map(|command| command.root.node().all());
+        let used: Vec<usize> = roots.filter(|node| node.kind() == "ParamRef").filter_map(parameter).collect();
+        found.retain(|number, _| compared.get(number) == Some(&used.iter().filter(|one| *one == number).count()));
+        found
+    }
+
     /// What a column shows pseudonyms of, when it is clear which column of which relation it is.
-    fn pseudonym(&self, column: Node<'_>, command: &Command) -> Option<(&'static dyn Detector, usize)> {
+    fn pseudonym(&self, column: Node<'_>, command: &Command) -> Option<Named> {
         let words: Vec<&str> = column.words("fields").collect();
         let (name, qualifier) = match words.as_slice() {
             [name] => (*name, None),
@@ -263,8 +328,8 @@ impl<'a> Finder<'a> {
         }
         let mut found = found.into_iter().flatten();
         let place = found.next().filter(|_| found.next().is_none())?;
-        let (entity, room) = self.masking.named.get(&place)?;
-        Some((detector::named(entity)?, *room))
+        let (entity, room) = *self.masking.named.get(&place)?;
+        Some(Named { entity, room })
     }
 
     /// A column of a relation in FROM.
@@ -337,6 +402,15 @@ fn select_around(node: Node<'_>) -> Option<Node<'_>> {
 fn is_equality(node: Node<'_>) -> bool {
     let kind = node.choice::<AExprKind>("kind");
     matches!(kind, AExprKind::AexprOp | AExprKind::AexprIn) && node.words("name").eq(["="])
+}
+
+/// The number of a parameter, with or without a type, from 0.
+fn parameter(node: Node<'_>) -> Option<usize> {
+    match node.kind() {
+        "TypeCast" => node.children("arg").find_map(parameter),
+        "ParamRef" => usize::try_from(node.integer("number")).ok()?.checked_sub(1),
+        _ => None,
+    }
 }
 
 /// A text that is written out, with or without a type, and where it stands.

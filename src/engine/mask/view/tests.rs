@@ -345,6 +345,29 @@ fn values_that_somebody_knows_are_looked_up_as_pseudonyms() {
 }
 
 #[test]
+fn parameters_look_up_as_values_do() {
+    let catalog = catalog();
+    let masking = plan(|_, _| {}).views();
+    let found = |text: &str, value: &str| {
+        let what = Texts::default().understand(text.as_bytes());
+        let lookups = Lookups { key: Some(&key()), left: 3 };
+        looked_up(&catalog, &masking, &what, &Scope::default(), &[Some(value.as_bytes()), Some(b"x"), None], lookups)
+    };
+    let zoe = |number: usize| BTreeMap::from([(number, "ygsrky1t9qzzyb@masked.invalid".to_owned())]);
+    let check =
+        |text: &str, expected: BTreeMap<usize, String>| assert_eq!(found(text, "zoe@x.example"), expected, "{text}");
+    check("SELECT id FROM people WHERE mail = $1", zoe(0));
+    check("SELECT id FROM public.people p WHERE $1::text = p.mail AND id = $2", zoe(0));
+    check("SELECT id FROM people WHERE mail IN ($1, $3) OR mail = $1", zoe(0));
+    // It is used for something else as well, or is nothing that is looked up.
+    check("SELECT $1 FROM people WHERE mail = $1", BTreeMap::new());
+    check("SELECT id FROM people WHERE note = $1 OR mail > $1", BTreeMap::new());
+    check("SELECT EXISTS (SELECT 1 FROM people WHERE mail = $1)", BTreeMap::new());
+    check("SELECT id FROM people WHERE mail IN ($1, $2, $3, $4)", BTreeMap::new());
+    assert!(found("SELECT id FROM people WHERE mail = $1", "ygsrky1t9qzzyb@masked.invalid").is_empty());
+}
+
+#[test]
 fn positions_are_led_back() {
     let catalog = catalog();
     let text = "SELECT 'ä', nope FROM public.people WHERE nope";
