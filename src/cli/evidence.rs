@@ -227,9 +227,17 @@ fn integrity(verified: &Verified) -> String {
 }
 
 fn readme(tables: &[Table], key: &NoteKey, from: Timestamp, to: Timestamp) -> String {
-    let reports: String = tables.iter().fold(String::new(), |mut out, table| {
+    let mut reports: Vec<_> = tables.iter().map(|table| (path(table.name, "csv"), table.about)).collect();
+    reports.push((
+        path("2-who-touched-what", "csv"),
+        "who touched what kind of data, how often, masked or clear, for which purpose and by which approval",
+    ));
+    reports.push((path("9-integrity", "txt"), "what verifying the log said when this was made"));
+    // By their numbers, of which some have two digits.
+    reports.sort_by_key(|(name, _)| (name.find('-'), name.clone()));
+    let reports: String = reports.iter().fold(String::new(), |mut out, (name, about)| {
         // Writing to a String cannot fail.
-        writeln!(out, "  reports/{}.csv\n      {}", table.name, table.about).unwrap_or_default();
+        writeln!(out, "  {name}\n      {about}").unwrap_or_default();
         out
     });
     format!(
@@ -238,11 +246,7 @@ Evidence of who used databases through gov, from {from} to {to} (UTC).
 
 What is here
 
-{reports}  reports/2-who-touched-what.csv
-      who touched what kind of data, how often, masked or clear, for which purpose and by which approval
-  reports/9-integrity.txt
-      what verifying the log said when this was made
-  SHA256SUMS
+{reports}  SHA256SUMS
       the SHA-256 of every report and of this text; the log names the SHA-256 of this file in a record of kind `evidence`
   verify.py
       a program that checks all of this and is not gov

@@ -120,6 +120,17 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         DROP INDEX entries_by_session;
         CREATE INDEX entries_by_session ON entries (session, books);
     ",
+        // What waits at the gateway was said to be refused by the client: read anew.
+        "
+        DELETE FROM position;
+        DELETE FROM sessions;
+        DELETE FROM signers;
+        DELETE FROM texts;
+        DELETE FROM entries;
+        DELETE FROM touched;
+        DELETE FROM tagged;
+        INSERT INTO words (words) VALUES ('delete-all');
+    ",
     ],
 };
 
