@@ -139,6 +139,9 @@ _gov() {
             gov__subcmd__policy,learn)
                 cmd="gov__subcmd__policy__subcmd__learn"
                 ;;
+            gov__subcmd__policy,prove)
+                cmd="gov__subcmd__policy__subcmd__prove"
+                ;;
             gov__subcmd__policy,schema)
                 cmd="gov__subcmd__policy__subcmd__schema"
                 ;;
@@ -948,7 +951,7 @@ _gov() {
             return 0
             ;;
         gov__subcmd__policy)
-            opts="-h --json --color --help check test explain diff init schema learn"
+            opts="-h --json --color --help check test prove explain diff init schema learn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1138,6 +1141,36 @@ _gov() {
                     ;;
                 --resource)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gov__subcmd__policy__subcmd__prove)
+            opts="-h --expect --promise --format --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --promise)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text sarif" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -205,18 +205,19 @@ never\t''"
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l all -d 'End all sessions that `gov session ls` shows'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand session; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -l json -d 'Print data as JSON'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "check" -d 'Say what is wrong with a policy, with line, column and hint'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "test" -d 'Check a policy against its expectations'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "explain" -d 'Say what would be said to a statement, and why'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "diff" -d 'Say which statements two policies decide differently'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "init" -d 'Print a commented policy to begin with'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "schema" -d 'Print the JSON Schema of policies, for editors'
-complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test explain diff init schema learn" -f -a "learn" -d 'Propose what a policy would have to allow, from what was stopped or, under `observe`, would have been'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "check" -d 'Say what is wrong with a policy, with line, column and hint'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "test" -d 'Check a policy against its expectations'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "prove" -d 'Prove what a policy promises, or refute it with a statement that breaks it'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "explain" -d 'Say what would be said to a statement, and why'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "diff" -d 'Say which statements two policies decide differently'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "init" -d 'Print a commented policy to begin with'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "schema" -d 'Print the JSON Schema of policies, for editors'
+complete -c gov -n "__fish_gov_using_subcommand policy; and not __fish_seen_subcommand_from check test prove explain diff init schema learn" -f -a "learn" -d 'Propose what a policy would have to allow, from what was stopped or, under `observe`, would have been'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l format -d 'How to say it' -r -f -a "text\t''
 sarif\t''"
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -232,6 +233,15 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -l expect -d 'Where more promises are; without it the file beside the policy, gov.expect.yaml for gov.yaml, if there is one' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -l promise -d 'Only the promise with this name' -r
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -l format -d 'How to say it' -r -f -a "text\t''
+sarif\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -l json -d 'Print data as JSON'
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from prove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l policy -d 'The policy' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l as -d 'Who asks: a user of the configuration, or anybody' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l group -d 'A group they are in' -r

@@ -38,6 +38,6 @@ pub(crate) use key::PublicKey;
 pub(crate) use resource::{Environment, Labels, ProtocolName};
 pub(crate) use sealed::{SealedText, TextKeyId};
 pub(crate) use secret::Secret;
-pub(crate) use statement::{Operation, Parse, Relation, Statement, Touch};
+pub(crate) use statement::{Function, Operation, Parse, Relation, Statement, Touch};
 pub(crate) use time::{Duration, Timestamp, parse_duration, print_duration};
 pub(crate) use verdict::{Action, Fault, Reason, Verdict};

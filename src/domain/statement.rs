@@ -62,6 +62,15 @@ pub(crate) struct Relation {
     pub(crate) touch: Touch,
 }
 
+/// Code that a statement runs and that nobody has reviewed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Function {
+    /// `schema.name(types)`; as it was written where no such function was found.
+    pub(crate) name: String,
+    /// SHA-256, in hexadecimal, of all that defines what it does.
+    pub(crate) body: Option<String>,
+}
+
 /// Whether the text was understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Parse {
@@ -80,6 +89,8 @@ pub(crate) struct Statement {
     pub(crate) relations: Arc<[Relation]>,
     /// What the columns hold that it reads, compares or writes, in the words of classification, each once.
     pub(crate) tags: Arc<[&'static str]>,
+    /// Functions that it runs, by name or behind an operator, a cast or a view, and that nobody has reviewed; each once.
+    pub(crate) functions: Arc<[Function]>,
     /// Length of the raw text in bytes.
     pub(crate) length: usize,
 }
@@ -87,7 +98,14 @@ pub(crate) struct Statement {
 impl Statement {
     /// What is said of one that came and was not read.
     pub(crate) fn unread() -> Self {
-        let (operations, relations, tags) = (Arc::from([]), Arc::from([]), Arc::from([]));
-        Self { parse: Parse::Opaque, normalized: "".into(), operations, relations, tags, length: 0 }
+        Self {
+            parse: Parse::Opaque,
+            normalized: "".into(),
+            operations: Arc::from([]),
+            relations: Arc::from([]),
+            tags: Arc::from([]),
+            functions: Arc::from([]),
+            length: 0,
+        }
     }
 }

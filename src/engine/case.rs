@@ -55,53 +55,53 @@ struct Written {
 /// Conditions. Of several values of one condition, one is enough; what is not said does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Match {
+pub(super) struct Match {
     /// Who acts.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<KindWord>")]
-    kind: BTreeSet<KindWord>,
+    pub(super) kind: BTreeSet<KindWord>,
     /// Groups of the identity.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<String>")]
-    group: BTreeSet<String>,
+    pub(super) group: BTreeSet<String>,
     /// Purposes the session was opened for.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<String>")]
-    purpose: BTreeSet<String>,
+    pub(super) purpose: BTreeSet<String>,
     /// Labels of the resource, each with this value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     /// What the session may do.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<AccessWord>")]
-    access: BTreeSet<AccessWord>,
+    pub(super) access: BTreeSet<AccessWord>,
     /// What the statement does.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<OperationWord>")]
-    operation: BTreeSet<OperationWord>,
+    pub(super) operation: BTreeSet<OperationWord>,
     /// Relations, as `schema.relation` or `schema.*`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<Pattern>")]
-    relation: BTreeSet<Pattern>,
+    pub(super) relation: BTreeSet<Pattern>,
     /// Tags of relations, from `tags`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<String>")]
-    tag: BTreeSet<String>,
+    pub(super) tag: BTreeSet<String>,
     /// Relations with more rows than this, by the planner's estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    table_rows_over: Option<u64>,
+    pub(super) table_rows_over: Option<u64>,
     /// Statements that the planner expects to return or change more rows than this. It is asked each time, with the
     /// session's own rights; where it cannot say, somebody else has to agree.
     #[serde(skip_serializing_if = "Option::is_none")]
-    estimated_rows_over: Option<u64>,
+    pub(super) estimated_rows_over: Option<u64>,
     /// Hours of the week in UTC, as `mon-fri 08:00-18:00`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hours: Option<Hours>,
+    pub(super) hours: Option<Hours>,
 }
 
 /// How much of a statement must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
+pub(super) enum Needs {
     /// One operation, one relation.
     Any,
     /// All of them, and all must be known.
@@ -120,22 +120,22 @@ impl Needs {
 /// What a command touches, put together once for all cases.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
-    grant: &'a Grant,
-    who: IdentityKind,
-    now: Timestamp,
-    operations: BTreeSet<Operation>,
-    relations: Vec<Touched<'a>>,
+    pub(super) grant: &'a Grant,
+    pub(super) who: IdentityKind,
+    pub(super) now: Timestamp,
+    pub(super) operations: BTreeSet<Operation>,
+    pub(super) relations: Vec<Touched<'a>>,
     /// Everything the command does is known.
-    is_known: bool,
+    pub(super) is_known: bool,
 }
 
-#[derive(Debug)]
-struct Touched<'a> {
-    schema: &'a str,
-    name: &'a str,
-    touch: Touch,
-    tags: BTreeSet<&'a str>,
-    rows: Option<u64>,
+#[derive(Clone, Debug)]
+pub(super) struct Touched<'a> {
+    pub(super) schema: &'a str,
+    pub(super) name: &'a str,
+    pub(super) touch: Touch,
+    pub(super) tags: BTreeSet<&'a str>,
+    pub(super) rows: Option<u64>,
 }
 
 impl<'a> Subject<'a> {
@@ -211,8 +211,27 @@ impl Case {
 
     /// Whether the time matters.
     pub(super) fn has_hours(&self) -> bool {
-        let of = |matches: &Match| matches.hours.is_some();
-        of(&self.written.matches) || self.written.unless.as_ref().is_some_and(of)
+        self.conditions().any(|matches| matches.hours.is_some())
+    }
+
+    /// When it applies, and when it does not after all.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Match> {
+        [&self.written.matches].into_iter().chain(&self.written.unless)
+    }
+
+    /// What it leads to.
+    pub(super) fn then(&self) -> Action {
+        self.written.then.into()
+    }
+
+    /// Whether it stops statements by itself, whatever rules say.
+    pub(super) fn is_alone(&self) -> bool {
+        self.written.rules.is_empty()
+    }
+
+    /// Whether it changes what a rule leads to.
+    pub(super) fn names(&self, rule: &dyn Rule) -> bool {
+        self.written.rules.contains(&RuleName::of(rule))
     }
 
     /// What relations must match one of for it to apply; nothing when it may apply whatever is touched.
@@ -228,7 +247,7 @@ impl Case {
     /// What a rule that fired leads to instead of `standard`, when this case says so.
     pub(super) fn changes(&self, rule: &dyn Rule, standard: Action, subject: &Subject<'_>) -> Option<Action> {
         let then = Action::from(self.written.then);
-        if !self.written.rules.contains(&RuleName::of(rule)) {
+        if !self.names(rule) {
             return None;
         }
         let needs = if then < standard { Needs::All } else { Needs::Any };
@@ -251,6 +270,12 @@ impl Case {
         Some((self.written.then.into(), reason, self.written.matches.estimated_rows_over))
     }
 
+    /// Whether it would stop a subject, if it were not for its `unless`.
+    pub(super) fn excuses(&self, subject: &Subject<'_>) -> bool {
+        let excused = self.written.unless.as_ref().is_some_and(|unless| unless.fits(subject, Needs::All));
+        self.is_alone() && excused && self.written.matches.fits(subject, Needs::Any)
+    }
+
     fn applies(&self, subject: &Subject<'_>, needs: Needs) -> bool {
         let excepted = |unless: &Match| unless.fits(subject, needs.opposite());
         self.written.matches.fits(subject, needs) && !self.written.unless.as_ref().is_some_and(excepted)
@@ -258,15 +283,20 @@ impl Case {
 }
 
 impl Match {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    fn fits(&self, subject: &Subject<'_>, needs: Needs) -> bool {
+    pub(super) fn fits(&self, subject: &Subject<'_>, needs: Needs) -> bool {
         self.fits_session(subject) && self.fits_operations(subject, needs) && self.fits_relations(subject, needs)
     }
 
-    fn fits_session(&self, subject: &Subject<'_>) -> bool {
+    /// Whether what is said about relations can make a difference.
+    pub(super) fn looks_at_relations(&self) -> bool {
+        !self.relation.is_empty() || !self.tag.is_empty() || self.table_rows_over.is_some()
+    }
+
+    pub(super) fn fits_session(&self, subject: &Subject<'_>) -> bool {
         let grant = subject.grant;
         let purpose = grant.purpose.as_ref().map(|purpose| purpose.id.as_str());
         (self.kind.is_empty() || self.kind.contains(&KindWord(subject.who)))
@@ -277,7 +307,7 @@ impl Match {
             && self.hours.is_none_or(|hours| hours.contain(subject.now))
     }
 
-    fn fits_operations(&self, subject: &Subject<'_>, needs: Needs) -> bool {
+    pub(super) fn fits_operations(&self, subject: &Subject<'_>, needs: Needs) -> bool {
         let wanted = |operation: &Operation| self.operation.contains(&OperationWord(*operation));
         match needs {
             _ if self.operation.is_empty() => true,
@@ -286,20 +316,23 @@ impl Match {
         }
     }
 
-    fn fits_relations(&self, subject: &Subject<'_>, needs: Needs) -> bool {
-        if self.relation.is_empty() && self.tag.is_empty() && self.table_rows_over.is_none() {
+    pub(super) fn fits_relations(&self, subject: &Subject<'_>, needs: Needs) -> bool {
+        if !self.looks_at_relations() {
             return true;
         }
-        let fits = |touched: &Touched<'_>| {
-            (self.relation.is_empty() || self.relation.iter().any(|found| found.matches(touched.schema, touched.name)))
-                && (self.tag.is_empty() || self.tag.iter().any(|tag| touched.tags.contains(tag.as_str())))
-                && self.table_rows_over.is_none_or(|rows| touched.rows.is_some_and(|found| found > rows))
-        };
+        let fits = |touched: &Touched<'_>| self.fits_relation(touched);
         let relations = &subject.relations;
         match needs {
             Needs::Any => relations.iter().any(|touched| self.operates(subject, touched.touch) && fits(touched)),
             Needs::All => subject.is_known && !relations.is_empty() && relations.iter().all(fits),
         }
+    }
+
+    /// Whether a relation is what is said about relations.
+    pub(super) fn fits_relation(&self, touched: &Touched<'_>) -> bool {
+        (self.relation.is_empty() || self.relation.iter().any(|found| found.matches(touched.schema, touched.name)))
+            && (self.tag.is_empty() || self.tag.iter().any(|tag| touched.tags.contains(tag.as_str())))
+            && self.table_rows_over.is_none_or(|rows| touched.rows.is_some_and(|found| found > rows))
     }
 
     /// Whether one of the operations asked for, and done, can be what touched a relation this way.
@@ -362,10 +395,10 @@ macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $of:ty, $what:literal, [$($value:expr),+ $(,)?]) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) struct $name($of);
+        pub(crate) struct $name(pub(super) $of);
 
         impl $name {
-            const ALL: &[$of] = &[$($value),+];
+            pub(super) const ALL: &[$of] = &[$($value),+];
         }
 
         impl PartialOrd for $name {
@@ -450,7 +483,9 @@ word!(
 );
 
 /// One value, or a list of them: `kind: agent`, `kind: [agent, workload]`.
-fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(deserializer: D) -> Result<BTreeSet<T>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(
+    deserializer: D,
+) -> Result<BTreeSet<T>, D::Error> {
     struct Reader<T>(std::marker::PhantomData<T>);
 
     impl<'de, T: Deserialize<'de> + Ord> Visitor<'de> for Reader<T> {
@@ -491,7 +526,7 @@ enum OneOrMany<T> {
 
 /// Hours of the week, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Hours {
+pub(super) struct Hours {
     /// Bit 0 is Monday.
     days: u8,
     /// Minutes of the day, the first that belongs and the first that does not. A span that ends before it begins goes
@@ -526,6 +561,11 @@ impl Hours {
             return None;
         }
         (words.next().is_none() && hours.from != hours.to).then_some(hours)
+    }
+
+    /// Minutes of a day at which a span begins or has ended: between two of them, and within one day, nothing changes.
+    pub(super) fn turns(self) -> [u16; 2] {
+        [self.from % DAY_MINUTES, self.to % DAY_MINUTES]
     }
 
     fn contain(self, now: Timestamp) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::case::Subject;
+use super::case::{Case, Subject};
 use super::catalog::Catalog;
 use super::lineage::{self, Lineage};
 use super::mask::recognise::{Recogniser, Resemblance};
@@ -17,7 +17,8 @@ use super::sql::Understood;
 use super::sql::fact::{Command, Deed};
 use super::write_back::{self, Incoming, Parameter};
 use crate::domain::{
-    Access, Action, Digest, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement, Timestamp, Verdict,
+    Access, Action, Digest, Function, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement,
+    Timestamp, Verdict,
 };
 
 /// The proof that the engine allowed a statement. Only this file can make one.
@@ -506,7 +507,7 @@ fn names_another(command: &Command) -> bool {
 fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Judgement {
     let (mut fired, mut thresholds) = (Vec::new(), Vec::new());
     let mut relations = Vec::new();
-    let mut tags = BTreeSet::new();
+    let (mut tags, mut functions) = (BTreeSet::new(), BTreeSet::new());
     let mut obligations = Obligations { rows_max: who.limits.rows_max, ..Obligations::default() };
     let mut stale = false;
     let mut lineages = Vec::new();
@@ -520,6 +521,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         let facts = Facts::new(asked, later.as_ref().unwrap_or(scope), command);
         fired.extend(check(&facts, asked.now, &mut thresholds));
         relations.extend(facts.recorded());
+        functions.extend(facts.unreviewed());
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
         exposure = exposure.max(facts.exposure());
@@ -533,7 +535,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     Judgement {
         rules: fired.iter().map(|(action, reason)| (reason.rule, *action)).collect(),
         fired,
-        statement: recorded(&what.statement, relations, tags),
+        statement: recorded(&what.statement, relations, tags, functions),
         obligations,
         thresholds: thresholds.into(),
         stale,
@@ -546,22 +548,44 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     }
 }
 
+/// What is said to a subject about which these rules speak, when the planner expects so many rows.
+pub(super) fn verdict(policy: &Policy, subject: &Subject<'_>, rules: &[&dyn Rule], rows: Option<u64>) -> Verdict {
+    let cases = policy.docket().of(subject);
+    let of_rules = rules.iter().map(|rule| outcome(policy, *rule, &cases, subject));
+    let (mut strictest, mut weighed) = (of_rules.max().unwrap_or(Action::Allow), Action::Allow);
+    for (action, reason, threshold) in cases.iter().filter_map(|case| case.stops(subject, 0)) {
+        match threshold {
+            None => strictest = strictest.max(action),
+            Some(threshold) => weighed = weighed.max(Threshold { rows: threshold, action, reason }.action(rows)),
+        }
+    }
+    // The planner is asked about what nothing else stops.
+    match if strictest < Action::Hold { weighed } else { strictest } {
+        Action::Allow | Action::Observe => Verdict::Allow,
+        Action::Hold => Verdict::Hold,
+        Action::Deny => Verdict::Deny,
+    }
+}
+
+/// What a rule that spoke leads to, given the cases that may say otherwise.
+pub(super) fn outcome(policy: &Policy, rule: &dyn Rule, cases: &[&Case], subject: &Subject<'_>) -> Action {
+    let mildest = rule.mildest(subject.who);
+    let standard = policy.action(rule, subject.who).max(mildest);
+    let changed = cases.iter().filter_map(|case| case.changes(rule, standard, subject)).max();
+    changed.unwrap_or(standard).max(mildest)
+}
+
 /// What fired and what it leads to. Cases come after the rules: of two that ask for the same, the rule gives the reason.
 fn check(facts: &Facts<'_>, now: Timestamp, thresholds: &mut Vec<Threshold>) -> Vec<(Action, Reason)> {
     let rules = RULES.iter().filter_map(|rule| Some((*rule, rule.check(facts)?)));
-    let standard = |rule: &dyn Rule| facts.policy.action(rule, facts.who).max(rule.mildest(facts.who));
     let docket = facts.policy.docket();
     if docket.is_empty() {
+        let standard = |rule: &dyn Rule| facts.policy.action(rule, facts.who).max(rule.mildest(facts.who));
         return rules.map(|(rule, reason)| (standard(rule), reason)).collect();
     }
     let subject = Subject::new(facts, now);
     let cases = docket.of(&subject);
-    let outcome = |rule: &dyn Rule| {
-        let standard = standard(rule);
-        let changed = cases.iter().filter_map(|case| case.changes(rule, standard, &subject)).max();
-        changed.unwrap_or(standard).max(rule.mildest(facts.who))
-    };
-    let rules = rules.map(|(rule, reason)| (outcome(rule), reason));
+    let rules = rules.map(|(rule, reason)| (outcome(facts.policy, rule, &cases, &subject), reason));
     let mut fired: Vec<_> = rules.collect();
     for (action, reason, rows) in cases.iter().filter_map(|case| case.stops(&subject, facts.first_position())) {
         match rows {
@@ -573,19 +597,24 @@ fn check(facts: &Facts<'_>, now: Timestamp, thresholds: &mut Vec<Threshold>) -> 
 }
 
 /// The record's part with the relations as they were found, those that nothing was found for as they are written, and
-/// what their columns hold.
-fn recorded(statement: &Arc<Statement>, mut relations: Vec<Relation>, tags: BTreeSet<&'static str>) -> Arc<Statement> {
+/// what their columns hold, and the functions that nobody reviewed.
+fn recorded(
+    statement: &Arc<Statement>,
+    mut relations: Vec<Relation>,
+    tags: BTreeSet<&'static str>,
+    functions: BTreeSet<Function>,
+) -> Arc<Statement> {
     let found: BTreeSet<(&str, _)> = relations.iter().map(|found| (found.name.as_str(), found.touch)).collect();
     let others = statement.relations.iter().filter(|written| !found.contains(&(written.name.as_str(), written.touch)));
     let others: Vec<_> = others.cloned().collect();
     relations.extend(others);
     relations.sort_unstable();
     relations.dedup();
-    if tags.is_empty() && *relations == *statement.relations {
+    if tags.is_empty() && functions.is_empty() && *relations == *statement.relations {
         return Arc::clone(statement);
     }
-    let tags = tags.into_iter().collect();
-    Arc::new(Statement { relations: relations.into(), tags, ..(**statement).clone() })
+    let (tags, functions) = (tags.into_iter().collect(), functions.into_iter().collect());
+    Arc::new(Statement { relations: relations.into(), tags, functions, ..(**statement).clone() })
 }
 
 fn obligations_of(facts: &Facts<'_>, command: &Command) -> Obligations {

@@ -40,6 +40,11 @@ impl Docket {
         self.cases.is_empty()
     }
 
+    /// All of them, in the order of the policy.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter()
+    }
+
     /// Whether some of them look at the time.
     pub(super) fn has_hours(&self) -> bool {
         self.has_hours
@@ -104,7 +109,7 @@ cases:
             let few = policy.docket().of(&subject);
             assert_eq!(names(few.clone()), asked, "{text}");
             assert_eq!(names(few.iter().filter(applying).copied().collect()), applies, "{text}");
-            let all: Vec<&Case> = policy.docket().cases.iter().collect();
+            let all: Vec<&Case> = policy.docket().all().collect();
             assert_eq!(names(all.iter().filter(applying).copied().collect()), applies, "{text}");
         };
         check("SELECT 1", "eh", "eh");

@@ -24,6 +24,7 @@ pub(crate) mod fuzz;
 mod lineage;
 mod mask;
 mod policy;
+mod prove;
 mod question;
 mod resolve;
 mod rule;
@@ -50,7 +51,8 @@ pub(crate) use mask::view::{
 };
 pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
-pub(crate) use question::{Answer, Expectation, Question, SAMPLES};
+pub(crate) use prove::{AgentAccess, Cause, Counterexample, Outcome, Promise, Prover, Touched as BreachedRelation};
+pub(crate) use question::{Answer, Expected, Question, SAMPLES};
 pub(crate) use rule::RULES;
 pub(crate) use scope::Scope;
 pub(crate) use snapshot::Snapshot;

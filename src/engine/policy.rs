@@ -134,6 +134,20 @@ impl Policy {
         rules.get(&RuleName(rule.name())).map_or(standard, |action| (*action).into())
     }
 
+    /// The section of the document that says what a rule leads to, when one does.
+    pub(super) fn says(&self, rule: &dyn Rule, who: IdentityKind) -> Option<&'static str> {
+        let (section, rules) = match who {
+            IdentityKind::Agent => ("agent_rules", &self.document.agent_rules),
+            IdentityKind::Person | IdentityKind::Workload => ("rules", &self.document.rules),
+        };
+        rules.contains_key(&RuleName(rule.name())).then_some(section)
+    }
+
+    /// What relations are tagged by, besides cases.
+    pub(super) fn tagged(&self) -> impl Iterator<Item = &Pattern> {
+        self.document.tags.iter().map(|tagged| &tagged.relation)
+    }
+
     /// Whether somebody read this function, with this body, and found that it only reads.
     pub(super) fn is_reviewed(&self, signature: &str, body: &str) -> bool {
         self.document.reviewed_functions.iter().any(|reviewed| {
@@ -271,6 +285,15 @@ impl Default for Thresholds {
 pub(super) struct RuleName(&'static str);
 
 impl RuleName {
+    pub(super) fn called(name: &str) -> Option<Self> {
+        RULES.iter().find(|rule| rule.name() == name).map(|rule| Self(rule.name()))
+    }
+
+    /// The rule itself.
+    pub(super) fn rule(self) -> Option<&'static dyn Rule> {
+        RULES.iter().find(|rule| rule.name() == self.0).copied()
+    }
+
     pub(super) fn of(rule: &dyn Rule) -> Self {
         Self(rule.name())
     }
@@ -447,6 +470,10 @@ struct Tagged {
 pub(super) struct Pattern(String);
 
 impl Pattern {
+    pub(super) fn anything() -> Self {
+        Self("*.*".to_owned())
+    }
+
     pub(super) fn as_written(&self) -> &str {
         &self.0
     }

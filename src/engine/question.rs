@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
+use super::case::{Match, one_or_many};
 use super::catalog::{Catalog, CatalogRelation, FIRST_USER_OID};
 use super::classify::Classification;
-use super::policy::{PolicyMistake, Word, unknown};
+use super::policy::{HINT, PolicyMistake, RuleName, Word, unknown};
+use super::prove::Promise;
 use super::{ByEstimate, Decision, Engine, Scope};
 use crate::domain::{
     Access, Action, Digest, Grant, Identity, IdentityKind, Labels, Limits, Method, Purpose, PurposeId, Reason,
@@ -102,7 +104,7 @@ fn assumed(statement: &Statement) -> Catalog {
 }
 
 impl Question {
-    fn grant(&self, policy: Digest) -> Grant {
+    pub(super) fn grant(&self, policy: Digest) -> Grant {
         Grant {
             session: SessionId::new(self.at, [0; 10]),
             identity: Identity {
@@ -130,40 +132,127 @@ impl Question {
     }
 }
 
-/// A statement and what should be said to it.
+/// An entry of a file of expectations.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
+pub(crate) enum Expected {
+    Answer(Expectation),
+    Promise(Box<Promise>),
+}
+
+/// A statement and what should be said to it.
+#[derive(Clone, Debug)]
 pub(crate) struct Expectation {
     pub(crate) sql: String,
     /// A user of the configuration; anybody else has the groups that are named.
-    #[serde(rename = "as")]
     pub(crate) who: Option<String>,
-    #[serde(default)]
     pub(crate) groups: BTreeSet<String>,
-    #[serde(default, deserialize_with = "kind")]
     pub(crate) kind: Option<IdentityKind>,
     pub(crate) purpose: Option<String>,
     /// A resource of the configuration.
     pub(crate) on: Option<String>,
     /// Asked with a session that may write; without it one that may read.
-    #[serde(default)]
     pub(crate) write: bool,
-    #[serde(default, deserialize_with = "time")]
     pub(crate) at: Option<Timestamp>,
     /// How many rows the planner is taken to expect.
     pub(crate) estimated_rows: Option<u64>,
-    #[serde(deserialize_with = "verdict")]
     pub(crate) expect: Verdict,
     /// The rule that should decide; any may when it is not named.
     pub(crate) rule: Option<String>,
 }
 
-impl Expectation {
+/// The form of an entry. One with `sql` is about this statement, one with `promise` about everything that fits its `if`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    sql: Option<String>,
+    #[serde(rename = "as")]
+    who: Option<String>,
+    #[serde(default)]
+    groups: BTreeSet<String>,
+    #[serde(default, deserialize_with = "kind")]
+    kind: Option<IdentityKind>,
+    purpose: Option<String>,
+    on: Option<String>,
+    #[serde(default)]
+    write: bool,
+    #[serde(default, deserialize_with = "time")]
+    at: Option<Timestamp>,
+    estimated_rows: Option<u64>,
+    #[serde(deserialize_with = "verdict")]
+    expect: Verdict,
+    rule: Option<String>,
+    promise: Option<String>,
+    #[serde(default, rename = "if")]
+    matches: Match,
+    #[serde(default)]
+    unless: Option<Match>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    rules: BTreeSet<RuleName>,
+}
+
+impl TryFrom<Written> for Expected {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written {
+            sql,
+            who,
+            groups,
+            kind,
+            purpose,
+            on,
+            write,
+            at,
+            estimated_rows,
+            expect,
+            rule,
+            promise,
+            matches,
+            unless,
+            rules,
+        } = written;
+        let of_promise = !matches.is_empty() || unless.is_some() || !rules.is_empty();
+        let asked = who.is_some() || !groups.is_empty() || kind.is_some() || purpose.is_some() || on.is_some();
+        let asked = asked || write || at.is_some() || estimated_rows.is_some() || rule.is_some();
+        match (sql, promise) {
+            (Some(sql), None) if !of_promise => Ok(Self::Answer(Expectation {
+                sql,
+                who,
+                groups,
+                kind,
+                purpose,
+                on,
+                write,
+                at,
+                estimated_rows,
+                expect,
+                rule,
+            })),
+            (None, Some(name)) if !asked => Promise::written(name, matches, unless, rules, expect)
+                .map(|promise| Self::Promise(Box::new(promise)))
+                .map_err(|(message, hint)| format!("{message}{HINT}{hint}")),
+            (Some(_), None) => Err(format!(
+                "an expectation about a statement has no `if`, `unless` or `rules`{HINT}say `promise` in place of `sql`"
+            )),
+            (None, Some(_)) => Err(format!(
+                "a promise is about everybody and every statement{HINT}say under `if`, `unless` and `rules` about which"
+            )),
+            (Some(_), Some(_)) | (None, None) => Err(format!(
+                "an expectation is about one statement, or promises something{HINT}give it either `sql` or `promise`"
+            )),
+        }
+    }
+}
+
+impl Expected {
     /// Reads a file of them: a list in YAML.
     pub(crate) fn parse(text: &str) -> Result<Vec<Self>, PolicyMistake> {
         super::yaml::read(text)
     }
+}
 
+impl Expectation {
     /// What is wrong with an answer; nothing when it is the one expected.
     pub(crate) fn differs(&self, answer: &Answer) -> Option<String> {
         let told = |verdict: Verdict, rule: Option<&str>| {

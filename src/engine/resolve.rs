@@ -12,7 +12,7 @@ use super::scope::{Names, Scope};
 use super::sql::Complaint;
 use super::sql::fact::{Call, Command, CopyForm, Deed, Name, Notation, Use};
 use super::sql::tree::Node;
-use crate::domain::{Access, Grant, IdentityKind, Relation, Timestamp, Touch};
+use crate::domain::{Access, Function, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
 #[derive(Debug)]
@@ -289,6 +289,24 @@ impl<'a> Facts<'a> {
         relations.sort_unstable();
         relations.dedup();
         relations
+    }
+
+    /// The functions that it runs and that nobody reviewed, for the record.
+    pub(super) fn unreviewed(&self) -> impl Iterator<Item = Function> {
+        let known = |function: &CatalogFunction| Function {
+            name: function.signature.clone(),
+            body: Some(function.body.clone()).filter(|body| !body.is_empty()),
+        };
+        let called = self.calls.iter().filter_map(move |called| match called.callee {
+            Callee::Opaque(Some(function)) => Some(known(function)),
+            Callee::Opaque(None) => Some(Function { name: called.call.name.to_string(), body: None }),
+            Callee::BuiltIn(_) | Callee::Reviewed => None,
+        });
+        let hidden = self.hidden.iter().filter_map(move |hidden| match hidden.function {
+            HiddenFunction::Catalog(function) => Some(known(function)),
+            HiddenFunction::BuiltIn(_) | HiddenFunction::Unknown => None,
+        });
+        called.chain(hidden)
     }
 
     fn resolve_relations(&self) -> Vec<Used<'a>> {

@@ -330,6 +330,29 @@ fn cases_apply_to_whom_and_what_they_name() {
     check(&eu_member, friday, "SELECT 1", "allow");
 }
 
+/// The record says which functions a statement was stopped for, so that somebody can review them.
+#[test]
+fn functions_that_nobody_reviewed_are_in_the_statement() {
+    let engine = engine(Environment::Production);
+    let grant = grant(Access::Write, IdentityKind::Person);
+    let check = |text: &str, expected: &[&str]| {
+        let what = engine.understand(text.as_bytes());
+        let statement =
+            match engine.decide(Timestamp::default(), &grant, &what, &Scope::new("gv_rw", &["public".to_owned()])) {
+                Decision::Allow(permit) => Arc::clone(permit.statement()),
+                Decision::Hold(refusal) | Decision::Deny(refusal) => refusal.statement,
+            };
+        let told = |function: &crate::domain::Function| (function.name.clone(), function.body.is_some());
+        let found: Vec<_> = statement.functions.iter().map(told).collect();
+        let expected: Vec<_> = expected.iter().map(|name| ((*name).to_owned(), name.ends_with(')'))).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("SELECT lower(name) FROM users WHERE id = 1", &[]);
+    check("SELECT full_name('a', 'b')", &[]);
+    check("SELECT purge_old(), purge_old()", &["public.purge_old()"]);
+    check("SELECT nobody_has(1), elsewhere.this('secret')", &["elsewhere.this", "nobody_has"]);
+}
+
 #[test]
 fn cases_that_cannot_be_meant_are_refused() {
     let check = |case: &str, expected: &str| {

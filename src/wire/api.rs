@@ -719,6 +719,9 @@ pub(crate) struct TimelineEntry {
     pub(crate) masked_tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) clear_tags: Vec<String>,
+    /// Functions that it runs and that nobody has reviewed, as `schema.name(types)` and the digest of the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) functions: Vec<String>,
     /// The approval it ran by, or is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) approval: Option<String>,

@@ -24,6 +24,9 @@ const TEXT_MAX: usize = 16 * 1024;
 /// Most JSON bytes of relation names that a record keeps; what follows is counted.
 const RELATIONS_MAX: usize = 8 * 1024;
 
+/// Most JSON bytes of function names that a record keeps; what follows is counted.
+const FUNCTIONS_MAX: usize = 4 * 1024;
+
 /// Most JSON bytes of any other text: names, reasons, application names. PostgreSQL's longest identifier is 63 bytes,
 /// the longest purpose reference an issue tracker's key or URL.
 const WORD_MAX: usize = 256;

@@ -80,6 +80,9 @@ pub(crate) struct Asked {
     pub(crate) relations: Vec<Object>,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    /// Functions that nobody had reviewed. Records from before they were said have none.
+    #[serde(default, rename = "funcs")]
+    pub(crate) functions: Vec<Called>,
     pub(crate) parse: String,
     pub(crate) bytes: u64,
 }
@@ -91,6 +94,14 @@ pub(crate) struct Object {
     pub(crate) schema: Option<String>,
     pub(crate) name: String,
     pub(crate) touch: String,
+}
+
+/// A function that a statement runs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Called {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) body: Option<String>,
 }
 
 /// What the engine decided.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::audit::Role;
 use crate::domain::{
-    Access, Action, ApprovalId, Duration, Event, Happening, Identity, IdentityKind, Limits, Method, Operation, Outcome,
-    Parse, Peer, PublicKey, RecordId, Relation, Shown, Statement, StatementEnd, StatementId, StatementStart, Timestamp,
-    Touch, Verdict,
+    Access, Action, ApprovalId, Duration, Event, Function, Happening, Identity, IdentityKind, Limits, Method,
+    Operation, Outcome, Parse, Peer, PublicKey, RecordId, Relation, Shown, Statement, StatementEnd, StatementId,
+    StatementStart, Timestamp, Touch, Verdict,
 };
 
 /// Longest record. A batch of one must fit an envelope, and an envelope a log entry of 65,535 bytes (C2SP tlog-tiles,
@@ -53,6 +53,7 @@ fn statement(normalized: &str) -> Statement {
         relations: [Relation { schema: Some("public".to_owned()), name: "customers".to_owned(), touch: Touch::Read }]
             .into(),
         tags: [].into(),
+        functions: [].into(),
         length: 77,
     }
 }
@@ -237,7 +238,9 @@ fn nothing_of_a_text_that_was_not_understood_is_written() {
 #[test]
 fn the_longest_record_is_within_the_limit() {
     let relation = |name: String| Relation { schema: Some("s".repeat(63)), name, touch: Touch::Define };
+    let function = |n| Function { name: format!("s.f{n}({})", "\u{1}".repeat(60)), body: Some("ab".repeat(32)) };
     let long = Statement {
+        functions: (0..1_000).map(function).collect(),
         relations: (0..10_000).map(|n| relation(format!("{n}{}", "\u{1}".repeat(60)))).collect(),
         ..statement(&"\u{1}".repeat(1024 * 1024))
     };
@@ -247,7 +250,25 @@ fn the_longest_record_is_within_the_limit() {
     assert!(line.len() <= RECORD_MAX, "{}", line.len());
     let core = Core::parse(&line).unwrap();
     assert!(line.contains(r#""cut":true"#) && line.contains(r#""objs_more":99"#), "{line}");
+    assert!(line.contains(r#""funcs_more":99"#) || line.contains(r#""funcs_more":98"#), "{line}");
     assert!(core.asked.unwrap().text.len() > 1000);
+}
+
+/// Functions are said where there are any; a record from before they were, is one of a statement that has none.
+#[test]
+fn functions_that_nobody_reviewed_are_read_again() {
+    let functions = [("public.age(date, text)", Some("ab".repeat(32))), ("tidy", None)];
+    let functions = functions.map(|(name, body)| Function { name: name.to_owned(), body });
+    let (line, _) = written(
+        &mut encoder(),
+        start(Statement { functions: functions.into(), ..statement("SELECT 1") }, Verdict::Hold),
+    );
+    let asked = Core::parse(&line).unwrap().asked.unwrap();
+    let read: Vec<_> = asked.functions.iter().map(|called| (called.name.as_str(), called.body.as_deref())).collect();
+    assert_eq!(read, [("public.age(date, text)", Some("ab".repeat(32).as_str())), ("tidy", None)]);
+    let (line, _) = written(&mut encoder(), start(statement("SELECT 1"), Verdict::Hold));
+    assert!(!line.contains("funcs"), "{line}");
+    assert_eq!(Core::parse(&line).unwrap().asked.unwrap().functions, []);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::super::entry::Role;
 use super::super::json::Json;
 use super::super::sealed::ALGORITHM;
-use super::{Context, Pseudonyms, RELATIONS_MAX, TEXT_MAX, WORD_MAX};
+use super::{Context, FUNCTIONS_MAX, Pseudonyms, RELATIONS_MAX, TEXT_MAX, WORD_MAX};
 use crate::domain::{
-    Actor, Duration, Event, Grant, Happening, Outcome, Parse, Peer, Purpose, RecordId, Relation, SessionId, Side,
-    Statement, StatementEnd, StatementId, StatementStart, Timestamp, Touch, Verdict,
+    Actor, Duration, Event, Function, Grant, Happening, Outcome, Parse, Peer, Purpose, RecordId, Relation, SessionId,
+    Side, Statement, StatementEnd, StatementId, StatementStart, Timestamp, Touch, Verdict,
 };
 
 /// Statements whose part is kept at the same time, per key. When full, all are forgotten.
@@ -483,6 +483,7 @@ fn write_statement(json: &mut Json<'_>, statement: &Statement) {
         write_numbers(json, &[("objs_more", more)]);
     }
     write_tags(json, "tags", &*statement.tags);
+    write_functions(json, &statement.functions);
     json.raw(b",\"norm\":");
     let text = match statement.parse {
         Parse::Understood => &*statement.normalized,
@@ -518,6 +519,34 @@ fn write_relations(json: &mut Json<'_>, relations: &[Relation]) -> u64 {
         json.raw(&one);
     }
     0
+}
+
+/// Writes the functions that fit, and how many did not.
+fn write_functions(json: &mut Json<'_>, functions: &[Function]) {
+    if functions.is_empty() {
+        return;
+    }
+    json.raw(b",\"funcs\":[");
+    let (mut room, mut more) = (FUNCTIONS_MAX, 0);
+    for (index, function) in functions.iter().enumerate() {
+        let mut one = Vec::new();
+        let mut part = Json::new(&mut one);
+        part.raw(if index == 0 { b"{" } else { b",{" }).raw(b"\"name\":").text(&function.name);
+        if let Some(body) = &function.body {
+            part.raw(b",\"body\":").text(body);
+        }
+        part.raw(b"}");
+        let Some(rest) = room.checked_sub(one.len()) else {
+            more = functions.len().saturating_sub(index);
+            break;
+        };
+        room = rest;
+        json.raw(&one);
+    }
+    json.raw(b"]");
+    if more > 0 {
+        write_numbers(json, &[("funcs_more", u64::try_from(more).unwrap_or(u64::MAX))]);
+    }
 }
 
 /// The text of the second last written, because most records follow another within the same one.

@@ -115,6 +115,7 @@ fn start(number: u64, text: u8, verdict: Verdict) -> Happening {
         operations: [Operation::Read].into(),
         relations: [].into(),
         tags: [].into(),
+        functions: [].into(),
         length: 8,
     };
     let (statement, rules) = (Arc::new(statement), Arc::from([]));

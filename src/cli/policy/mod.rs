@@ -1,6 +1,7 @@
 //! Write, check and try out policies, offline.
 
 mod learn;
+mod prove;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -17,11 +18,11 @@ use super::output::{Format, Output};
 use super::{Command, explain, moment, parse, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{
-    Access, Environment, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Timestamp, Touch,
+    Access, BadName, Environment, Failure, IdentityKind, Kind, Labels, PurposeId, ResourceName, Timestamp, Touch,
 };
 use crate::engine::{
-    Answer, Catalog, Classification, Engine, Expectation, Policy, PolicyMistake, PolicySource, Question, RULES,
-    SAMPLES, Snapshot,
+    Answer, Catalog, Classification, Engine, Expected, Policy, PolicyMistake, PolicySource, Question, RULES, SAMPLES,
+    Snapshot,
 };
 use crate::runtime::{clock, files, tasks};
 use crate::server::config::{self, Mistake, Outline};
@@ -61,6 +62,36 @@ enum Action {
         expect: Option<PathBuf>,
         #[command(flatten)]
         view: View,
+    },
+    /// Prove what a policy promises, or refute it with a statement that breaks it
+    #[command(
+        long_about = "Prove what a policy promises, or refute it with a statement that breaks it.\n\nA policy compares words \
+                      and numbers and computes nothing, so there are finitely many kinds of session and of statement \
+                      that it can tell apart. One of each is decided, by what decides statements: what is proven holds \
+                      for everybody and every statement, in any database. No solver is needed.\n\nSome promises come \
+                      with gov. More are written beside the policy, in the file of expectations that `gov policy test` \
+                      reads, in the words of cases; one with the name of a promise that comes with gov takes its place:\n\n  \
+                      - promise: agents see no money\n    if: { kind: agent, tag: financial }\n    expect: deny     # hold: \
+                      at least somebody must agree\n\n`if`, `unless` and `rules` say what it is about; `if` fits a \
+                      statement when one thing in it fits, `unless` when all do.\n\nThe proof is about the policy: that \
+                      the rules see in a statement what is in it is for their tests to show. It ends with code 0 when \
+                      everything is proven, 10 when something is refuted, and 6 when something is neither: too much to \
+                      try, or no statement was found that does what nothing excludes.",
+        after_help = "Example:\n  gov policy prove gov.yaml --format sarif > gov.sarif"
+    )]
+    Prove {
+        /// A policy, or a gov.yaml with one in it
+        #[arg(default_value = "gov.yaml", value_name = "FILE")]
+        file: PathBuf,
+        /// Where more promises are; without it the file beside the policy, gov.expect.yaml for gov.yaml, if there is one
+        #[arg(long, value_name = "FILE")]
+        expect: Option<PathBuf>,
+        /// Only the promise with this name
+        #[arg(long, value_name = "NAME")]
+        promise: Vec<String>,
+        /// How to say it
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        format: Form,
     },
     /// Say what would be said to a statement, and why
     Explain {
@@ -194,6 +225,9 @@ impl Command for Policies {
         match arguments.action {
             Action::Check { file, format } => check(&file, format, output),
             Action::Test { file, expect, view } => test(&file, expect, &view, output),
+            Action::Prove { file, expect, promise, format } => {
+                prove::run(&file, expect.as_deref(), &promise, format, output)
+            }
             Action::Explain { sql, policy, asker, view } => explained(&sql, &policy, &asker, &view, output),
             Action::Diff { old, new, statements, asker, view } => {
                 diff(&old, &new, statements.as_deref(), &asker, &view, output)
@@ -275,7 +309,7 @@ fn outline(text: &str) -> Result<Outline, Vec<Mistake>> {
         vec![Mistake { line, column, message, hint }]
     };
     let source = PolicySource::parse(text).map_err(told)?;
-    Ok(Outline { policy: source, labels: BTreeMap::new(), users: BTreeMap::new() })
+    Ok(Outline { policy: source, labels: BTreeMap::new(), users: BTreeMap::new(), agents: None })
 }
 
 /// Reads a policy that is to be used: the first mistake is the end.
@@ -298,7 +332,14 @@ fn placed(file: &Path, mistake: &Mistake) -> String {
 fn check(file: &Path, format: Form, output: &mut Output) -> Result<Exit, Failure> {
     let mistakes = outline(&read(file)?).err().unwrap_or_default();
     match (format, output.format()) {
-        (Form::Sarif, _) => output.json(&sarif(file, &mistakes)),
+        (Form::Sarif, _) => {
+            let found = |mistake: &Mistake| {
+                let hint = mistake.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+                let place = (mistake.line, mistake.column);
+                Finding { file: file.to_owned(), place, level: "error", message: format!("{}{hint}", mistake.message) }
+            };
+            output.json(&sarif("policy", &mistakes.iter().map(found).collect::<Vec<_>>()));
+        }
         (Form::Text, Format::Json) => {
             let one = |mistake: &Mistake| {
                 json!({
@@ -323,17 +364,26 @@ fn check(file: &Path, format: Form, output: &mut Output) -> Result<Exit, Failure
     Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage })
 }
 
+/// Something to be shown beside a line.
+struct Finding {
+    file: PathBuf,
+    /// Line and column from 1; 0 when it is about the whole file.
+    place: (usize, usize),
+    level: &'static str,
+    message: String,
+}
+
 /// SARIF 2.1.0, which code review shows beside the lines.
-fn sarif(file: &Path, mistakes: &[Mistake]) -> serde_json::Value {
-    let result = |mistake: &Mistake| {
-        let hint = mistake.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+fn sarif(rule: &str, findings: &[Finding]) -> serde_json::Value {
+    let result = |finding: &Finding| {
+        let (line, column) = finding.place;
         json!({
-            "ruleId": "policy",
-            "level": "error",
-            "message": { "text": format!("{}{hint}", mistake.message) },
+            "ruleId": rule,
+            "level": finding.level,
+            "message": { "text": finding.message },
             "locations": [{ "physicalLocation": {
-                "artifactLocation": { "uri": file.display().to_string() },
-                "region": { "startLine": mistake.line.max(1), "startColumn": mistake.column.max(1) },
+                "artifactLocation": { "uri": finding.file.display().to_string() },
+                "region": { "startLine": line.max(1), "startColumn": column.max(1) },
             }}],
         })
     };
@@ -342,9 +392,9 @@ fn sarif(file: &Path, mistakes: &[Mistake]) -> serde_json::Value {
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {
-                "name": "gov", "version": env!("CARGO_PKG_VERSION"), "rules": [{ "id": "policy" }],
+                "name": "gov", "version": env!("CARGO_PKG_VERSION"), "rules": [{ "id": rule }],
             }},
-            "results": mistakes.iter().map(result).collect::<Vec<_>>(),
+            "results": findings.iter().map(result).collect::<Vec<_>>(),
         }],
     })
 }
@@ -355,6 +405,11 @@ fn catalog(view: &View) -> Result<Arc<Catalog>, Failure> {
     let snapshot: Snapshot = serde_json::from_str(&read(file)?)
         .map_err(|error| Failure::new(Kind::Usage, format!("`{}` is not a catalog", file.display())).cause(error))?;
     Ok(Arc::new(Catalog::from_snapshot(&snapshot, Classification::default())))
+}
+
+/// What a resource is called that nobody names.
+fn unnamed_resource() -> Result<ResourceName, Failure> {
+    "database".parse().map_err(|error: BadName| Failure::new(Kind::Internal, error.to_string()))
 }
 
 /// A policy that can be asked.
@@ -375,18 +430,16 @@ impl<'a> Bench<'a> {
             groups.extend(user.groups.iter().cloned());
         }
         let (resource, labels) = match &asker.on {
-            None => ("database", Labels::from([("env".to_owned(), self.env.word().to_owned())])),
+            None => (unnamed_resource()?, Labels::from([("env".to_owned(), self.env.word().to_owned())])),
             Some(name) => {
                 let found = self.outline.labels.iter().find(|(known, _)| known.as_str() == name);
-                let (_, labels) = found.ok_or_else(|| {
+                let (name, labels) = found.ok_or_else(|| {
                     Failure::new(Kind::NotFound, format!("the configuration has no resource `{name}`"))
                         .hint("name one of its `resources`, or leave out --on and use --env")
                 })?;
-                (name.as_str(), labels.clone())
+                (name.clone(), labels.clone())
             }
         };
-        let resource: ResourceName =
-            resource.parse().map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
         Ok(Question {
             name: asker.who.clone(),
             kind: asker.kind,
@@ -505,30 +558,28 @@ impl Explained {
 fn test(file: &Path, expect: Option<PathBuf>, view: &View, output: &mut Output) -> Result<Exit, Failure> {
     let outline = usable(file)?;
     let expect = expect.unwrap_or_else(|| file.with_extension("expect.yaml"));
-    let text = read(&expect)?;
-    let expectations = Expectation::parse(&text).map_err(|mistake| {
-        let mut failure = Failure::new(Kind::Usage, format!("{}:{mistake}", expect.display()));
-        failure.hint = mistake.hint;
-        failure
-    })?;
+    let (text, expected) = expectations(&expect)?;
     let bench = Bench::new(&outline, view)?;
-    let mut wrong = 0;
-    for (index, expectation) in expectations.iter().enumerate() {
-        let asker = Asker {
-            who: expectation.who.clone().unwrap_or_else(|| "somebody".to_owned()),
-            group: expectation.groups.iter().cloned().collect(),
-            kind: expectation.kind.unwrap_or(IdentityKind::Person),
-            on: expectation.on.clone(),
-            purpose: match &expectation.purpose {
-                None => None,
-                Some(id) => Some(id.parse().map_err(|error: crate::domain::BadName| {
-                    Failure::new(Kind::Usage, format!("{}: {error}", expect.display()))
-                })?),
-            },
-            write: expectation.write,
-            at: expectation.at,
-            estimated_rows: expectation.estimated_rows,
-        };
+    let (mut wrong, mut all) = (0, 0);
+    for (index, expected) in expected.iter().enumerate() {
+        let Expected::Answer(expectation) = expected else { continue };
+        all += 1;
+        let asker =
+            Asker {
+                who: expectation.who.clone().unwrap_or_else(|| "somebody".to_owned()),
+                group: expectation.groups.iter().cloned().collect(),
+                kind: expectation.kind.unwrap_or(IdentityKind::Person),
+                on: expectation.on.clone(),
+                purpose: match &expectation.purpose {
+                    None => None,
+                    Some(id) => Some(id.parse().map_err(|error: BadName| {
+                        Failure::new(Kind::Usage, format!("{}: {error}", expect.display()))
+                    })?),
+                },
+                write: expectation.write,
+                at: expectation.at,
+                estimated_rows: expectation.estimated_rows,
+            };
         let question = bench.question(&asker)?;
         let answer = bench.answer(&question, &expectation.sql)?;
         if let Some(difference) = expectation.differs(&answer) {
@@ -541,8 +592,23 @@ fn test(file: &Path, expect: Option<PathBuf>, view: &View, output: &mut Output) 
             }
         }
     }
-    output.say(format_args!("{} of {} are as expected.", expectations.len() - wrong, expectations.len()));
+    output.say(format_args!("{} of {all} are as expected.", all - wrong));
+    let promises = expected.len() - all;
+    if promises > 0 {
+        output.say(format_args!("{promises} promises were not looked at: gov policy prove"));
+    }
     Ok(if wrong == 0 { Exit::Done } else { Exit::Usage })
+}
+
+/// Reads a file of expectations, and its text for where they stand.
+fn expectations(file: &Path) -> Result<(String, Vec<Expected>), Failure> {
+    let text = read(file)?;
+    let expected = Expected::parse(&text).map_err(|mistake| {
+        let mut failure = Failure::new(Kind::Usage, format!("{}:{mistake}", file.display()));
+        failure.hint = mistake.hint;
+        failure
+    })?;
+    Ok((text, expected))
 }
 
 fn diff(

@@ -49,6 +49,7 @@ fn start(number: u64) -> Event {
         operations: [Operation::Read].into(),
         relations: [].into(),
         tags: [].into(),
+        functions: [].into(),
         length: 8,
     });
     let happening = Happening::StatementStarted(StatementStart {

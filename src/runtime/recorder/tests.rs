@@ -43,6 +43,7 @@ fn statement() -> Arc<Statement> {
         operations: [Operation::Read].into(),
         relations: [].into(),
         tags: [].into(),
+        functions: [].into(),
         length: 60,
     })
 }

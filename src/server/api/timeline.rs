@@ -266,6 +266,7 @@ fn written(entry: Entry, names: &BTreeMap<String, String>) -> TimelineEntry {
         tags: entry.tags,
         masked_tags: entry.masked_tags,
         clear_tags: entry.clear_tags,
+        functions: entry.functions,
         approval: entry.approval,
         text: entry.text,
         action: entry.action,

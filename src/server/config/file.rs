@@ -7,7 +7,7 @@ use std::path::Path;
 use super::check::{Check, Mistake};
 use super::sections::File;
 use super::{Config, IdentitySource, User};
-use crate::domain::{Failure, Kind, Labels, ResourceName};
+use crate::domain::{Access, AgentId, Failure, Kind, Labels, ResourceName};
 use crate::engine::{PolicyMistake, PolicySource, read_yaml};
 use crate::runtime::files;
 use crate::server::nearest::nearest;
@@ -77,6 +77,8 @@ pub(crate) struct Outline {
     pub(crate) labels: BTreeMap<ResourceName, Labels>,
     /// Users of the built-in issuer.
     pub(crate) users: BTreeMap<String, User>,
+    /// The most that each agent gets; nothing where there is only a policy.
+    pub(crate) agents: Option<BTreeMap<AgentId, Access>>,
 }
 
 /// Checks the text of a configuration file without looking at the files it names. All that is wrong with it, if
@@ -94,5 +96,6 @@ pub(crate) fn outline(text: &str) -> Result<Outline, Vec<Mistake>> {
         IdentitySource::Provider(_) => BTreeMap::new(),
     };
     let labels = config.resources.into_iter().map(|(name, resource)| (name, resource.labels)).collect();
-    Ok(Outline { policy: config.policy, labels, users })
+    let agents = config.agents.into_iter().map(|(id, agent)| (id, agent.access)).collect();
+    Ok(Outline { policy: config.policy, labels, users, agents: Some(agents) })
 }

@@ -17,7 +17,7 @@ pub(crate) use check::Mistake;
 pub(crate) use file::parse;
 pub(crate) use file::{FILE_MAX, Outline, outline, read};
 pub(crate) use inline::{BadArgument, development, resource, user};
-pub(crate) use place::line;
+pub(crate) use place::{line, place};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Finds the line of a key in a YAML text, with the parser that read the text: it is run again and made to stumble at
+//! Finds the place of a key in a YAML text, with the parser that read the text: it is run again and made to stumble at
 //! the key, and its complaint says where.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -6,17 +6,22 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 /// The line, from 1, on which the key at the end of `path` stands; of the nearest one above it when it is missing.
 /// Steps into a list are numbers from 0.
 pub(crate) fn line(text: &str, path: &[&str]) -> usize {
+    place(text, path).0
+}
+
+/// The same with the column, from 1.
+pub(crate) fn place(text: &str, path: &[&str]) -> (usize, usize) {
     let mut path = path;
     while !path.is_empty() {
         let probe = Probe { path };
         if let Err(error) = probe.deserialize(serde_yaml::Deserializer::from_str(text))
             && error.to_string().contains(STUMBLE)
         {
-            return error.location().map_or(1, |location| location.line());
+            return error.location().map_or((1, 1), |location| (location.line(), location.column()));
         }
         path = path.split_last().map_or(&[], |(_, shorter)| shorter);
     }
-    1
+    (1, 1)
 }
 
 /// What the probe says when it has arrived.

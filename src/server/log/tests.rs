@@ -73,6 +73,7 @@ fn statements(grant: &Grant, count: u64) -> Vec<Event> {
         operations: [Operation::Read].into(),
         relations: [].into(),
         tags: [].into(),
+        functions: [].into(),
         length: 8,
     });
     let start = |id| {

@@ -95,6 +95,7 @@ struct Described {
     operations: String,
     objects: String,
     tags: String,
+    functions: String,
 }
 
 impl<'a> Stretch<'a> {
@@ -375,9 +376,10 @@ impl<'a> Stretch<'a> {
         let described = self.describe(row.id, &row.asked)?;
         let Some(begins) = row.begins else {
             if let Some(described) = described {
-                let sql = "UPDATE entries SET text = ?2, operations = ?3, objects = ?4, tags = ?5 WHERE id = ?1";
-                let Described { text, operations, objects, tags } = described;
-                self.db.prepare_cached(sql)?.execute((row.id, text, operations, objects, tags))?;
+                let sql = "UPDATE entries SET text = ?2, operations = ?3, objects = ?4, tags = ?5,
+                               functions = ?6 WHERE id = ?1";
+                let Described { text, operations, objects, tags, functions } = described;
+                self.db.prepare_cached(sql)?.execute((row.id, text, operations, objects, tags, functions))?;
             }
             let sql = "UPDATE entries SET action = ?2, rules = ?3, outcome = ?4, sqlstate = ?5, rows = ?6, masked = ?7,
                            took = ?8, approval = ?9, line = ?10, books = ?11 WHERE id = ?1";
@@ -404,9 +406,9 @@ impl<'a> Stretch<'a> {
         let line = begins.number.as_ref().map(|_| row.line.write());
         let sql = "INSERT INTO entries (id, leaf, kind, session, statement, subject, agent, resource, purpose, reference,
                        operations, objects, tags, text, action, rules, outcome, sqlstate, rows, masked, took, line, books,
-                       approval)
+                       approval, functions)
                    VALUES (?1, ?2, 'statement', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                       ?19, ?20, ?21, ?22, ?23)";
+                       ?19, ?20, ?21, ?22, ?23, ?24)";
         self.db.prepare_cached(sql)?.execute(params![
             row.id,
             begins.leaf,
@@ -431,6 +433,7 @@ impl<'a> Stretch<'a> {
             line,
             row.books,
             row.approval,
+            described.map(|described| &described.functions),
         ])?;
         went_out(self.db, row.id, &row.shown)
     }
@@ -455,11 +458,16 @@ impl<'a> Stretch<'a> {
             format!("{schema}{} {}", object.name, object.touch)
         });
         let objects: Vec<String> = objects.collect();
+        let functions = asked.functions.iter().map(|function| match &function.body {
+            Some(body) => format!("{} {body}", function.name),
+            None => function.name.clone(),
+        });
         Ok(Some(Described {
             text: if asked.text.is_empty() { None } else { Some(self.text_id(&asked.text)?) },
             operations: if asked.parse == "ok" { asked.operations.join(" ") } else { "opaque".to_owned() },
             objects: objects.join("\n"),
             tags: asked.tags.join(" "),
+            functions: functions.collect::<Vec<_>>().join("\n"),
         }))
     }
 
@@ -638,9 +646,9 @@ mod tests {
     use super::*;
     use crate::audit::{Chain, Context, Encoder, Envelope, Place, RECORDS_TYPE};
     use crate::domain::{
-        Access, Action, Digest, Event, Grant, Happening, Identity, IdentityKind, Limits, Masking, Method, Operation,
-        Outcome, Parse, RecordId, Relation, Shown, Statement, StatementEnd, StatementId, StatementStart, Touch,
-        Verdict,
+        Access, Action, Digest, Event, Function, Grant, Happening, Identity, IdentityKind, Limits, Masking, Method,
+        Operation, Outcome, Parse, RecordId, Relation, Shown, Statement, StatementEnd, StatementId, StatementStart,
+        Touch, Verdict,
     };
 
     fn grant() -> Grant {
@@ -700,6 +708,7 @@ mod tests {
                 operations: [Operation::Read].into(),
                 relations: [relation(chance.pick(&["t", "u", "v"]))].into(),
                 tags: chance.pick(&[vec![], vec!["email"]]).into(),
+                functions: chance.pick(&[vec![], vec![Function { name: "a.f()".to_owned(), body: None }]]).into(),
                 length: 15,
             };
             return Happening::StatementStarted(StatementStart {
@@ -770,7 +779,8 @@ mod tests {
             // Texts have numbers in the order of being written.
             "SELECT id, leaf, kind, session, statement, subject, agent, resource, purpose, reference, operations, objects,
                  tags, (SELECT texts.text FROM texts WHERE texts.id = entries.text), action, rules, outcome, sqlstate,
-                 rows, masked, took, why, line, books, approval, masked_tags, clear_tags FROM entries ORDER BY id",
+                 rows, masked, took, why, line, books, approval, masked_tags, clear_tags, functions FROM entries
+                 ORDER BY id",
             "SELECT * FROM touched ORDER BY name, id",
             "SELECT * FROM tagged ORDER BY tag, id",
             "SELECT rowid FROM words WHERE words MATCH 'select' ORDER BY rowid",

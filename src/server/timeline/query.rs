@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     /// Those of them that went out masked, and as they are.
     pub(crate) masked_tags: Vec<String>,
     pub(crate) clear_tags: Vec<String>,
+    /// Functions that it ran and that nobody had reviewed, each with the digest of its body where there is one.
+    pub(crate) functions: Vec<String>,
     pub(crate) approval: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) action: Option<String>,
@@ -234,7 +236,8 @@ pub(super) fn build(filter: &Filter) -> (String, Vec<Value>) {
     let sql = format!(
         "SELECT entries.id, leaf, kind, session, statement, subject, agent, resource, purpose, reference, operations,
                 objects, (SELECT texts.text FROM texts WHERE texts.id = entries.text), action, rules, outcome, sqlstate,
-                rows, masked, took, why, books, tags, masked_tags, clear_tags, approval
+                rows, masked, took, why, books, tags, masked_tags, clear_tags, approval,
+                functions
          FROM {} WHERE {condition} ORDER BY {id} {order} LIMIT {limit}",
         query.joins
     );
@@ -286,6 +289,7 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         masked_tags: list(row.get(23)?, ' '),
         clear_tags: list(row.get(24)?, ' '),
         approval: row.get(25)?,
+        functions: list(row.get(26)?, '\n'),
         text: row.get(12)?,
         action: row.get(13)?,
         rules: list(row.get(14)?, ' '),

@@ -131,6 +131,7 @@ pub(super) const MIGRATIONS: Migrations = Migrations {
         DELETE FROM tagged;
         INSERT INTO words (words) VALUES ('delete-all');
     ",
+        "ALTER TABLE entries ADD COLUMN functions TEXT;",
     ],
 };
 
