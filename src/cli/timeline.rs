@@ -390,7 +390,12 @@ fn happening(entry: &TimelineEntry) -> String {
         "mask.trip" => format!("ended: a value of {why} was about to leave unmasked"),
         "recon.session" => "the two accounts were compared".to_owned(),
         "audit.read" => format!("read the log: {why}"),
-        "approval" => format!("approval {} is {why}", entry.approval.as_deref().unwrap_or_default()),
+        "approval" => {
+            // What time and the machine do is nobody's.
+            let said = matches!(why, "pending" | "approved" | "denied" | "revoked" | "withdrawn" | "reviewed");
+            let by = entry.who.as_ref().filter(|_| said).map_or_else(String::new, |who| format!(", by {who}"));
+            format!("approval {} is {why}{by}", entry.approval.as_deref().unwrap_or_default())
+        }
         other if why.is_empty() => other.to_owned(),
         other => format!("{other} ({why})"),
     }

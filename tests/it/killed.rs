@@ -354,6 +354,10 @@ fn a_statement_for_later_is_killed_at_every_step() {
         (Some(stage.psql(&format!("-c gov.approval={id}"))), id)
     };
     stage.sweep("used", approved, |_, _, psql| Stage::types(psql.as_mut().unwrap()));
+    let told = stage.bob.gov(["timeline"]).ok().stdout;
+    for words in ["is pending, by alice", "is pending, by bob", "is approved, by carol"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     stage.verified();
 }
 
