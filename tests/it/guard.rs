@@ -287,6 +287,8 @@ fn a_statement_returns_no_more_rows_than_it_may() {
 #[test]
 fn what_was_observed_becomes_an_exception() {
     let database = postgres::server().database();
+    let function = "CREATE FUNCTION public.twice(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2 * n; END'";
+    postgres::server().run(&database.name, function);
     let mut sandbox = Sandbox::new();
     sandbox.write_secret("broker.password", postgres::PASSWORD);
     let config = |policy: &str| {
@@ -298,14 +300,19 @@ fn what_was_observed_becomes_an_exception() {
             database.name
         )
     };
-    let file = sandbox.write("gov.yaml", &config("  rules: {missing_where: observe}"));
+    let file = sandbox
+        .write("gov.yaml", &config("  rules: {missing_where: observe, opaque_code: observe, masked_code: observe}"));
     sandbox.start_server(&["--dev", "--config", file.to_str().unwrap()]);
     sandbox.log_in("bob");
     let connected = sandbox.connect(&["prod-db", "--write"]).unwrap();
     let mut wire = connected.wire(&[]).unwrap();
     let update = b"UPDATE orders SET status = 'secret'";
     assert_eq!(wire.simple(update).tags, ["UPDATE 100"]);
+    let call = b"SELECT public.twice(21)";
+    assert_eq!(wire.simple(call).tags, ["SELECT 1"]);
     let learned = sandbox.gov(["policy", "learn"]).ok().stdout;
+    let proposed = "#  - {function: \"public.twice(integer)\", body: ";
+    assert!(learned.contains(proposed), "{learned}");
     assert!(learned.contains("relation: [\"public.orders\"]") && !learned.contains("secret"), "{learned}");
     let again = sandbox.gov(["timeline", "--json"]).ok().stdout;
     let again = sandbox.write("entries.jsonl", &again);
@@ -315,13 +322,17 @@ fn what_was_observed_becomes_an_exception() {
         "offline it is the same"
     );
 
+    // Somebody has read it, and says so.
+    let learned = learned.replace("#reviewed_functions:", "reviewed_functions:").replace("#  - {", "  - {");
     let indented: String = learned.lines().map(|line| format!("  {line}\n")).collect();
-    sandbox.write("gov.yaml", &config(&indented));
+    sandbox.write("gov.yaml", &config(&format!("  rules: {{opaque_code: deny}}\n{indented}")));
     let begun = std::time::Instant::now();
     while wire.simple(b"DELETE FROM customers").errors[0].rule() != Some("missing_where") {
         assert!(begun.elapsed().as_secs() < 60, "the rule is not in force");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     assert_eq!(wire.simple(update).tags, ["UPDATE 100"], "what was seen goes on");
+    assert_eq!(wire.simple(call).tags, ["SELECT 1"], "what was read is let through");
+    assert_eq!(wire.simple(b"DO $$BEGIN END$$").errors[0].rule(), Some("opaque_code"), "and no other code");
     assert_eq!(wire.simple(b"DELETE FROM orders").errors[0].rule(), Some("missing_where"), "and nothing else");
 }
