@@ -20,6 +20,10 @@ const IDLE: Duration = Duration::from_secs(10 * 60);
 /// How long to wait after a round in which a witness did not sign.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long one witness may take for its answer. Whoever wants the checkpoint that comes next waits for this, and for
+/// [`GRACE`], and is more patient than both.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// How long somebody who wants the checkpoint waits for its witnesses.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -77,7 +81,8 @@ impl Cosigners {
                 }
             };
             if !all_signed {
-                tokio::time::sleep(AGAIN).await;
+                // What has come meanwhile need not wait for one that does not answer.
+                drop(tokio::time::timeout(AGAIN, grown.changed()).await);
                 last = None;
             } else if tokio::time::timeout(IDLE, grown.changed()).await.is_err() {
                 last = None;
@@ -158,7 +163,9 @@ impl Witness {
             let proof = log.consistency(*known, head.size).await.map_err(|failure| failure.to_string())?;
             let body = AddCheckpoint { old: *known, proof, note: note.to_owned() }.write();
             let url = format!("{}/add-checkpoint", self.told.url.as_str().trim_end_matches('/'));
-            let answer = http::send(self.client.post(url).body(body)).await.map_err(|error| error.to_string())?;
+            let answer = http::send(self.client.post(url).timeout(ANSWER).body(body))
+                .await
+                .map_err(|error| error.to_string())?;
             let text = String::from_utf8_lossy(&answer.body);
             let seen = audit::tree_size(text.trim_end());
             match (answer.status, seen) {
