@@ -110,6 +110,12 @@ impl Permit {
         &self.rules
     }
 
+    /// For a statement that is prepared at most: whoever would have had to agree to its running was not asked.
+    pub(crate) fn for_preparing(self) -> Self {
+        let rules = self.rules.iter().copied().filter(|(_, action)| *action != Action::Hold).collect();
+        Self { rules, ..self }
+    }
+
     /// The statement for the record, with the schemas its relations were found in.
     pub(crate) fn statement(&self) -> &Arc<Statement> {
         &self.statement

@@ -668,7 +668,7 @@ impl Session {
             // Nobody was asked yet, and nobody is.
             Decision::Hold(refusal) | Decision::Deny(refusal) => {
                 match self.permit_to_prepare(now, what, &refusal).filter(|_| refusal.verdict == Verdict::Hold) {
-                    Some(permit) => permit,
+                    Some(permit) => permit.for_preparing(),
                     None => return self.turned_away(now, raw, &refusal, turn),
                 }
             }

@@ -38,7 +38,7 @@ struct Told {
     /// Where the session is masked: `in-database`, or `on-wire (reduced guarantee)`.
     masking: String,
     /// What is decided by how many rows the planner expects, from the fewest on; nothing where it does not depend on that.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     by_estimate: Vec<ExplainedEstimate>,
     /// The columns of its result, what is masked in them, and what they come from.
     columns: Vec<ExplainedOutput>,

@@ -55,6 +55,7 @@ const TABLES: &[Table] = &[
             "approval",
             "masked_tags",
             "clear_tags",
+            "functions",
         ],
         keys: 1,
     },
