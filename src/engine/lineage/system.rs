@@ -30,6 +30,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Columns with values of other tables: what rows hold that are older than a column, and what the rows of a partition hold.
+/// They may be asked about like the texts, and are not shown.
 const VALUES: &[&str] = &["attmissingval", "relpartbound"];
 
 /// Relations that hold values of other tables, or secrets.
@@ -60,8 +61,11 @@ const SESSIONS: &[(&str, &[&str])] = &[
 /// A column of a system relation, or of one that an extension brought.
 pub(super) fn column(relation: &str, name: &str) -> Origin {
     let told = SESSIONS.iter().any(|(told, columns)| *told == relation && columns.contains(&name));
-    if told || SECRET.contains(&relation) || VALUES.contains(&name) {
+    if told || SECRET.contains(&relation) {
         return Origin::of(Source::Secret, Form::Same);
+    }
+    if VALUES.contains(&name) {
+        return Origin::of(Source::CatalogText, Form::Computed);
     }
     if TEXTS.binary_search(&name).is_ok() {
         return Origin::of(Source::CatalogText, Form::Same);
