@@ -65,9 +65,12 @@ fn damage(path: &Path, result: rusqlite::Result<()>, compared: &mut Compared) ->
 }
 
 fn unreadable(path: &Path, error: &rusqlite::Error) -> Failure {
-    Failure::new(Kind::Usage, format!("`{}` cannot be compared", path.display()))
-        .cause(error)
-        .hint("a file of an older gov is brought up to date when this one is started")
+    let hint = if path.exists() {
+        "a file of an older gov is brought up to date when this one is started"
+    } else {
+        "say where the server keeps its data, with --config or --data"
+    };
+    Failure::new(Kind::Usage, format!("`{}` cannot be compared", path.display())).cause(error).hint(hint)
 }
 
 /// A value in a sentence.
