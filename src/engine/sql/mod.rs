@@ -16,8 +16,6 @@ mod query;
 mod quote;
 mod shape;
 mod statement;
-#[cfg(test)]
-mod tests;
 pub(super) mod token;
 pub(super) mod tree;
 
