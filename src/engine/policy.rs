@@ -75,7 +75,7 @@ impl Policy {
     }
 
     /// The built-in rules for an environment, nothing changed.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn built_in(environment: Environment) -> Self {
         Self::of(environment, Document::default())
     }
@@ -86,7 +86,7 @@ impl Policy {
     }
 
     /// Reads the policy that people write.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn parse(text: &str, environment: Environment) -> Result<Self, PolicyMistake> {
         PolicySource::parse(text).map(|source| Self::written(environment, &source))
     }

@@ -17,7 +17,7 @@ pub(crate) enum CopyFormat {
 
 impl CopyFormat {
     /// What COPY does when nothing is said.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn text() -> Self {
         Self::Text { delimiter: b'\t', null: b"\\N".to_vec() }
     }
