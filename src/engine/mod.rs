@@ -244,17 +244,21 @@ impl Engine {
 
     /// Values that a client binds to a statement and by which a session that sees masking views finds something: what the
     /// database should get in their place, by their number from 0. The thread needs [`STACK`] bytes of stack.
-    pub(crate) fn looked_up(
+    pub(crate) fn looked_up<'v>(
         &self,
         what: &Understood,
         scope: &Scope,
-        values: &[Option<&[u8]>],
+        values: impl Iterator<Item = Option<&'v [u8]>>,
     ) -> BTreeMap<usize, String> {
         let catalog = self.catalog();
-        let Some(masking) = catalog.masking.as_ref().filter(|_| !values.is_empty()) else { return BTreeMap::new() };
+        let Some(masking) = &catalog.masking else { return BTreeMap::new() };
+        let values: Vec<_> = values.collect();
+        if values.is_empty() {
+            return BTreeMap::new();
+        }
         let left = decide::LOOKUPS_MAX.saturating_sub(self.lookups.load(Ordering::Relaxed));
         let lookups = mask::view::Lookups { key: self.mask_key.as_ref(), left };
-        let found = mask::view::looked_up(&catalog, masking, what, scope, values, lookups);
+        let found = mask::view::looked_up(&catalog, masking, what, scope, &values, lookups);
         self.lookups.fetch_add(found.len(), Ordering::Relaxed);
         found
     }

@@ -227,9 +227,7 @@ impl Session {
         if is_own_name(bind.portal) {
             return self.fail_batch("42P03", &own_name(bind.portal), turn);
         }
-        let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
-        let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
-        let raw = RawText { hmac, sealed: statement.sealed.clone() };
+        let raw = self.bound_text(&statement, &bind);
         let what = Arc::clone(&statement.what);
         let hold = match self.returned(&statement, &bind) {
             Some((Action::Deny, reason)) => {
@@ -260,16 +258,22 @@ impl Session {
         }
     }
 
+    /// A statement's text together with the values that are bound to it.
+    fn bound_text(&self, statement: &Prepared, bind: &Bind<'_>) -> RawText {
+        let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
+        let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
+        RawText { hmac, sealed: statement.sealed.clone() }
+    }
+
     /// The values that are bound to a statement, with pseudonyms for those by which something is looked up in masking
     /// views; nothing when they can stay.
     fn looked_up(&self, what: &Understood, bind: &Bind<'_>) -> Option<Vec<u8>> {
         if self.setup.duty == Duty::Watch {
             return None;
         }
-        let values: Vec<_> = bind.values.iter().collect();
-        let found = self.setup.engine.looked_up(what, &self.scope, &values);
-        let values = values.iter().enumerate();
-        let values = values.map(|(index, value)| found.get(&index).map(String::as_bytes).or(*value));
+        let found = self.setup.engine.looked_up(what, &self.scope, bind.values.iter());
+        let values = bind.values.iter().enumerate();
+        let values = values.map(|(index, value)| found.get(&index).map(String::as_bytes).or(value));
         (!found.is_empty()).then(|| Values::written(values))
     }
 
@@ -641,9 +645,7 @@ impl Session {
         let Some(statement) = named.map(|(_, prepared)| prepared).or_else(|| self.prepared.get(bind.statement)) else {
             return;
         };
-        let values = bind.values.iter().map(|value| value.unwrap_or(b"\0NULL"));
-        let hmac = self.hmac(std::iter::once(&*statement.text).chain(values));
-        let raw = RawText { hmac, sealed: statement.sealed.clone() };
+        let raw = self.bound_text(statement, bind);
         let portal = (bind.portal.to_owned(), Arc::clone(&statement.what), raw);
         if let Some(fallen) = &mut self.fallen {
             fallen.portals.push(portal);

@@ -1,11 +1,9 @@
 //! Masks inside the database, on a real PostgreSQL: made, seen, kept in step, said aloud, and taken away again. What they
 //! keep is tried in `leak.rs`.
 
-use std::time::{Duration, Instant};
-
 use crate::support::postgres::{self, Database};
 use crate::support::wire::Wire;
-use crate::support::{Connected, Sandbox};
+use crate::support::{Connected, Sandbox, wait_until};
 
 /// The schemas, views and roles of gov's masks.
 const MADE: &str = "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname ~ '^gov_mask_') \
@@ -69,15 +67,6 @@ fn first(wire: &mut Wire, sql: &str) -> Vec<String> {
 
 fn sqlstate(wire: &mut Wire, sql: &str) -> String {
     wire.simple(sql.as_bytes()).errors.first().map(|error| error.sqlstate.clone()).unwrap_or_default()
-}
-
-/// Waits for what happens by itself.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(90), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(300));
-    }
 }
 
 #[test]
@@ -211,9 +200,9 @@ fn views_follow_the_schema() {
          INSERT INTO staff SELECT i, 'w' || i || '@corp.example' FROM generate_series(1, 30) i; \
          ALTER TABLE customers ADD mobile_phone text; UPDATE customers SET mobile_phone = '+4915112345' || 100 + id",
     );
-    until("a new table's view", || sqlstate(&mut wire, "SELECT * FROM staff").is_empty());
+    wait_until("a new table's view", || sqlstate(&mut wire, "SELECT * FROM staff").is_empty());
     assert!(first(&mut wire, "SELECT lower(work_email) FROM public.staff")[0].ends_with("@masked.invalid"));
-    until("a new column", || sqlstate(&mut wire, "SELECT mobile_phone FROM customers").is_empty());
+    wait_until("a new column", || sqlstate(&mut wire, "SELECT mobile_phone FROM customers").is_empty());
     assert!(first(&mut wire, "SELECT mobile_phone FROM customers")[0].starts_with("+999"));
 }
 
@@ -222,14 +211,14 @@ fn what_cannot_be_had_is_said_and_never_replaced_in_silence() {
     let refused = Bench::new("database", Given::Nothing);
     let failed = refused.sandbox.gov(["exec", "db", "-c", "SELECT 1"]);
     assert!(failed.stderr.contains("cannot be masked in the database"), "{}", failed.stderr);
-    until("the remedy", || refused.sandbox.server_log().contains("GRANT CREATE ON DATABASE"));
+    wait_until("the remedy", || refused.sandbox.server_log().contains("GRANT CREATE ON DATABASE"));
     let auto = Bench::new("auto", Given::Nothing);
     assert_eq!(auto.masking(), "on-wire (reduced guarantee)");
     assert!(auto.connect().wire(&[]).is_ok());
     // What everybody may read no view can keep.
     let open = Bench::new("auto", Given::All);
     open.run("GRANT SELECT (email) ON customers TO PUBLIC");
-    until("the check", || {
+    wait_until("the check", || {
         drop(open.sandbox.gov(["exec", "db", "-c", "SELECT 1"]));
         open.masking() == "on-wire (reduced guarantee)"
     });
@@ -257,7 +246,9 @@ fn by_default_it_is_where_rights_and_migrations_allow_it() {
         assert_eq!(found["refused"]["rule"], "masked_condition", "{found}");
         let told = bench.sandbox.gov(["classify", "db"]).ok().stderr;
         assert!(told.contains("on-wire (reduced guarantee)") && told.contains(why), "{told}");
-        until("the remedy", || bench.sandbox.server_log().contains("--print-masking-sql gov_broker | psql -d shop_"));
+        wait_until("the remedy", || {
+            bench.sandbox.server_log().contains("--print-masking-sql gov_broker | psql -d shop_")
+        });
     }
 }
 
@@ -278,12 +269,12 @@ fn migrations_meet_no_view() {
     bench.run("BEGIN; ALTER TABLE customers ALTER email TYPE varchar(200); ROLLBACK");
     assert_eq!(bench.run(views), before);
     bench.run("ALTER TABLE customers ALTER email TYPE varchar(200), DROP COLUMN full_name");
-    until("the view is back", || sqlstate(&mut wire, sees).is_empty());
+    wait_until("the view is back", || sqlstate(&mut wire, sees).is_empty());
     assert_eq!(first(&mut wire, sees), ["masked.invalid"]);
     assert_eq!(sqlstate(&mut wire, "SELECT full_name FROM customers"), "42703");
     // Code may be about any of them.
     bench.run("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'ord' || 'ers'; END $$");
-    until("the views are back", || sqlstate(&mut wire, sees).is_empty());
+    wait_until("the views are back", || sqlstate(&mut wire, sees).is_empty());
 }
 
 #[test]
@@ -298,7 +289,7 @@ fn what_somebody_else_has_left_is_told() {
             && log.contains("gov_mask_0badcafe_public")
             && log.contains("DROP OWNED BY")
     };
-    until("what is left is told", || told(sandbox.server_log()));
+    wait_until("what is left is told", || told(sandbox.server_log()));
 }
 
 #[test]

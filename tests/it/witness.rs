@@ -64,6 +64,15 @@ struct Stage {
 }
 
 impl Stage {
+    /// With a server that has made its key, and has stopped again.
+    fn set() -> Self {
+        let mut stage = Self { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
+        stage.start("");
+        stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
+        stage.sandbox.stop_server();
+        stage
+    }
+
     fn start(&mut self, witnesses: &str) {
         let file = self.sandbox.write("gov.yaml", &config(witnesses));
         self.sandbox.start_server(&["--dev", "--config", file.to_str().unwrap()]);
@@ -99,10 +108,7 @@ impl Stage {
 #[test]
 fn a_rollback_and_a_second_history_are_not_signed() {
     let outside = Sandbox::new();
-    let mut stage = Stage { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
-    stage.start("");
-    stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
-    stage.sandbox.stop_server();
+    let mut stage = Stage::set();
     let mut signing = witness(&outside, "127.0.0.1:0", &stage.key);
     let told = format!("{{url: '{}', key: '{}'}}", signing.url, signing.key);
 
@@ -155,10 +161,7 @@ fn a_rollback_and_a_second_history_are_not_signed() {
 #[test]
 fn a_witness_with_a_full_disk_signs_nothing_and_heals() {
     let outside = Sandbox::new();
-    let mut stage = Stage { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
-    stage.start("");
-    stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
-    stage.sandbox.stop_server();
+    let mut stage = Stage::set();
     let signing = witness_by(&outside, outside.command_on_disk("witness", 2, &arguments("127.0.0.1:0", &stage.key)));
     stage.start(&format!("{{url: '{}', key: '{}'}}", signing.url, signing.key));
     let (before, _) = stage.export();
@@ -183,10 +186,7 @@ fn a_silent_witness_does_not_keep_the_others_signatures_back() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let (outside, elsewhere) = (Sandbox::new(), Sandbox::new());
-    let mut stage = Stage { sandbox: Sandbox::new(), key: String::new(), exports: 0 };
-    stage.start("");
-    stage.key = stage.sandbox.gov(["audit", "key"]).ok().stdout.trim().to_owned();
-    stage.sandbox.stop_server();
+    let mut stage = Stage::set();
     let signing = witness(&outside, "127.0.0.1:0", &stage.key);
     // Only its key is needed of this one: whoever is asked instead says nothing.
     let absent = witness(&elsewhere, "127.0.0.1:0", &stage.key).key.clone();

@@ -119,36 +119,33 @@ impl<'p> Prover<'p> {
 
     /// Proves or refutes a promise. The thread needs [`super::STACK`] bytes of stack.
     pub(crate) fn prove(&self, promise: &Promise) -> Proof {
-        let too_many = |TooMany(number)| Proof { outcome: Outcome::TooMany(number), decided: 0 };
-        match self.breaches(promise) {
-            Err(more) => too_many(more),
-            Ok((mut breaches, decided)) => {
-                breaches.sort_by_key(Breach::cost);
-                breaches.truncate(BREACHES_MAX);
-                let has_hours = self.space(promise).has_hours();
-                let shown = breaches.iter().find_map(|breach| {
-                    let (sql, seen) = witness::find(self, promise, breach)?;
-                    Some(self.counterexample(breach, has_hours, Some(sql), seen))
-                });
-                let outcome = match (shown, breaches.first()) {
-                    (Some(shown), _) => Outcome::Refuted(Box::new(shown)),
-                    (None, None) if decided == 0 => Outcome::Empty,
-                    (None, None) => Outcome::Proven,
-                    (None, Some(first)) => {
-                        // What makes some rules speak cannot be written down without a database.
-                        let silent =
-                            |breach: &&Breach<'_>| breach.rules.iter().any(|rule| witness::is_out_of_reach(*rule));
-                        let breach = breaches.iter().find(silent).unwrap_or(first);
-                        let subject = breach.deed.subject(&breach.session.grant, breach.session.question.at);
-                        let environment = breach.session.environment;
-                        let seen = self.seen(promise, environment, &breach.rules, &subject, breach.verdict);
-                        let unshown = Box::new(self.counterexample(breach, has_hours, None, seen));
-                        if silent(&breach) { Outcome::Refuted(unshown) } else { Outcome::Unshown(unshown) }
-                    }
-                };
-                Proof { outcome, decided }
+        let (mut breaches, decided) = match self.breaches(promise) {
+            Ok(found) => found,
+            Err(TooMany(number)) => return Proof { outcome: Outcome::TooMany(number), decided: 0 },
+        };
+        breaches.sort_by_key(Breach::cost);
+        breaches.truncate(BREACHES_MAX);
+        let has_hours = self.space(promise).has_hours();
+        let shown = breaches.iter().find_map(|breach| {
+            let (sql, seen) = witness::find(self, promise, breach)?;
+            Some(self.counterexample(breach, has_hours, Some(sql), seen))
+        });
+        let outcome = match (shown, breaches.first()) {
+            (Some(shown), _) => Outcome::Refuted(Box::new(shown)),
+            (None, None) if decided == 0 => Outcome::Empty,
+            (None, None) => Outcome::Proven,
+            (None, Some(first)) => {
+                // What makes some rules speak cannot be written down without a database.
+                let silent = |breach: &&Breach<'_>| breach.rules.iter().any(|rule| witness::is_out_of_reach(*rule));
+                let breach = breaches.iter().find(silent).unwrap_or(first);
+                let subject = breach.deed.subject(&breach.session.grant, breach.session.question.at);
+                let environment = breach.session.environment;
+                let seen = self.seen(promise, environment, &breach.rules, &subject, breach.verdict);
+                let unshown = Box::new(self.counterexample(breach, has_hours, None, seen));
+                if silent(&breach) { Outcome::Refuted(unshown) } else { Outcome::Unshown(unshown) }
             }
-        }
+        };
+        Proof { outcome, decided }
     }
 
     fn space<'s>(&'s self, promise: &'s Promise) -> Space<'s> {
