@@ -20,6 +20,7 @@ use tracing::debug;
 
 use crate::domain::{Duration, Failure, Grant, Kind, Secret, Timestamp};
 use crate::engine::{Engine, Scope};
+use crate::runtime::database::{self, ConnectError};
 use crate::runtime::net::{self, Socket};
 use crate::runtime::pump::{Command, Durability, Ended, Pump};
 use crate::runtime::read_ahead::ReadAhead;
@@ -28,8 +29,8 @@ use crate::runtime::{clock, random};
 use crate::session::{Duty, Session, Setup};
 use crate::wire::buffer::{Frames, Piece};
 use crate::wire::postgres::{
-    self, ChannelBinding, ClientLogin, FirstPacket, LoggedIn, LoginError, LoginStep, ServerLogin, ServerScram,
-    ServerStep, Severity, Startup, Verifier, Version,
+    self, ChannelBinding, FirstPacket, LoggedIn, ServerLogin, ServerScram, ServerStep, Severity, Startup, Verifier,
+    Version,
 };
 
 /// From the first byte to a login, TLS included. PostgreSQL's `authentication_timeout` is 60 s; ours is a local caller.
@@ -391,35 +392,13 @@ async fn run(dialled: Dialled, socket: Socket, greeting: Vec<u8>) -> Ended {
 
 /// Says to the gateway what the caller said to us, and hears its introduction.
 async fn open_stream(socket: &mut Socket, startup: &Startup) -> Result<LoggedIn, Failure> {
-    let lost = |error: &dyn std::fmt::Display| {
-        Failure::new(Kind::Gateway, "the connection to the gateway was lost")
-            .detail(format!("{error}."))
-            .hint("run `gov status`, and try again")
-    };
     let onward = Startup { version: Version::V3_2, negotiate: None, parameters: startup.parameters.clone() };
-    let mut out = Vec::new();
-    let mut machine = ClientLogin::start(&onward, None, &mut out);
-    socket.write_all(&out).await.map_err(|error| lost(&error))?;
-    socket.flush().await.map_err(|error| lost(&error))?;
-    let mut frames = Frames::new(postgres::STARTUP_MAX);
-    let mut bytes = [0u8; 4096];
-    loop {
-        let count = socket.read(&mut bytes).await.map_err(|error| lost(&error))?;
-        if count == 0 {
-            return Err(lost(&"It closed the connection"));
-        }
-        let mut chunk = frames.chunk(bytes.get(..count).unwrap_or(&[]));
-        while let Some(piece) = chunk.next().map_err(|error| lost(&error))? {
-            let Piece::Frame(frame) = piece else { return Err(lost(&"It sent too long a message")) };
-            match machine.step(frame, &mut Vec::new()) {
-                Ok(LoginStep::Wait) => {}
-                Ok(LoginStep::Done(logged_in)) => return Ok(logged_in),
-                Err(LoginError::Refused(complaint)) => return Err(relayed(&complaint)),
-                Err(error) => return Err(lost(&error)),
-            }
-        }
-        chunk.end();
-    }
+    database::introduce(socket, &onward, None).await.map_err(|error| match error {
+        ConnectError::Refused(complaint) => relayed(&complaint),
+        error => Failure::new(Kind::Gateway, "the connection to the gateway was lost")
+            .detail(format!("{error}."))
+            .hint("run `gov status`, and try again"),
+    })
 }
 
 /// The gateway's refusal, as it is passed on.

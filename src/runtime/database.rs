@@ -183,8 +183,19 @@ async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding
         }
         None => None,
     };
+    let logged_in = introduce(&mut socket, &startup, scram).await?;
+    Ok(Opened { socket, logged_in })
+}
+
+/// Says who is there, proves it, and hears the server out until it is ready. Not a byte is read beyond: what a server says
+/// then, that it ends the session for example, belongs to whoever goes on with the connection.
+pub(crate) async fn introduce(
+    socket: &mut Socket,
+    startup: &Startup,
+    scram: Option<ClientScram>,
+) -> Result<LoggedIn, ConnectError> {
     let mut out = Vec::new();
-    let mut machine = ClientLogin::start(&startup, scram, &mut out);
+    let mut machine = ClientLogin::start(startup, scram, &mut out);
     let mut frames = Frames::new(postgres::STARTUP_MAX);
     let mut bytes = [0u8; 4096];
     loop {
@@ -193,33 +204,24 @@ async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding
             socket.flush().await.map_err(ConnectError::Unreachable)?;
             out.clear();
         }
-        let count = socket.read(&mut bytes).await.map_err(ConnectError::Unreachable)?;
+        let wanted = frames.wanted().min(bytes.len());
+        let count = socket.read(bytes.get_mut(..wanted).unwrap_or(&mut [])).await.map_err(ConnectError::Unreachable)?;
         if count == 0 {
             return Err(ConnectError::Login("the server closed the connection during login".to_owned()));
         }
         let mut chunk = frames.chunk(bytes.get(..count).unwrap_or(&[]));
-        let mut done = None;
-        while let Some(piece) = chunk.next().map_err(|error| ConnectError::Login(error.to_string()))? {
+        if let Some(piece) = chunk.next().map_err(|error| ConnectError::Login(error.to_string()))? {
             let Piece::Frame(frame) = piece else {
                 return Err(ConnectError::Login("the server sent too long a message during login".to_owned()));
             };
-            if done.is_some() {
-                return Err(ConnectError::Login("the server spoke after it was ready".to_owned()));
-            }
             match machine.step(frame, &mut out) {
                 Ok(LoginStep::Wait) => {}
-                Ok(LoginStep::Done(logged_in)) => done = Some(logged_in),
+                Ok(LoginStep::Done(logged_in)) => return Ok(logged_in),
                 Err(LoginError::Refused(complaint)) => return Err(ConnectError::Refused(complaint)),
                 Err(error) => return Err(ConnectError::Login(error.to_string())),
             }
         }
         chunk.end();
-        if let Some(logged_in) = done {
-            if !frames.at_boundary() {
-                return Err(ConnectError::Login("the server spoke after it was ready".to_owned()));
-            }
-            return Ok(Opened { socket, logged_in });
-        }
     }
 }
 
@@ -525,4 +527,27 @@ pub(crate) fn refused(resource: &str, complaint: &Complaint) -> Failure {
     Failure::new(Kind::Database, format!("the database of `{resource}` refused the gateway"))
         .detail(format!("SQLSTATE {}.", String::from_utf8_lossy(&sqlstate)))
         .hint("tell whoever runs the gateway; its log has the details")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::postgres::Severity;
+
+    /// A session that is withdrawn while a connection to it is being opened says so right behind its introduction.
+    #[tokio::test]
+    async fn what_is_said_right_after_the_login_is_heard() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut said = Vec::new();
+        postgres::login_done(&[("server_version".to_owned(), "15".to_owned())], 7, &[1; 32], Version::V3_2, &mut said);
+        let withdrawn = Failure::new(Kind::Denied, "this session was withdrawn");
+        postgres::error(postgres::complaint(Severity::Fatal, "57P01", &withdrawn, None), &mut said);
+        theirs.write_all(&said).await.unwrap();
+        let user = || "gov".to_owned();
+        let login = Login { user: user(), database: user(), password: None, parameters: Vec::new() };
+        let opened = log_in(Socket::Unix(ours), &login).await.unwrap();
+        assert_eq!(opened.logged_in.process, 7);
+        let heard = Connection::of(opened).next().await.unwrap();
+        assert!(matches!(&heard, Answer::Failed(said) if said.message() == withdrawn.message), "{heard:?}");
+    }
 }

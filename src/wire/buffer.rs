@@ -231,8 +231,20 @@ impl Frames {
     }
 
     /// Whether the stream stands between two messages.
+    #[cfg(test)]
     pub(crate) fn at_boundary(&self) -> bool {
         self.kept.is_empty() && self.streaming == 0
+    }
+
+    /// Bytes to the end of the message at the head of the stream, or to the end of its type and length when those have not
+    /// come yet. Who feeds no more than these takes nothing of what comes behind.
+    pub(crate) fn wanted(&self) -> usize {
+        let Some(field) = self.kept.get(1..HEAD).and_then(|field| field.first_chunk::<4>()) else {
+            return HEAD - self.kept.len().min(HEAD);
+        };
+        // A length that is no length is refused when its head is split off.
+        let length = usize::try_from(u32::from_be_bytes(*field)).unwrap_or(usize::MAX).saturating_add(1);
+        length.saturating_sub(self.kept.len()).max(1)
     }
 
     /// Starts reading a chunk. The caller keeps calling [`Chunk::next`] until it returns `None`, then [`Chunk::end`].
@@ -440,6 +452,28 @@ mod tests {
         }
         assert!(frames.at_boundary());
         Ok(out)
+    }
+
+    #[test]
+    fn who_feeds_what_is_wanted_takes_one_message_at_a_time() {
+        let messages = [message(b'Q', b"select 1\0"), message(b'S', b""), message(b'd', &[7; 9000])];
+        let mut stream = messages.concat();
+        let mut frames = Frames::new(usize::MAX);
+        for expected in messages {
+            let before = stream.len();
+            let mut found = None;
+            while found.is_none() {
+                let piece: Vec<u8> = stream.drain(..frames.wanted().min(4096)).collect();
+                let mut chunk = frames.chunk(&piece);
+                if let Some(Piece::Frame(frame)) = chunk.next().unwrap() {
+                    found = Some(frame.raw.to_vec());
+                }
+                chunk.end();
+            }
+            assert_eq!(found, Some(expected.clone()));
+            assert_eq!(before - stream.len(), expected.len());
+        }
+        assert!(stream.is_empty() && frames.at_boundary());
     }
 
     #[test]
