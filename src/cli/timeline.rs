@@ -188,8 +188,8 @@ struct Printer {
     csv: bool,
     /// One session, and all of it.
     drill_down: bool,
-    /// The session and the day of what was written last.
-    session: Option<String>,
+    /// Of what was written last: the session, or who it was where there is none; and the day.
+    under: Option<String>,
     day: String,
     begun: bool,
 }
@@ -197,8 +197,8 @@ struct Printer {
 impl Printer {
     fn new(arguments: &Arguments, output: &Output) -> Self {
         let csv = arguments.csv && output.format() == Format::Human;
-        let (session, day, begun) = Default::default();
-        Self { csv, drill_down: arguments.session.is_some(), session, day, begun }
+        let (under, day, begun) = Default::default();
+        Self { csv, drill_down: arguments.session.is_some(), under, day, begun }
     }
 
     fn page(&mut self, page: &TimelinePage, output: &mut Output) {
@@ -234,8 +234,9 @@ impl Printer {
                 let text = output.paint("1", day);
                 output.line(format!("{}{text}", if self.begun { "\n" } else { "" }));
             }
-            if new_day || self.session != entry.session || !self.begun {
-                self.session.clone_from(&entry.session);
+            let under = whose(entry);
+            if new_day || self.under.as_ref() != under || !self.begun {
+                self.under = under.cloned();
                 let session = page.sessions.iter().find(|session| Some(&session.session) == entry.session.as_ref());
                 output.line(format!("\n{}", heading(entry, session)));
             }
@@ -282,6 +283,11 @@ impl Printer {
             ));
         }
     }
+}
+
+/// What an entry stands under: its session, or whoever it was where there is none.
+fn whose(entry: &TimelineEntry) -> Option<&String> {
+    entry.session.as_ref().or(entry.who.as_ref()).or(entry.subject.as_ref())
 }
 
 /// `shop  Alice Ames  read  support.ticket (ZD-812)  01m8…`
@@ -478,6 +484,20 @@ const CSV_COLUMNS: &[Column] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_stands_under_the_name_of_somebody_else() {
+        let login = |who: &str, subject: &str| TimelineEntry {
+            who: (!who.is_empty()).then(|| who.to_owned()),
+            subject: Some(subject.to_owned()),
+            ..TimelineEntry::default()
+        };
+        let all = [login("alice", "u-1"), login("bob", "u-2"), login("", "u-3"), login("", "u-4")];
+        for [before, after] in all.array_windows() {
+            assert_ne!(whose(before), whose(after));
+            assert_ne!(heading(before, None), heading(after, None));
+        }
+    }
 
     #[test]
     fn statements_fit_the_screen() {

@@ -185,8 +185,7 @@ impl Ballot {
             }
             (Move::Review(_), ApprovalState::Approved) if self.review => {
                 return Err(Failure::new(Kind::Denied, "this is not over yet")
-                    .detail(format!("What was done with it can be reviewed after {}.", self.execute_by))
-                    .hint("end it with: gov approval deny"));
+                    .detail(format!("What was done with it can be reviewed after {}.", self.execute_by)));
             }
             (Move::Finish(executed), ApprovalState::Executing) => match executed {
                 Executed::Well => ApprovalState::Executed,

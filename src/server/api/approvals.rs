@@ -190,9 +190,12 @@ fn guided(failure: Failure, approval: &Approval, who: &str) -> Failure {
         return failure;
     }
     let is_open = !approval.ballot.state.is_end();
-    failure.hint(match approval.requester == who && is_open {
-        true => format!("withdraw it with: gov approval withdraw {}", approval.id),
-        false => format!("see what became of it with: gov approval show {}", approval.id),
+    failure.hint(if approval.requester == who && is_open {
+        format!("withdraw it with: gov approval withdraw {}", approval.id)
+    } else if approval.body.review_by_ms.is_some() && is_open {
+        format!("end it with: gov approval deny {}", approval.id)
+    } else {
+        format!("see what became of it with: gov approval show {}", approval.id)
     })
 }
 

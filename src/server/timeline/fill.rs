@@ -504,7 +504,12 @@ impl Row {
         self.action = Some(decided.action.clone());
         self.rules = Some(rules.join(" "));
         self.approval = approval;
-        if side != Side::Gateway || !self.has_ended() {
+        // What the gateway stopped did not run, whichever way the client heard of it, and whichever account came first.
+        let stopped = side == Side::Gateway && outcome != "open";
+        if stopped {
+            (self.sqlstate, self.rows, self.masked, self.took) = (None, None, None, None);
+        }
+        if stopped || side != Side::Gateway || !self.has_ended() {
             self.outcome = Some(outcome.to_owned());
         }
     }

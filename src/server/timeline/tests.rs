@@ -158,6 +158,32 @@ fn what_waits_is_not_what_the_client_refused() {
     assert_eq!((books("held"), books("refused_by_client")), (vec!["hold".to_owned()], vec!["deny".to_owned()]));
 }
 
+/// The client knew nothing of the table, passed the statement on, and heard an error.
+#[test]
+fn what_the_gateway_denied_is_denied_whichever_account_comes_first() {
+    let denied = r#""kind":"stmt.start","stid":"1.1","q":{"parse":"ok","op":["update"],"objs":[],"tags":[],"norm":"x","bytes":1,"hmac":"HMAC"},"dec":{"action":"deny","rules":[["read_only","deny"]],"engine":"1"}"#;
+    let denied = denied.replace("HMAC", &"a".repeat(64));
+    let failed =
+        r#""kind":"stmt.end","stid":"1.1","res":{"outcome":"error","sqlstate":"42501","rows":0,"bytes":0,"dur_us":9}"#;
+    let mut found = [false, true].map(|client_first| {
+        let mut index = Index::new();
+        if !client_first {
+            index.record(Side::Gateway, &denied);
+        }
+        index.start(Side::Client, 1, "x", "", "");
+        index.record(Side::Client, failed);
+        if client_first {
+            index.record(Side::Gateway, &denied);
+        }
+        let [mut entry] = <[_; 1]>::try_from(index.statements(Filter::default())).unwrap();
+        (entry.id, entry.leaf) = Default::default();
+        entry
+    });
+    assert_eq!(found[0].outcome.as_deref(), Some("denied"));
+    assert_eq!(found[0].rules, ["read_only"]);
+    assert_eq!((found[1].outcome.take(), found[1].took_us), (found[0].outcome.take(), found[0].took_us));
+}
+
 #[test]
 fn words_tables_and_times_narrow() {
     let mut index = Index::new();
