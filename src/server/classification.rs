@@ -6,7 +6,8 @@
 //! and the engine masks all of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Transaction;
 use tracing::{info, warn};
@@ -73,7 +74,9 @@ const STATEMENT_TIMEOUT_MS: u32 = 2_000;
 pub(super) struct Classifier {
     resource: Arc<Resource>,
     store: Arc<Store>,
-    overrules: Overrules,
+    overrules: Mutex<Overrules>,
+    /// People have said something else since the last classification.
+    overruled: AtomicBool,
     fingerprinter: Fingerprinter,
     known: tokio::sync::Mutex<Option<HashMap<u32, Known>>>,
 }
@@ -102,7 +105,17 @@ struct Prints {
 impl Classifier {
     pub(super) fn new(resource: Arc<Resource>, store: Arc<Store>, overrules: Overrules, key: &MaskKey) -> Self {
         let fingerprinter = Fingerprinter::new(key);
-        Self { resource, store, overrules, fingerprinter, known: tokio::sync::Mutex::default() }
+        let (overrules, overruled, known) = (Mutex::new(overrules), AtomicBool::new(false), Default::default());
+        Self { resource, store, overrules, overruled, fingerprinter, known }
+    }
+
+    /// What people say about columns from now on: it counts with the next classification. Whether it is something new.
+    pub(super) fn overrule(&self, overrules: &Overrules) -> bool {
+        let mut known = self.overrules.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *known != *overrules;
+        known.clone_from(overrules);
+        self.overruled.fetch_or(is_new, Ordering::Relaxed);
+        is_new
     }
 
     /// The classification of a schema, and whether anything in it is new. What nobody has looked at is looked at now, as
@@ -119,7 +132,7 @@ impl Classifier {
         }
         let started = clock::monotonic();
         let comments = Comments::read(self.resource.broker(), &self.due(snapshot, &columns, &known)).await;
-        let mut news = false;
+        let mut news = self.overruled.swap(false, Ordering::Relaxed);
         for relation in self.due(snapshot, &columns, &known) {
             if started.elapsed() > BUDGET {
                 warn!(resource = %self.resource.name, "not all relations could be classified in one go");
@@ -205,6 +218,7 @@ impl Classifier {
         columns: &HashMap<u32, Vec<&Column>>,
         known: &HashMap<u32, Known>,
     ) -> Classification {
+        let overrules = self.overrules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut classification = Classification::default();
         let (mut watched, mut plain) = (Vec::new(), HashSet::new());
         for relation in &snapshot.relations {
@@ -216,7 +230,7 @@ impl Classifier {
                 let place = (relation.oid, column.attribute);
                 let printed = prints.and_then(|prints| prints.sensitive.get(&column.attribute));
                 let found = known.and_then(|known| known.findings.get(&column.attribute)).cloned();
-                let finding = match self.overrules.of(&relation.schema, &relation.name, &column.name) {
+                let finding = match overrules.of(&relation.schema, &relation.name, &column.name) {
                     Some(None) => {
                         classification.cleared.extend(found.map(|found| (place, found)));
                         plain.extend(printed.into_iter().flatten().map(|(print, _)| *print));

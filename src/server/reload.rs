@@ -1,9 +1,9 @@
 //! Follows the configuration file: who may do what changes while the server runs, and live sessions feel it at once.
 //!
-//! What is said about people, purposes, agents, workloads and statements takes effect; addresses, keys and resources are what a
-//! process is built on, and wait for its next start. A file that cannot be read leaves everything as it was.
+//! What is said about people, purposes, agents, workloads, approvals, masks and statements takes effect; addresses, keys and
+//! resources are what a process is built on, and wait for its next start, which is said. A file that cannot be read leaves
+//! everything as it was.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
@@ -14,7 +14,7 @@ use super::access;
 use super::config::{self, Config};
 use super::live::Live;
 use super::sessions;
-use crate::domain::{Duration, Environment, Failure, Happening, Kind, Labels, ResourceName};
+use crate::domain::{Duration, Environment, Failure, Happening, Kind};
 use crate::engine::Policy;
 use crate::runtime::{clock, files};
 
@@ -38,9 +38,13 @@ pub(super) async fn follow(server: Arc<Server>, followed: Followed) {
         if now == last {
             continue;
         }
-        last = now;
         match config::read(&followed.file, followed.development) {
-            Ok(config) => take(&server, config).await,
+            Ok(config) => {
+                for section in waiting(last.as_deref(), now.as_deref()) {
+                    warn!(section, "what changed there is in force from the next start of the server on");
+                }
+                take(&server, config).await;
+            }
             Err(failure) => error!(
                 error = %failure,
                 detail = failure.detail.as_deref().unwrap_or_default(),
@@ -48,7 +52,23 @@ pub(super) async fn follow(server: Arc<Server>, followed: Followed) {
                 "the changed configuration cannot be used; the one before it stays in force"
             ),
         }
+        last = now;
     }
+}
+
+/// Sections, as they stand in the file, that a running server is built on.
+const BUILT_ON: [&[&str]; 6] =
+    [&["server"], &["identity"], &["audit"], &["users"], &["resources"], &["approvals", "webhooks"]];
+
+/// Those of [`BUILT_ON`] that two versions of the file differ in.
+fn waiting(before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<String> {
+    let read = |bytes: Option<&[u8]>| serde_yaml::from_slice(bytes.unwrap_or_default()).unwrap_or_default();
+    let (before, after): (serde_yaml::Value, serde_yaml::Value) = (read(before), read(after));
+    let part = |file: &serde_yaml::Value, path: &[&str]| {
+        path.iter().try_fold(file.clone(), |value, key| value.get(key).cloned())
+    };
+    let differs = BUILT_ON.iter().filter(|path| part(&before, path) != part(&after, path));
+    differs.map(|path| path.join(".")).collect()
 }
 
 /// What the file holds; nothing when it cannot be read.
@@ -59,9 +79,7 @@ fn contents(followed: &Followed) -> Option<Vec<u8>> {
 /// Puts a new configuration in force, and withdraws what it no longer allows.
 async fn take(server: &Arc<Server>, new: Config) {
     let old = server.config();
-    if labels(&old) != labels(&new) {
-        warn!("resources and their labels change at the next start of the server");
-    }
+    server.approvals.go_by(&new.approvals);
     let config = Arc::new(Config {
         purposes: new.purposes,
         require_purpose: new.require_purpose,
@@ -69,6 +87,8 @@ async fn take(server: &Arc<Server>, new: Config) {
         workloads: new.workloads,
         access: new.access,
         operators: new.operators,
+        auditors: new.auditors,
+        approvals: new.approvals,
         policy: new.policy,
         masks: new.masks,
         ..Config::clone(&old)
@@ -87,6 +107,10 @@ async fn take(server: &Arc<Server>, new: Config) {
     if let Err(failure) = bar(server, &config).await {
         // Whoever decides is looked at again then.
         warn!(error = %failure, "who may decide about what is open could not be brought up to date");
+    }
+    // Last, because it asks the databases.
+    for schema in server.schemas.values() {
+        schema.overrule(&config.masks).await;
     }
     info!(changed, withdrawn, "the configuration was changed");
 }
@@ -141,6 +165,15 @@ fn still_allowed(config: &Config, live: &Live) -> Result<(), Failure> {
     Ok(())
 }
 
-fn labels(config: &Config) -> BTreeMap<&ResourceName, &Labels> {
-    config.resources.iter().map(|(name, resource)| (name, &resource.labels)).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_the_next_start_is_named() {
+        let before = b"server: {data: a}\nresources: {x: {url: u}}\napprovals: {quorum: 1}\nmasks: {}\n";
+        let after = b"server: {data: b}\nresources: {x: {url: u}}\naudit: {raw_sql: 'off'}\napprovals: {quorum: 2, webhooks: [{url: h}]}\n";
+        assert_eq!(waiting(Some(before), Some(after)), ["server", "audit", "approvals.webhooks"]);
+        assert_eq!(waiting(Some(before), Some(b"# moved\nresources: {x: {url: u}}\nserver:\n  data: a\n")), [""; 0]);
+    }
 }

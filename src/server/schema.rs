@@ -11,7 +11,7 @@ use super::masking::DatabaseMasking;
 use super::resource::Resource;
 use crate::domain::{Failure, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, Snapshot};
+use crate::engine::{Catalog, Overrules, Snapshot};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -101,6 +101,14 @@ impl Schema {
         info!(resource = %self.resource.name, epoch = snapshot.epoch, news, "looked at again");
         let masked = self.masked(&catalog).await;
         self.replace(&Arc::new(Reading { snapshot, catalog, masked, search_path: known.search_path.clone() }));
+    }
+
+    /// People say something else about columns: it is in force when this returns. Cancel safe: what is left undone is done
+    /// when it is looked again.
+    pub(crate) async fn overrule(&self, overrules: &Overrules) {
+        if self.classifier.overrule(overrules) {
+            self.reclassified().await;
+        }
     }
 
     /// Takes the masks out of the database. Whoever is masked there sees nothing any more.

@@ -90,3 +90,44 @@ fn changes_reach_live_sessions() {
     assert_eq!(sandbox.gov(["connect", "prod-db", "--write", "--", "true"]).code, 3);
     sandbox.gov(["connect", "prod-db", "--", "true"]).ok();
 }
+
+/// What people say about columns, and who decides, counts at once too; what cannot is named.
+#[test]
+fn masks_and_approvers_change_while_the_server_runs() {
+    postgres::server().copy("template_gov", "reloaded_masks");
+    let mut sandbox = Sandbox::new();
+    sandbox.write_secret("broker.password", postgres::PASSWORD);
+    let written = |more: &str| config("{}", "write").replace("/reloaded", "/reloaded_masks") + more;
+    let file = sandbox.write("gov.yaml", &written("approvals: {approvers: [juniors]}\n"));
+    sandbox.start_server(&["--dev", "--config", file.to_str().unwrap()]);
+    sandbox.log_in("bob");
+    let connected = sandbox.connect(&["prod-db", "--write"]).unwrap();
+    let mut wire = connected.wire(&[]).unwrap();
+    let mut country = || wire.simple(b"SELECT country FROM customers WHERE id = 1").rows[0][0].clone().unwrap();
+    let clear = country();
+    let held = || sandbox.gov(["exec", "prod-db", "--write", "--no-wait", "-c", "ALTER TABLE orders ADD x int"]).stderr;
+    assert!(held().contains("juniors"));
+
+    let masks = "masks: {public.customers.country: secret}\n";
+    sandbox.write(
+        "gov.yaml",
+        &written(&format!("approvals: {{approvers: [seniors]}}\naudit: {{raw_sql: encrypted}}\n{masks}")),
+    );
+    let start = Instant::now();
+    while country() == clear {
+        assert!(start.elapsed() < PATIENCE, "it is not masked: {}", sandbox.server_log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let asked = held();
+    assert!(asked.contains("seniors") && !asked.contains("juniors"), "{asked}");
+    let log = sandbox.server_log();
+    let named = log.lines().find(|line| line.contains("from the next start of the server on")).unwrap();
+    assert!(named.contains("section=\"audit\""), "{named}");
+
+    sandbox.write("gov.yaml", &written(""));
+    let start = Instant::now();
+    while country() != clear {
+        assert!(start.elapsed() < PATIENCE, "it stays masked: {}", sandbox.server_log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

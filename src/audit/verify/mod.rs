@@ -697,7 +697,7 @@ impl Report {
             said.push("Nothing is remembered of this log: that it was not rewritten before is not shown.".to_owned());
         }
         if self.witnesses.is_empty() && self.seen != Seen::Envelopes {
-            said.push("No witness was asked: that others are shown the same log is not shown.".to_owned());
+            said.push("No witness vouches for it: that others are shown the same log is not shown.".to_owned());
         }
         said
     }

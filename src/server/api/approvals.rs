@@ -179,7 +179,7 @@ fn may_see(call: &Call, caller: &Caller, approval: &Approval) -> bool {
 }
 
 fn not_yours(call: &Call) -> Failure {
-    let approvers = approval::list(call.server.approvals.approvers());
+    let approvers = approval::list(&call.server.approvals.approvers());
     Failure::new(Kind::Denied, "you are not among those who may decide this")
         .hint(format!("let somebody of {approvers} run it; what is yours is shown by: gov approval ls"))
 }

@@ -9,7 +9,7 @@ mod aftermath;
 mod moves;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::{Deserialize, Serialize};
@@ -264,7 +264,7 @@ impl Stand {
 pub(crate) struct Approvals {
     store: Arc<Store>,
     log: Arc<Log>,
-    rules: ApprovalRules,
+    rules: RwLock<ApprovalRules>,
     webhooks: Webhooks,
     /// How sure it is that what ran is on record.
     durability: Durability,
@@ -285,13 +285,22 @@ impl Approvals {
     ) -> Result<Self, Failure> {
         let webhooks = Webhooks::start(&rules.webhooks, &store)?;
         let announced = tokio::sync::Mutex::default();
-        let (cut, waiting) = (Mutex::default(), Mutex::default());
+        let (cut, waiting, rules) = (Mutex::default(), Mutex::default(), RwLock::new(rules));
         Ok(Self { store, log, rules, webhooks, durability, cut, announced, waiting })
     }
 
+    /// Goes on by these rules: what is asked for from now on. Who is told stays as it was.
+    pub(crate) fn go_by(&self, rules: &ApprovalRules) {
+        self.rules.write().unwrap_or_else(PoisonError::into_inner).clone_from(rules);
+    }
+
+    fn rules(&self) -> ApprovalRules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Who may decide, for a sentence.
-    pub(crate) fn approvers(&self) -> &[String] {
-        &self.rules.approvers
+    pub(crate) fn approvers(&self) -> Vec<String> {
+        self.rules().approvers
     }
 
     /// Requests that are open, or all that are remembered, the newest first.
@@ -387,7 +396,8 @@ impl Approvals {
             true => (About::BreakGlass, ApprovalState::Approved),
             false => (About::Access, ApprovalState::Pending),
         };
-        let approve_by = now.after(self.rules.keep);
+        let rules = self.rules();
+        let approve_by = now.after(rules.keep);
         let execute_by = if ask.taken { now.after(ask.lasts) } else { approve_by.after(ask.lasts) };
         let (access, lasts) = (wanted.access.word(), print_duration(ask.lasts));
         let verb = if ask.taken { "took" } else { "asks for" };
@@ -398,7 +408,7 @@ impl Approvals {
         let body = Body {
             yes: Vec::new(),
             no: None,
-            needed: self.rules.quorum,
+            needed: rules.quorum,
             barred: ask.barred.clone(),
             approve_by_ms: approve_by.millis(),
             execute_by_ms: execute_by.millis(),
@@ -645,12 +655,13 @@ impl Approvals {
     fn drafted(&self, stand: &Stand, ask: &Ask, id: ApprovalId, now: Timestamp) -> Approval {
         let grant = &stand.live.grant;
         let policy = stand.live.engine.policy();
+        let rules = self.rules();
         let end = |length| now.after(length).min(grant.expires_at);
         // One that is waited for is used at once; one for later has its own time.
         let (approve_by, execute_by) = if stand.wait {
-            (end(self.rules.wait), grant.expires_at)
+            (end(rules.wait), grant.expires_at)
         } else {
-            (now.after(self.rules.keep), now.after(self.rules.keep))
+            (now.after(rules.keep), now.after(rules.keep))
         };
         let session = stand.wait.then(|| grant.session.to_string());
         let objects = ask.statement.relations.iter().map(|relation| Object {
@@ -676,7 +687,7 @@ impl Approvals {
         let body = Body {
             yes: Vec::new(),
             no: None,
-            needed: self.rules.quorum,
+            needed: rules.quorum,
             barred: stand.live.barred(),
             approve_by_ms: approve_by.millis(),
             execute_by_ms: execute_by.millis(),
@@ -720,7 +731,7 @@ impl Approvals {
                 "{}{} of {} may approve it until {}. Ctrl-C withdraws it. Rule: {}.",
                 sentence(approval),
                 persons(approval.ballot.needed),
-                list(self.approvers()),
+                list(&self.approvers()),
                 approval.ballot.approve_by,
                 approval.body.rule,
             ))
@@ -733,7 +744,7 @@ impl Approvals {
             .detail(format!("{}Approval: {}. Rule: {}.", sentence(approval), approval.id, approval.body.rule))
             .hint(format!(
                 "once somebody of {} has approved it, run it again with --approval {}",
-                list(self.approvers()),
+                list(&self.approvers()),
                 approval.id
             ))
     }
