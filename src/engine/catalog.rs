@@ -8,7 +8,7 @@ use super::classify::Classification;
 use super::mask::view::MaskedViews;
 use super::snapshot::{self, Snapshot};
 use super::sql::{self, Command};
-use crate::domain::ColumnName;
+use crate::domain::{ColumnName, SessionId};
 
 /// One column of a relation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -332,16 +332,24 @@ impl Catalog {
         self.relations.values()
     }
 
-    /// The same, for a session that was opened to see the real values of these columns.
+    /// The same, for a session that was opened to see the real values of these columns. Those are not masked for it, be it
+    /// that its views do not show them yet: what they may show is asked about.
     #[must_use]
-    pub(crate) fn revealing(&self, columns: &[ColumnName]) -> Self {
+    pub(crate) fn revealing(&self, session: SessionId, columns: &[ColumnName]) -> Self {
         let find = |name: &ColumnName| {
             let is_it = |relation: &&CatalogRelation| Some(&relation.schema) == name.schema.as_ref();
             let relation = self.relations_named(&name.relation).find(is_it)?;
             let column = relation.columns.iter().find(|column| column.name == name.column)?;
             Some((relation.oid, column.attribute))
         };
-        Self { revealed: columns.iter().filter_map(find).collect(), ..self.clone() }
+        let revealed: BTreeSet<_> = columns.iter().filter_map(find).collect();
+        let catalog = match &self.masking {
+            Some(masking) => self.seen_through(Arc::new(masking.seen_by(session))),
+            None => self.clone(),
+        };
+        let mut catalog = Self { revealed, ..catalog };
+        catalog.classification.masked.retain(|column| !catalog.revealed.contains(column));
+        catalog
     }
 
     pub(crate) fn reveals(&self, relation: u32, attribute: i16) -> bool {

@@ -47,7 +47,8 @@ pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
-    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Rewritten, masking_sql,
+    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Revealing, Rewritten,
+    masking_sql,
 };
 pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
@@ -65,7 +66,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::domain::{Action, ColumnName, Grant, Reason, Timestamp};
+use crate::domain::{Action, ColumnName, Grant, Reason, SessionId, Timestamp};
 use mask::recognise::Recogniser;
 
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
@@ -79,7 +80,7 @@ pub(crate) struct Engine {
     mask_key: Option<MaskKey>,
     recogniser: Recogniser,
     /// Columns whose real values the session was opened to see.
-    reveal: Vec<ColumnName>,
+    reveal: Option<(SessionId, Vec<ColumnName>)>,
     texts: sql::Texts,
     /// Values that masked columns were asked about.
     lookups: AtomicUsize,
@@ -108,7 +109,7 @@ impl Engine {
             catalog: Mutex::new(catalog),
             recogniser: Recogniser::new(mask_key.as_ref()),
             mask_key,
-            reveal: Vec::new(),
+            reveal: None,
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
             over_budget: OnceLock::new(),
@@ -125,10 +126,10 @@ impl Engine {
         Self { unguarded: Some(announced), ..engine }
     }
 
-    /// For a session that was opened to see the real values of these columns.
+    /// For a session that was opened to see the real values of some columns.
     #[must_use]
-    pub(crate) fn revealing(mut self, columns: &[ColumnName]) -> Self {
-        self.reveal = columns.to_vec();
+    pub(crate) fn revealing(mut self, grant: &Grant) -> Self {
+        self.reveal = (!grant.reveal.is_empty()).then(|| (grant.session, grant.reveal.clone()));
         self.replace_catalog(self.catalog());
         self
     }
@@ -147,7 +148,10 @@ impl Engine {
     }
 
     pub(crate) fn replace_catalog(&self, catalog: Arc<Catalog>) {
-        let catalog = if self.reveal.is_empty() { catalog } else { Arc::new(catalog.revealing(&self.reveal)) };
+        let catalog = match &self.reveal {
+            Some((session, columns)) => Arc::new(catalog.revealing(*session, columns)),
+            None => catalog,
+        };
         *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 

@@ -398,7 +398,7 @@ impl LiveSessions {
         };
         let slow = tokio::time::timeout(DRAIN_MAX, drained).await.is_err();
         let resource = live.schema.resource();
-        match resource.source.revoke(resource, &live.lease.role).await {
+        match live.schema.revoke(&live.grant, &live.lease).await {
             Ok(revoked) => {
                 info!(session = %id, why, ended = revoked.ended, dropped = revoked.dropped, slow, "session ended");
                 live.happened(Happening::CredentialRevoked {

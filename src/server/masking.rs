@@ -21,7 +21,7 @@ use crate::domain::{
 };
 use crate::engine::{
     Catalog, ColumnRights, LeftOut, LeftOutWhy, MaskKey, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Policy,
-    PolicySource,
+    PolicySource, Revealing,
 };
 use crate::runtime::clock;
 use crate::runtime::database::{QueryError, Row};
@@ -75,6 +75,8 @@ struct State {
     tried_at: Option<Timestamp>,
     /// Somebody had it taken away: it is not made again until the server starts again.
     removed: bool,
+    /// Sessions that see some columns as they are, by views of their own.
+    revealing: Vec<Revealing>,
 }
 
 impl DatabaseMasking {
@@ -88,12 +90,16 @@ impl DatabaseMasking {
     /// safe: the database does all of it or nothing.
     pub(super) async fn keep(&self, catalog: &Arc<Catalog>) -> Option<Arc<MaskedViews>> {
         let mut state = self.state.lock().await;
+        self.bring(&mut state, catalog).await
+    }
+
+    async fn bring(&self, state: &mut State, catalog: &Arc<Catalog>) -> Option<Arc<MaskedViews>> {
         if self.wish == MaskingWish::Wire || !self.resource.source.makes_roles() || state.removed {
             return None;
         }
         state.tried_at = Some(clock::now());
         let before = state.hindrance.take();
-        match self.make(catalog).await {
+        match self.make(catalog, &state.revealing).await {
             Ok(Made { views, left_out, gives_way }) => {
                 state.hindrance = self.incomplete(&left_out);
                 state.made = state.hindrance.is_none().then(|| Arc::new(views));
@@ -109,6 +115,53 @@ impl DatabaseMasking {
             warn!(resource = %self.resource.name, "not masked in the database: {finding}");
         }
         state.made.clone()
+    }
+
+    /// Makes the views of a session that sees some columns as they are, or says why that cannot be: it is never masked
+    /// elsewhere in silence. Gives what stands in the database after that. Not cancel safe: call [`Self::forget`] after it.
+    pub(super) async fn reveal(
+        &self,
+        catalog: &Arc<Catalog>,
+        revealing: Revealing,
+    ) -> Result<Arc<MaskedViews>, Failure> {
+        let mut state = self.state.lock().await;
+        state.revealing.push(revealing);
+        let views = self.bring(&mut state, catalog).await;
+        match (views, &state.hindrance) {
+            (Some(views), None) => Ok(views),
+            (_, hindrance) => {
+                let why = hindrance.as_ref().map_or("Somebody had the masking views taken away.", |why| &why.text);
+                let message = format!("`{}` cannot show columns as they are at the moment", self.resource.name);
+                Err(Failure::new(Kind::Gateway, message)
+                    .detail(format!(
+                        "{why} Sessions that read are masked in the database, where real values need a view."
+                    ))
+                    .hint("try again in a moment, or leave --reveal out"))
+            }
+        }
+    }
+
+    /// Makes no view for this session any more. Its role may go then.
+    pub(super) async fn forget(&self, session: SessionId) {
+        self.state.lock().await.revealing.retain(|one| one.session != session);
+    }
+
+    /// Takes away the views that only this session had, which has ended. What cannot be taken away now goes with the next
+    /// change of the views; nobody may read it.
+    pub(super) async fn conceal(&self, session: SessionId) {
+        let _state = self.state.lock().await;
+        let broker = self.resource.broker();
+        let concealed = async {
+            let rows = broker.ask(&self.names.of_session(session)).await?;
+            let schemas: Vec<&str> = rows.iter().filter_map(|row| row.text(0)).collect();
+            if !schemas.is_empty() {
+                broker.ask(&self.names.concealment(&schemas)).await?;
+            }
+            Ok::<_, QueryError>(())
+        };
+        if let Err(error) = concealed.await {
+            warn!(resource = %self.resource.name, %session, error = %error, "a session's own views are left");
+        }
     }
 
     /// By default nobody loses sight of anything: what has no view keeps all sessions from being masked in the database.
@@ -127,7 +180,7 @@ impl DatabaseMasking {
         state.hindrance.is_some() && again && !state.removed
     }
 
-    async fn make(&self, catalog: &Arc<Catalog>) -> Result<Made, Hindrance> {
+    async fn make(&self, catalog: &Arc<Catalog>, revealing: &[Revealing]) -> Result<Made, Hindrance> {
         let broker = self.resource.broker();
         let state: MaskingState = read(&self.ask(&self.names.state()).await?)?;
         if let Some(lacks) = state.lacks(&self.resource.database, &broker.login().user) {
@@ -144,7 +197,7 @@ impl DatabaseMasking {
         }
         let rights = self.ask(&self.names.rights(&self.resource.roles.read)).await?;
         let rights: Vec<ColumnRights> = read(&rights)?;
-        let plan = MaskingPlan::new(&self.names, catalog, &self.policy, &self.grant(), &rights);
+        let plan = MaskingPlan::new(&self.names, catalog, &self.policy, &self.grant(), &rights, revealing);
         if let Some(sql) = plan.changes(&state, &self.key) {
             broker.ask(&sql).await.map_err(|error| self.hindered(&error))?;
             info!(resource = %self.resource.name, views = plan.len(), "masking views changed");
@@ -189,27 +242,24 @@ impl DatabaseMasking {
         }
     }
 
-    /// Where a session that may do this is masked, and what its role then sees. A wish that cannot be had is refused,
-    /// and what somebody gets instead of it is said to be that.
-    pub(super) async fn of(&self, access: Access, reveals: bool, reading: &Reading) -> Result<Place, Failure> {
+    /// Where a session that may do this is masked, and what its role then sees; `revealing` is the session, if it is to see
+    /// some columns as they are. A wish that cannot be had is refused, and what somebody gets instead of it is said to be
+    /// that.
+    pub(super) async fn of(
+        &self,
+        access: Access,
+        revealing: Option<SessionId>,
+        reading: &Reading,
+    ) -> Result<Place, Failure> {
         if access == Access::Write {
             return Ok(Place::on_the_way("Sessions that write work on the tables themselves."));
         }
         if self.wish == MaskingWish::Wire {
             return Ok(Place::on_the_way("The configuration says so."));
         }
-        if reveals && self.wish == MaskingWish::Database {
-            let message = format!("`{}` shows masks only to sessions that read", self.resource.name);
-            return Err(Failure::new(Kind::Denied, message)
-                .detail("Real values are out of reach of a session that is masked in the database, and the configuration says that all are.")
-                .hint("leave --reveal out"));
-        }
-        if reveals {
-            return Ok(Place::on_the_way("Real values are to be seen, which views do not show."));
-        }
         if reading.masked.is_some() {
             let reader = self.names.reader().to_owned();
-            let seen = Seen { reader, search_path: self.names.path(&reading.search_path) };
+            let seen = Seen { reader, search_path: self.names.path(&reading.search_path, revealing) };
             return Ok(Place { masking: Masking::Database, seen: Some(seen), why: None });
         }
         let why = self.hindrance().await;

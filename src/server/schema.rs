@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{info, warn};
 
 use super::classification::Classifier;
+use super::credential::{Lease, Revoked};
 use super::live::LiveSessions;
 use super::masking::DatabaseMasking;
 use super::resource::Resource;
-use crate::domain::{Failure, Kind, Masking};
+use crate::domain::{Failure, Grant, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, Overrules, Snapshot};
+use crate::engine::{Catalog, Overrules, Revealing, Snapshot};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -132,6 +133,33 @@ impl Schema {
     async fn masked(&self, catalog: &Arc<Catalog>) -> Option<Arc<Catalog>> {
         let views = self.masking.keep(catalog).await?;
         Some(Arc::new(catalog.seen_through(views)))
+    }
+
+    /// Lets a session that is masked in the database see some columns as they are, by views of its own. Not cancel safe:
+    /// [`Self::revoke`] what it has.
+    pub(super) async fn reveal(&self, revealing: Revealing) -> Result<Arc<Reading>, Failure> {
+        let _last = self.reading.lock().await;
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = known.ok_or_else(|| Failure::new(Kind::Internal, "the schema has not been read yet"))?;
+        let views = self.masking.reveal(&known.catalog, revealing).await?;
+        let (snapshot, catalog) = (known.snapshot.clone(), Arc::clone(&known.catalog));
+        let masked = Some(Arc::new(catalog.seen_through(views)));
+        let reading = Arc::new(Reading { snapshot, catalog, masked, search_path: known.search_path.clone() });
+        self.replace(&reading);
+        Ok(reading)
+    }
+
+    /// Ends what a session had in the database: its role, and the views that only it had.
+    pub(super) async fn revoke(&self, grant: &Grant, lease: &Lease) -> Result<Revoked, Failure> {
+        let reveals = grant.masking == Masking::Database && !grant.reveal.is_empty();
+        if reveals {
+            self.masking.forget(grant.session).await;
+        }
+        let revoked = self.resource.source.revoke(&self.resource, &lease.role).await;
+        if reveals {
+            self.masking.conceal(grant.session).await;
+        }
+        revoked
     }
 
     /// Everybody uses this reading from now on.

@@ -21,9 +21,9 @@ use super::reload;
 use super::schema::Reading;
 use crate::domain::{
     Access, ApprovalId, BadName, ColumnName, Duration, Environment, Failure, Grant, Happening, Identity, IdentityKind,
-    Kind, Limits, Move, Peer, PublicKey, Purpose, ResourceName, Timestamp,
+    Kind, Limits, Masking, Move, Peer, PublicKey, Purpose, ResourceName, Timestamp,
 };
-use crate::engine::{Engine, MaskKey, Policy};
+use crate::engine::{Engine, MaskKey, Policy, Revealing};
 use crate::runtime::{clock, random};
 use crate::wire::api::{AccessRequest, SessionOpened, SessionRequest};
 
@@ -71,10 +71,10 @@ pub(super) async fn open(
     let schema = server.schema(&wish.resource)?;
     let resource = Arc::clone(schema.resource());
     let reading = schema.refreshed().await?;
-    let Place { masking, seen, why } =
-        schema.masking().of(allowed.access, !request.reveal.is_empty(), &reading).await?;
-    let now = clock::now();
     let session = random::session_id()?;
+    let revealing = (!request.reveal.is_empty()).then_some(session);
+    let Place { masking, seen, why } = schema.masking().of(allowed.access, revealing, &reading).await?;
+    let now = clock::now();
     let policy = Arc::new(Policy::written(Environment::of(&resource.labels), &config.policy));
     let canonical = policy.canonical();
     let grant = Arc::new(Grant {
@@ -103,19 +103,24 @@ pub(super) async fn open(
     let remembered = leases::Open { resource: resource.name.to_string(), role: lease.role.clone() };
     let remembered = server.store.run(move |db| leases::minted(db, &remembered, now)).await;
     let peer = Peer { address, host: stated(&request.host), version: stated(&request.version) };
-    let engine =
-        Engine::new(policy, reading.catalog_of(masking), Some(mask_key(&server, &grant))).revealing(&grant.reveal);
-    if let Some(reason) = asks {
-        engine.hold_all(reason);
-    }
     let begun = async {
         remembered?;
+        let mut reading = Arc::clone(&reading);
+        if masking == Masking::Database && !grant.reveal.is_empty() {
+            let (role, columns) = (lease.role.clone(), grant.reveal.clone());
+            reading = schema.reveal(Revealing { session, role, columns }).await?;
+        }
+        let catalog = reading.catalog_of(masking);
+        let engine = Engine::new(policy, catalog, Some(mask_key(&server, &grant))).revealing(&grant);
+        if let Some(reason) = asks {
+            engine.hold_all(reason);
+        }
         let books = server.log.open_session(&grant, &caller.pseudonym, key, peer)?;
         // Nobody has the session before its opening is on record for good.
         server.log.durable(books.opened).await?;
         let opening = Opening {
             grant: Arc::clone(&grant),
-            schema,
+            schema: Arc::clone(&schema),
             engine: Arc::new(engine),
             lease: lease.clone(),
             text_key: random::bytes()?,
@@ -137,7 +142,7 @@ pub(super) async fn open(
         Ok(live) => live,
         Err(failure) => {
             // Nothing may stay behind of a session that nobody has.
-            drop(resource.source.revoke(&resource, &lease.role).await);
+            drop(schema.revoke(&grant, &lease).await);
             return Err(failure);
         }
     };

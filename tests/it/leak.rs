@@ -53,28 +53,35 @@ struct Control {
 
 #[test]
 fn nothing_sensitive_gets_out_in_production() {
-    play("env=prod&masking=wire");
+    play("env=prod&masking=wire", &[]);
 }
 
 /// The same, masked in the database.
 #[test]
 fn nothing_sensitive_gets_out_of_the_database() {
-    play("env=prod&masking=database");
+    play("env=prod&masking=database", &[]);
 }
 
 /// The same where the guardrails let more through.
 #[test]
 fn nothing_sensitive_gets_out_of_the_database_in_development() {
-    play("env=dev&masking=database");
+    play("env=dev&masking=database", &[]);
 }
 
 /// In development the guardrails let more through: the masks alone must hold.
 #[test]
 fn nothing_sensitive_gets_out_in_development() {
-    play("env=dev&masking=wire");
+    play("env=dev&masking=wire", &[]);
 }
 
-fn play(labels: &str) {
+/// A session that was opened to see columns as they are: the database shows them to it, and what is shown waits for
+/// somebody's yes. Nobody says yes.
+#[test]
+fn nothing_that_may_be_revealed_gets_out_before_somebody_agrees() {
+    play("env=dev&masking=database", &["customers.email", "customers.ssn", "customers.notes", "customers.profile"]);
+}
+
+fn play(labels: &str, revealed: &[&str]) {
     let database = Postgres::start(
         "local all all trust\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n",
         &["wal_level=logical", "shared_preload_libraries=pg_stat_statements"],
@@ -95,7 +102,8 @@ fn play(labels: &str) {
     );
     sandbox.start_server(&["--dev", "--user", "wes:engineering,dba", "--resource", &resource]);
     sandbox.log_in("wes");
-    let reader = Endpoint::open(&sandbox, &[]);
+    let reveals: Vec<&str> = revealed.iter().flat_map(|column| ["--reveal", column]).collect();
+    let reader = Endpoint::open(&sandbox, &reveals);
     let writer = Endpoint::open(&sandbox, &["--write"]);
     // A superuser is never handed out: what asks for one gets the most there is.
     let endpoints = json!({"analyst": reader.at, "app_rw": writer.at, "dba": writer.at});
@@ -110,11 +118,23 @@ fn play(labels: &str) {
     let endpoints = endpoints.to_str().unwrap();
     let attempts = python("attempts.py", &["--meta-port", &port, "--endpoints", endpoints, "--json"]);
     let controls = python("controls.py", &[&port, endpoints]);
-    judge(labels, &lines(&attempts), &lines(&controls));
+    let (attempts, controls) = (lines(&attempts), lines(&controls));
+    match revealed {
+        [] => judge(labels, &attempts, &controls),
+        _ => none_leaks(&attempts),
+    }
 }
 
 fn lines<T: for<'de> Deserialize<'de>>(text: &str) -> Vec<T> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// What would show a revealed column waits, so that more is blocked than without.
+fn none_leaks(attempts: &[Attempt]) {
+    let leaks: Vec<_> = attempts.iter().filter(|attempt| attempt.outcome == "leak").collect();
+    let told = leaks.iter().map(|leak| format!("{} {}: {} {}", leak.id, leak.title, leak.hits, leak.errors));
+    println!("revealed to nobody: {} of {} leaked", leaks.len(), attempts.len());
+    assert!(leaks.is_empty() && attempts.len() == 198, "{}", told.collect::<Vec<_>>().join("\n"));
 }
 
 /// Prints the scores and what went wrong, and fails when anything did.

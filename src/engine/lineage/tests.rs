@@ -80,7 +80,8 @@ impl Bench {
     /// For a session that was opened to see this column.
     fn revealing(column: &str) -> Self {
         let bench = Self::new();
-        let catalog = Arc::new(bench.catalog.revealing(&[column.parse().unwrap()]));
+        let session = grant(Access::Read, IdentityKind::Person).session;
+        let catalog = Arc::new(bench.catalog.revealing(session, &[column.parse().unwrap()]));
         Self { catalog, ..bench }
     }
 

@@ -20,7 +20,7 @@ pub(super) const LIST: Route = Route {
             access::usable(&call.server.config(), &caller.identity, &name)?;
             let schema = call.server.schema(&name)?;
             let reading = schema.current().await?;
-            let (masking, masking_reason) = match schema.masking().of(Access::Read, false, &reading).await {
+            let (masking, masking_reason) = match schema.masking().of(Access::Read, None, &reading).await {
                 Ok(place) => (place.masking.word(), place.why),
                 Err(failure) => ("refused", failure.detail),
             };

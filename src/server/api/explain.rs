@@ -37,12 +37,14 @@ pub(super) const EXPLAIN: Route = Route {
             }
             let schema = server.schema(&name)?;
             let reading = schema.refreshed().await?;
-            let place = schema.masking().of(access, !request.reveal.is_empty(), &reading).await?;
+            let session = random::session_id()?;
+            let revealing = (!request.reveal.is_empty()).then_some(session);
+            let place = schema.masking().of(access, revealing, &reading).await?;
             let labels = schema.resource().labels.clone();
             let policy = Arc::new(Policy::written(Environment::of(&labels), &config.policy));
             let now = clock::now();
             let grant = Grant {
-                session: random::session_id()?,
+                session,
                 identity: caller.identity.clone(),
                 resource: name,
                 labels,
@@ -55,7 +57,7 @@ pub(super) const EXPLAIN: Route = Route {
                 expires_at: now.after(Duration::from_secs(1)),
                 policy: policy.digest(),
             };
-            let engine = Engine::new(policy, reading.catalog_of(place.masking), None).revealing(&grant.reveal);
+            let engine = Engine::new(policy, reading.catalog_of(place.masking), None).revealing(&grant);
             let scope = Scope::new("", &reading.search_path);
             let what = engine.understand(request.sql.as_bytes());
             // The planner is not asked: it may run code, and what the broker may do is more than the caller.

@@ -24,7 +24,7 @@ use super::plan::of_origin;
 use super::shape::Shape;
 use super::treatment::Treatment;
 use super::{MaskKey, pseudonym};
-use crate::domain::Grant;
+use crate::domain::{ColumnName, Grant, SessionId};
 use crate::engine::catalog::{Catalog, CatalogRelation, RelationKind, TypeKind};
 use crate::engine::classify::Verdict;
 use crate::engine::decide::{self, Ground};
@@ -91,13 +91,26 @@ impl MaskingNames {
         format!("{short}_{}", hexadecimal(digest::digest(&digest::SHA256, of.as_bytes()).as_ref(), 4))
     }
 
-    /// A search path on which views stand before what they show.
-    pub(crate) fn path(&self, path: &[String]) -> Vec<String> {
-        let both = path.iter().flat_map(|schema| {
-            let views = (schema != "$user").then(|| self.schema(schema));
-            views.into_iter().chain([schema.clone()])
+    /// The schema of the views that one session has of its own on what is in this schema.
+    fn schema_of(&self, session: SessionId, of: &str) -> String {
+        self.schema(&format!("{session}_{of}"))
+    }
+
+    /// A search path on which views stand before what they show; first those that a session has of its own.
+    pub(crate) fn path(&self, path: &[String], revealing: Option<SessionId>) -> Vec<String> {
+        let all = path.iter().flat_map(|schema| {
+            let has_views = schema != "$user";
+            let own = revealing.filter(|_| has_views).map(|session| self.schema_of(session, schema));
+            let views = has_views.then(|| self.schema(schema));
+            own.into_iter().chain(views).chain([schema.clone()])
         });
-        both.collect()
+        all.collect()
+    }
+
+    /// Asks for the schemas of the views that a session has of its own.
+    pub(crate) fn of_session(&self, session: SessionId) -> String {
+        let begins = literal(&self.schema_of(session, ""));
+        format!("SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE pg_catalog.starts_with(n.nspname, {begins})")
     }
 
     /// Asks what sessions and the broker may do with each column.
@@ -231,6 +244,7 @@ pub(crate) struct MaskingPlan {
     masked: HashSet<(u32, i16)>,
     moved: HashMap<u32, String>,
     named: HashMap<(u32, i16), (&'static str, usize)>,
+    revealed: HashMap<SessionId, Revealed>,
 }
 
 #[derive(Debug)]
@@ -238,6 +252,26 @@ struct View {
     schema: String,
     name: String,
     sql: String,
+    /// The role that may read it.
+    reader: String,
+}
+
+/// A session that sees some columns as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revealing {
+    pub(crate) session: SessionId,
+    /// Its role in the database. Nobody else reads its views.
+    pub(crate) role: String,
+    pub(crate) columns: Vec<ColumnName>,
+}
+
+/// What differs for such a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Revealed {
+    /// The schema of its own view of a relation.
+    moved: HashMap<u32, String>,
+    /// Columns that its views show otherwise.
+    shown: HashSet<(u32, i16)>,
 }
 
 /// A relation without a view.
@@ -266,16 +300,32 @@ pub(crate) struct MaskedViews {
     pub(in crate::engine) moved: HashMap<u32, String>,
     /// Columns of which pseudonyms of addresses are seen: of which entity, in at most so many characters.
     named: HashMap<(u32, i16), (&'static str, usize)>,
+    /// What differs for sessions that see some columns as they are.
+    revealed: HashMap<SessionId, Revealed>,
+}
+
+impl MaskedViews {
+    /// The same as one session sees it.
+    pub(in crate::engine) fn seen_by(&self, session: SessionId) -> Self {
+        let mut own = Self { revealed: HashMap::new(), ..self.clone() };
+        if let Some(Revealed { moved, shown }) = self.revealed.get(&session) {
+            own.moved.extend(moved.iter().map(|(relation, schema)| (*relation, schema.clone())));
+            own.masked.retain(|column| !shown.contains(column));
+            own.named.retain(|column, _| !shown.contains(column));
+        }
+        own
+    }
 }
 
 impl MaskingPlan {
-    /// What should stand there for this classification. The thread needs [`crate::engine::STACK`] bytes of stack.
+    /// What should stand there for this classification, with what some sessions see as it is. The thread needs [`crate::engine::STACK`] bytes of stack.
     pub(crate) fn new(
         names: &MaskingNames,
         catalog: &Arc<Catalog>,
         policy: &Arc<Policy>,
         who: &Grant,
         rights: &[ColumnRights],
+        revealing: &[Revealing],
     ) -> Self {
         // Nothing comes back in a text of our own.
         let recogniser = Recogniser::new(None);
@@ -289,17 +339,21 @@ impl MaskingPlan {
             masked: HashSet::new(),
             moved: HashMap::new(),
             named: HashMap::new(),
+            revealed: HashMap::new(),
         };
         let mut by_relation: BTreeMap<u32, Vec<&ColumnRights>> = BTreeMap::new();
         for column in rights {
             by_relation.entry(column.relation).or_default().push(column);
         }
-        for (oid, rights) in by_relation {
+        for (oid, rights) in &by_relation {
             // What extensions show is not data of the resource; the engine judges who asks for it.
-            if let Some(relation) = catalog.relation(oid).filter(|relation| relation.extension.is_none()) {
+            if let Some(relation) = catalog.relation(*oid).filter(|relation| relation.extension.is_none()) {
                 let treatments = treatments(&ground, who, relation);
-                plan.add(catalog, relation, &treatments, &rights);
+                plan.add(catalog, relation, &treatments, rights);
             }
+        }
+        for one in revealing {
+            plan.reveal(&ground, who, one, &by_relation);
         }
         plan
     }
@@ -336,10 +390,7 @@ impl MaskingPlan {
             self.left_out.push(LeftOut { relation: name(), why });
             return;
         }
-        let shape = |column: &ColumnRights| {
-            let found = relation.columns.iter().find(|found| found.attribute == column.attribute);
-            found.map_or(Shape::Unknown, |found| shape(catalog, found.kind))
-        };
+        let shape = |column: &ColumnRights| shape_of(catalog, relation, column);
         let passes = wanted.iter().all(|column| expression::passes(treatment(column), &shape(column)));
         if passes && first.grantable && relation.kind != RelationKind::View && wanted.len() == rights.len() {
             self.granted.insert((relation.schema.clone(), relation.name.clone()));
@@ -356,34 +407,81 @@ impl MaskingPlan {
                 self.named.insert((relation.oid, column.attribute), (entity.name(), room));
             }
         }
+        let shown = self.shown(catalog, relation, treatments, &wanted);
+        let schema = self.names.schema(&relation.schema);
+        self.moved.insert(relation.oid, schema.clone());
+        self.views.push(View::new(schema, relation, &shown, passes, self.names.reader()));
+    }
+
+    /// The views of a session that sees some columns as they are: of each relation that shows something else then, be it
+    /// because it is a view of what has those columns.
+    fn reveal(
+        &mut self,
+        ground: &Ground<'_>,
+        who: &Grant,
+        revealing: &Revealing,
+        by_relation: &BTreeMap<u32, Vec<&ColumnRights>>,
+    ) {
+        let catalog = Arc::new(ground.catalog.revealing(revealing.session, &revealing.columns));
+        let clear =
+            Ground { policy: Arc::clone(&ground.policy), catalog: Arc::clone(&catalog), recogniser: ground.recogniser };
+        let mut revealed = Revealed::default();
+        for (oid, rights) in by_relation {
+            let Some(relation) = catalog.relation(*oid).filter(|_| self.moved.contains_key(oid)) else { continue };
+            let has_one = relation.columns.iter().any(|column| catalog.reveals(*oid, column.attribute));
+            if !has_one && relation.kind != RelationKind::View {
+                continue;
+            }
+            let wanted: Vec<&ColumnRights> = rights.iter().copied().filter(|column| column.wanted).collect();
+            let treatments_now = treatments(&clear, who, relation);
+            let before = self.shown(&catalog, relation, &treatments(ground, who, relation), &wanted);
+            let now = self.shown(&catalog, relation, &treatments_now, &wanted);
+            let differs = before.iter().zip(&now).filter(|(before, now)| before != now);
+            let differs: Vec<(u32, i16)> = differs.map(|(_, (attribute, _))| (*oid, *attribute)).collect();
+            if differs.is_empty() {
+                continue;
+            }
+            let passes = wanted.iter().all(|column| {
+                let treatment = treatments_now.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
+                expression::passes(treatment, &shape_of(&catalog, relation, column))
+            });
+            let schema = self.names.schema_of(revealing.session, &relation.schema);
+            self.views.push(View::new(schema.clone(), relation, &now, passes, &revealing.role));
+            revealed.moved.insert(*oid, schema);
+            revealed.shown.extend(differs);
+        }
+        self.revealed.insert(revealing.session, revealed);
+    }
+
+    /// What a view shows of each column, in SQL.
+    fn shown(
+        &self,
+        catalog: &Catalog,
+        relation: &CatalogRelation,
+        treatments: &BTreeMap<i16, Treatment>,
+        wanted: &[&ColumnRights],
+    ) -> Vec<(i16, String)> {
         let support = quoted(self.names.reader());
         let columns = wanted.iter().filter_map(|column| {
             let found = relation.columns.iter().find(|found| found.attribute == column.attribute)?;
             let name = quoted(&found.name);
             let sql = format!("r.{name}");
-            let shape = shape(column);
+            let shape = shape_of(catalog, relation, column);
             let value = Value { sql: &sql, shape: &shape, written: &column.written, room: column.room };
-            Some(format!("  {} AS {name}", expression::expression(treatment(column), value, &support)))
+            let treatment = treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
+            Some((column.attribute, format!("{} AS {name}", expression::expression(treatment, value, &support))))
         });
-        let columns: Vec<String> = columns.collect();
-        let schema = self.names.schema(&relation.schema);
-        // Without anything to mask there is nothing to keep conditions away from, and the planner sees through it.
-        let barrier = if passes { "" } else { " WITH (security_barrier)" };
-        let sql = format!(
-            "CREATE VIEW {}.{}{barrier} AS SELECT\n{}\nFROM {}.{} AS r",
-            quoted(&schema),
-            quoted(&relation.name),
-            columns.join(",\n"),
-            quoted(&relation.schema),
-            quoted(&relation.name)
-        );
-        self.moved.insert(relation.oid, schema.clone());
-        self.views.push(View { schema, name: relation.name.clone(), sql });
+        columns.collect()
     }
 
     /// What the engine should know once it stands there.
     pub(crate) fn views(&self) -> MaskedViews {
-        MaskedViews { masked: self.masked.clone(), moved: self.moved.clone(), named: self.named.clone() }
+        MaskedViews {
+            masked: self.masked.clone(),
+            moved: self.moved.clone(),
+            named: self.named.clone(),
+            revealed: self.revealed.clone(),
+        }
     }
 
     /// Relations of which the reader may read a column past its mask: then no view keeps it.
@@ -426,13 +524,13 @@ impl MaskingPlan {
     }
 
     fn change_views(&self, schemas: &[String], views: &[Made], sql: &mut Vec<String>) {
-        let reader = quoted(self.names.reader());
-        let needed: BTreeSet<&str> = self.views.iter().map(|view| view.schema.as_str()).collect();
-        for schema in schemas.iter().filter(|schema| !needed.contains(schema.as_str())) {
+        let needed: BTreeMap<&str, &str> =
+            self.views.iter().map(|view| (view.schema.as_str(), view.reader.as_str())).collect();
+        for schema in schemas.iter().filter(|schema| !needed.contains_key(schema.as_str())) {
             sql.push(format!("DROP SCHEMA {} CASCADE", quoted(schema)));
         }
-        for schema in needed.iter().filter(|schema| !schemas.iter().any(|made| made == *schema)) {
-            let schema = quoted(schema);
+        for (schema, reader) in needed.iter().filter(|(schema, _)| !schemas.iter().any(|made| made == **schema)) {
+            let (schema, reader) = (quoted(schema), quoted(reader));
             sql.push(format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {reader}"));
         }
         let wanted: HashMap<(&str, &str), (&View, String)> = self
@@ -441,7 +539,7 @@ impl MaskingPlan {
             .map(|view| ((view.schema.as_str(), view.name.as_str()), (view, version("view", &view.sql))))
             .collect();
         let mut kept = HashSet::new();
-        for made in views.iter().filter(|made| needed.contains(made.schema.as_str())) {
+        for made in views.iter().filter(|made| needed.contains_key(made.schema.as_str())) {
             let place = (made.schema.as_str(), made.name.as_str());
             if wanted.get(&place).is_some_and(|(_, version)| *version == made.comment) {
                 kept.insert(place);
@@ -451,7 +549,7 @@ impl MaskingPlan {
         }
         for view in self.views.iter().filter(|view| !kept.contains(&(view.schema.as_str(), view.name.as_str()))) {
             let name = format!("{}.{}", quoted(&view.schema), quoted(&view.name));
-            let version = literal(&version("view", &view.sql));
+            let (version, reader) = (literal(&version("view", &view.sql)), quoted(&view.reader));
             sql.push(format!("{}; COMMENT ON VIEW {name} IS {version}; GRANT SELECT ON {name} TO {reader}", view.sql));
         }
     }
@@ -475,7 +573,31 @@ impl MaskingPlan {
     }
 }
 
+impl View {
+    fn new(schema: String, relation: &CatalogRelation, shown: &[(i16, String)], passes: bool, reader: &str) -> Self {
+        let columns: Vec<String> = shown.iter().map(|(_, column)| format!("  {column}")).collect();
+        // Without anything to mask there is nothing to keep conditions away from, and the planner sees through it.
+        let barrier = if passes { "" } else { " WITH (security_barrier)" };
+        let sql = format!(
+            "CREATE VIEW {}.{}{barrier} AS SELECT\n{}\nFROM {}.{} AS r",
+            quoted(&schema),
+            quoted(&relation.name),
+            columns.join(",\n"),
+            quoted(&relation.schema),
+            quoted(&relation.name)
+        );
+        Self { schema, name: relation.name.clone(), sql, reader: reader.to_owned() }
+    }
+}
+
 impl MaskingNames {
+    /// The statements that take a session's own schemas away.
+    pub(crate) fn concealment(&self, schemas: &[&str]) -> String {
+        let dropped: Vec<String> =
+            schemas.iter().map(|schema| format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))).collect();
+        transaction(&dropped)
+    }
+
     /// The statements that take everything away again.
     pub(crate) fn removal(&self, state: &MaskingState) -> String {
         let reader = quoted(&self.name);
@@ -518,6 +640,11 @@ fn treatments(ground: &Ground<'_>, who: &Grant, relation: &CatalogRelation) -> B
         }
     };
     columns.map(|(index, column)| (column.attribute, treatment(index))).collect()
+}
+
+fn shape_of(catalog: &Catalog, relation: &CatalogRelation, column: &ColumnRights) -> Shape {
+    let found = relation.columns.iter().find(|found| found.attribute == column.attribute);
+    found.map_or(Shape::Unknown, |found| shape(catalog, found.kind))
 }
 
 /// What values of a type are made of. A list of values of a domain would have to pass the domain's conditions.

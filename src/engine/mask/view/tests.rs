@@ -87,10 +87,14 @@ fn rights(catalog: &Catalog, change: impl Fn(&CatalogRelation, &mut ColumnRights
 }
 
 fn plan(change: impl Fn(&CatalogRelation, &mut ColumnRights)) -> MaskingPlan {
+    plan_revealing(change, &[])
+}
+
+fn plan_revealing(change: impl Fn(&CatalogRelation, &mut ColumnRights), revealing: &[Revealing]) -> MaskingPlan {
     let catalog = Arc::new(catalog());
     let policy = Arc::new(Policy::built_in(Environment::Production));
     let rights = rights(&catalog, change);
-    MaskingPlan::new(&names(), &catalog, &policy, &grant(Access::Read, IdentityKind::Person), &rights)
+    MaskingPlan::new(&names(), &catalog, &policy, &grant(Access::Read, IdentityKind::Person), &rights, revealing)
 }
 
 /// What the database says after a plan was carried out.
@@ -175,6 +179,65 @@ fn rights_decide_who_sees_what() {
     assert_eq!(why(|_, column| column.wanted = false), None);
 }
 
+/// A session that is to see mail addresses as they are.
+fn revealing() -> Revealing {
+    let session = grant(Access::Read, IdentityKind::Person).session;
+    Revealing { session, role: "gov_s_it".to_owned(), columns: vec!["public.people.mail".parse().unwrap()] }
+}
+
+#[test]
+fn a_session_has_views_of_its_own_where_something_is_revealed_to_it() {
+    let (plain, one) = (plan(|_, _| {}), revealing());
+    let plan = plan_revealing(|_, _| {}, std::slice::from_ref(&one));
+    let schema = names().schema_of(one.session, "public");
+    let own: Vec<&View> = plan.views.iter().filter(|view| view.reader == one.role).collect();
+    assert_eq!(own.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["people", "contacts"]);
+    assert!(own.iter().all(|view| view.schema == schema), "{own:?}");
+    let [people, contacts] = own.as_slice() else { panic!("{own:?}") };
+    assert!(people.sql.contains(r#"r."mail" AS "mail""#) && people.sql.contains("scale(r.\"pay\")"), "{people:?}");
+    assert!(contacts.sql.contains(r#"r."l" AS "l""#) && contacts.sql.contains(r#"r."mail" AS "mail""#), "{contacts:?}");
+    // Others keep what they have, and get nothing of it.
+    assert_eq!(plan.len(), plain.len() + 2);
+    let (views, before) = (plan.views(), plain.views());
+    assert_eq!((&views.masked, &views.moved, &views.named), (&before.masked, &before.moved, &before.named));
+    let sql = plan.changes(&carried_out(&plain), &key()).unwrap();
+    assert_eq!(sql.matches(&format!("GRANT SELECT ON \"{schema}\"")).count(), 2, "{sql}");
+    assert_eq!(sql.matches("TO \"gov_s_it\"").count(), 3, "{sql}");
+    assert!(!sql.contains("DROP") && !sql.contains(&format!("TO {}", quoted(names().reader()))), "{sql}");
+    // When it is gone, so are they.
+    let after = plain.changes(&carried_out(&plan), &key()).unwrap();
+    assert!(after.contains(&format!("DROP SCHEMA \"{schema}\" CASCADE")) && !after.contains("CREATE"), "{after}");
+
+    let path = names().path(&["public".to_owned()], Some(one.session));
+    assert_eq!(path, [schema.clone(), names().schema("public"), "public".to_owned()]);
+    assert!(
+        schema.starts_with(&names().schema_of(one.session, ""))
+            && names().of_session(one.session).contains("starts_with")
+    );
+}
+
+#[test]
+fn a_revealed_column_is_not_masked_for_its_session_whatever_its_views_show() {
+    let one = revealing();
+    let masked = |revealing: &[Revealing]| {
+        let views = Arc::new(plan_revealing(|_, _| {}, revealing).views());
+        catalog().seen_through(views).revealing(one.session, &one.columns)
+    };
+    for made in [&[][..], std::slice::from_ref(&one)] {
+        let catalog = masked(made);
+        assert!(catalog.reveals(20_000, 2) && !catalog.classification.is_masked(20_000, 2));
+        assert!(catalog.classification.is_masked(20_000, 3) && catalog.classification.is_masked(20_004, 1));
+    }
+    let moved = |catalog: &Catalog, oid: u32| catalog.masking.as_ref().unwrap().moved.get(&oid).cloned();
+    let own = masked(std::slice::from_ref(&one));
+    assert_eq!(moved(&own, 20_000), Some(names().schema_of(one.session, "public")));
+    assert_eq!(moved(&own, 20_004), Some(names().schema("shop")));
+    assert!(!own.classification.is_masked(20_003, 2), "a view of it");
+    // Whoever looks an address up there means the address.
+    let named = &own.masking.as_ref().unwrap().named;
+    assert!(!named.contains_key(&(20_000, 2)) && named.contains_key(&(20_004, 1)));
+}
+
 #[test]
 fn what_is_there_is_left_alone_and_the_rest_is_brought_to_it() {
     let first = plan(|_, _| {});
@@ -251,7 +314,7 @@ fn names_fit_and_do_not_meet() {
     let (long, longer) = ("s".repeat(60), "s".repeat(61));
     assert!(names().schema(&long).len() <= NAME_MAX && names().schema(&long) != names().schema(&longer));
     assert!(names().schema("ß".repeat(31).as_str()).len() <= NAME_MAX);
-    let path = names().path(&["$user".to_owned(), "public".to_owned()]);
+    let path = names().path(&["$user".to_owned(), "public".to_owned()], None);
     assert_eq!(path, ["$user".to_owned(), names().schema("public"), "public".to_owned()]);
 }
 
