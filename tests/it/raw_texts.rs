@@ -115,7 +115,7 @@ fn what_was_typed_is_kept_encrypted_read_by_auditors_and_erased_for_good() {
     let folder = export(&sandbox, "after");
     for report in [verify(&sandbox, &folder).ok().json(), sandbox.gov(["audit", "verify", "--json"]).ok().json()] {
         let proven = report["proven"].to_string();
-        assert!(proven.contains("1 encrypted raw texts") && proven.contains("2 raw texts were erased"), "{report}");
+        assert!(proven.contains("1 encrypted raw text is") && proven.contains("2 raw texts were erased"), "{report}");
     }
     let agreed = second_opinion_of(&folder, &key, None).ok().stdout;
     assert!(agreed.contains("1 raw texts, 2 erased"), "{agreed}");

@@ -618,7 +618,8 @@ impl Report {
             }
         }
         if let Seen::Included { size, remembered } = self.seen {
-            said.push(format!("All {envelopes} envelopes are in the log's tree of {size} entries."));
+            let all = all(*envelopes, "The only envelope is", "envelopes are");
+            said.push(format!("{all} in the log's tree of {size} entries."));
             if remembered > 0 {
                 said.push(format!(
                     "It begins with the {remembered} entries it had when it was last looked at from here."
@@ -633,36 +634,41 @@ impl Report {
             said.push(format!("The witness `{name}` has seen this very checkpoint{when}."));
         }
         said.extend([
-            format!("All {envelopes} envelopes are signed by the keys they name, and none has been changed."),
-            format!(
-                "All {certificates} signing keys are certified by the server's key for the sides and sessions they speak for."
+            all(
+                *envelopes,
+                "The only envelope is signed by the key it names, and has not been changed.",
+                "envelopes are signed by the keys they name, and none has been changed.",
             ),
-            format!("All {records} records stand in their keys' chains without gaps."),
+            all(
+                *certificates,
+                "The only signing key is certified by the server's key for the side and session it speaks for.",
+                "signing keys are certified by the server's key for the sides and sessions they speak for.",
+            ),
+            all(
+                *records,
+                "The only record stands in its key's chain.",
+                "records stand in their keys' chains without gaps.",
+            ),
         ]);
-        if self.keys_closed > 0 {
-            said.push(format!("{} chains are closed: nothing is missing at their ends either.", self.keys_closed));
-        }
-        if self.statements.matched > 0 {
-            let matched = self.statements.matched;
-            said.push(format!("The client's and the gateway's accounts of {matched} statements agree."));
-        }
-        if self.approved > 0 {
-            let approved = self.approved;
-            said.push(format!("{approved} statements that needed approval ran by one that is on record."));
-        }
-        if self.raw_texts.intact > 0 {
-            let intact = self.raw_texts.intact;
-            said.push(format!("{intact} encrypted raw texts are those that the records name."));
-        }
-        if self.raw_texts.erased > 0 {
-            let erased = self.raw_texts.erased;
-            said.push(format!("{erased} raw texts were erased: the log says when, by whom and why."));
-        }
-        if *recovered > 0 {
-            said.push(format!(
-                "{recovered} records were found unsigned after a crash, and are signed by their finder."
-            ));
-        }
+        let notes = [
+            (self.keys_closed, "chain is closed:", "chains are closed:", "nothing is missing at the end either."),
+            (self.statements.matched, "statement has", "statements have", "the same account of client and gateway."),
+            (
+                self.approved,
+                "statement that needed",
+                "statements that needed",
+                "approval ran by one that is on record.",
+            ),
+            (
+                self.raw_texts.intact,
+                "encrypted raw text is what",
+                "encrypted raw texts are those that",
+                "the records name.",
+            ),
+            (self.raw_texts.erased, "raw text was", "raw texts were", "erased: the log says when, by whom and why."),
+            (*recovered, "record was", "records were", "found unsigned after a crash, and signed by the finder."),
+        ];
+        said.extend(counted(notes));
         said
     }
 
@@ -670,21 +676,32 @@ impl Report {
     pub(crate) fn not_proven(&self) -> Vec<String> {
         let statements = &self.statements;
         let notes = [
-            (self.keys_open, "chains are not closed: they go on, or their end was cut off."),
-            (self.keys_pending, "chains of clients that died have not come in whole."),
-            (self.keys_recovered, "chains end in a crash: what they say last was not signed by themselves."),
+            (self.keys_open, "chain is", "chains are", "not closed: more is to come, or the end was cut off."),
+            (self.keys_pending, "chain of a client", "chains of clients", "that died: not all of it has come in."),
+            (
+                self.keys_recovered,
+                "chain ends",
+                "chains end",
+                "in a crash: what was said last is signed by the finder.",
+            ),
             (
                 statements.gateway_only,
-                "statements are known from the gateway alone: the client's account has not come in.",
+                "statement is",
+                "statements are",
+                "known from the gateway alone: the client's account has not come in.",
             ),
-            (statements.client_only, "statements are known from the client alone."),
-            (statements.unknown, "statements may or may not have run: nobody saw how they ended."),
-            (statements.held, "statements were held and have not run."),
-            (statements.open, "statements have not ended."),
-            (self.raw_texts.unseen, "raw texts that records name were not at hand to be looked at."),
+            (statements.client_only, "statement is", "statements are", "known from the client alone."),
+            (statements.unknown, "statement", "statements", "may or may not have run: nobody saw the end."),
+            (statements.held, "statement was", "statements were", "held and did not run."),
+            (statements.open, "statement has", "statements have", "not ended."),
+            (
+                self.raw_texts.unseen,
+                "raw text that records name was",
+                "raw texts that records name were",
+                "not at hand.",
+            ),
         ];
-        let counted = notes.into_iter().filter(|(count, _)| *count > 0);
-        let mut said: Vec<_> = counted.map(|(count, text)| format!("{count} {text}")).collect();
+        let mut said: Vec<_> = counted(notes).collect();
         match self.seen {
             Seen::Envelopes => said.push(
                 "That nothing newer has been taken away is not shown by envelopes alone: it takes a checkpoint from elsewhere."
@@ -701,6 +718,17 @@ impl Report {
         }
         said
     }
+}
+
+/// A sentence about all of something: with the count before it, unless there is only one.
+fn all(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { one.to_owned() } else { format!("All {count} {many}") }
+}
+
+/// One sentence for each that there are any of: the count, the words for one or for many, and the rest.
+fn counted<const N: usize>(notes: [(u64, &str, &str, &str); N]) -> impl Iterator<Item = String> {
+    let some = notes.into_iter().filter(|(count, ..)| *count > 0);
+    some.map(|(count, one, many, rest)| format!("{count} {} {rest}", if count == 1 { one } else { many }))
 }
 
 impl fmt::Display for Fault {
