@@ -227,7 +227,7 @@ complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcomma
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l expect -d 'The expectations; without it the file beside the policy, gov.expect.yaml for gov.yaml' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
-complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l catalog -d 'The database\'s catalog, as JSON; without it its relations and functions are not known' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from test" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -251,7 +251,7 @@ complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcomma
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l estimated-rows -d 'How many rows the planner is taken to expect, where the policy looks at that; it is not asked here' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
-complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l catalog -d 'The database\'s catalog, as JSON; without it its relations and functions are not known' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -267,7 +267,7 @@ complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcomma
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l at -d 'When, for example 2026-11-27T10:00:00Z; now without it' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l estimated-rows -d 'How many rows the planner is taken to expect, where the policy looks at that; it is not asked here' -r
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l env -d 'The environment, where no resource says it: prod, staging or dev' -r
-complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l catalog -d 'The database\'s catalog, as JSON; without it what is named is taken to be there' -r -F
+complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l catalog -d 'The database\'s catalog, as JSON; without it its relations and functions are not known' -r -F
 complete -c gov -n "__fish_gov_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

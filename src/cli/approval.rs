@@ -81,11 +81,13 @@ impl Command for Approval {
                 Action::Show { approval, dry_run } => {
                     let id = chosen(&gateway, &approval).await?;
                     let found: ApprovalShown = gateway.get(&format!("/v1/approvals/{id}")).await?;
+                    // Before anything is shown: what ends in an error shows nothing.
+                    let rehearsal = if dry_run { Some(rehearse(&gateway, &id).await?) } else { None };
                     show(&found, output);
-                    if dry_run {
-                        let path = format!("/v1/approvals/{id}/rehearse");
-                        let rehearsal: Rehearsal = gateway.post(&path, &Empty {}).await?;
-                        show_rehearsal(&rehearsal, output);
+                    match &rehearsal {
+                        Some(Ok(rehearsal)) => show_rehearsal(rehearsal, output),
+                        Some(Err(why)) => show_none(why, output),
+                        None => {}
                     }
                 }
                 Action::Approve(decided) => decide(&gateway, "approve", decided, output).await?,
@@ -112,6 +114,15 @@ async fn chosen(gateway: &Gateway, wanted: &str) -> Result<String, Failure> {
             .hint("write more of it: gov approval ls")),
         (None, _) => Err(Failure::new(Kind::NotFound, format!("there is no approval `{wanted}`"))
             .hint("see what there is with: gov approval ls")),
+    }
+}
+
+/// What the statement would change. That it is none that can be tried is an answer too.
+async fn rehearse(gateway: &Gateway, id: &str) -> Result<Result<Rehearsal, Failure>, Failure> {
+    match gateway.post(&format!("/v1/approvals/{id}/rehearse"), &Empty {}).await {
+        Ok(rehearsal) => Ok(Ok(rehearsal)),
+        Err(failure) if failure.kind == Kind::Usage => Ok(Err(failure)),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -243,6 +254,19 @@ fn show_rehearsal(rehearsal: &Rehearsal, output: &mut Output) {
             output.line(format!("dry run      {} rows changed in all tables, and rolled back", rehearsal.changed));
             for table in &rehearsal.tables {
                 output.line(format!("             {} in {}", table.changed, output::clean(&table.table)));
+            }
+        }
+    }
+}
+
+fn show_none(why: &Failure, output: &mut Output) {
+    match output.format() {
+        // The request is the data; a rehearsal that there is none of has no form of its own.
+        Format::Json => output.say(why),
+        Format::Human => {
+            output.line(format!("dry run      none: {}", output::clean(&why.message)));
+            if let Some(detail) = &why.detail {
+                output.line(format!("             {}", output::clean(detail)));
             }
         }
     }

@@ -124,6 +124,9 @@ fn a_second_person_says_yes_and_the_statement_runs_where_it_waited() {
     for part in ["prod-db (write)", "rule schema_change", "define public.orders", HELD, "1000 rows", "alice"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    // What cannot be tried is shown like what nobody tried, with the reason.
+    let tried = bench.by("bob", &["approval", "show", &id, "--dry-run"]).ok().stdout;
+    assert!(tried.contains(HELD) && tried.contains("dry run      none: this statement cannot be rehearsed"), "{tried}");
     // Not whoever asked, and not somebody who is not asked.
     let own = bench.by("alice", &["approval", "approve", &id]);
     assert_eq!((own.code, own.stderr.contains("nobody decides about their own request")), (3, true), "{own:?}");

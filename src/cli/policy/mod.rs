@@ -180,7 +180,7 @@ struct View {
     /// The environment, where no resource says it: prod, staging or dev
     #[arg(long, default_value = "prod", value_parser = environment)]
     env: Environment,
-    /// The database's catalog, as JSON; without it what is named is taken to be there
+    /// The database's catalog, as JSON; without it its relations and functions are not known
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
 }
@@ -467,10 +467,13 @@ fn explained(sql: &str, file: &Path, asker: &Asker, view: &View, output: &mut Ou
     let bench = Bench::new(&outline, view)?;
     let question = bench.question(asker)?;
     let answer = bench.answer(&question, sql)?;
-    let against = view.catalog.as_ref().map_or_else(
-        || "no catalog: relations are taken to be there, functions of the database are not known".to_owned(),
-        |file| format!("the catalog in {}", file.display()),
-    );
+    let against = match (&view.catalog, question.access) {
+        (Some(file), _) => format!("the catalog in {}", file.display()),
+        (None, Access::Read) => {
+            "no catalog: relations are taken to be there, functions of the database are not known".to_owned()
+        }
+        (None, Access::Write) => "no catalog: relations and functions of the database are not known".to_owned(),
+    };
     let explained = Explained::of(&answer, question.estimated_rows, against);
     match output.format() {
         Format::Json => output.json(&explained),
