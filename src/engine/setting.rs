@@ -105,6 +105,19 @@ const HARMLESS: &[&str] = &[
     "xmloption",
 ];
 
+/// Parameters that may be written again as they are anyway: programs that dump, restore and move data begin so.
+const PINNED: &[(&str, &[&str])] = &[
+    ("check_function_bodies", &["on", "true", "yes", "1"]),
+    ("default_table_access_method", &["heap"]),
+    ("default_tablespace", &[""]),
+    ("session_replication_role", &["origin"]),
+    ("synchronous_commit", &["on", "true", "yes", "1"]),
+];
+
+/// Most memory that a session may give each of its sorts and hash tables, in kB: what reports ask for, and a hundred
+/// times that does not bring a server down.
+const WORK_MEMORY_MAX_KB: u64 = 256 * 1024;
+
 /// Limits of time. A session may tighten them, and loosen them up to the policy's limit.
 const TIMEOUTS: &[&str] = &[
     "idle_in_transaction_session_timeout",
@@ -134,7 +147,11 @@ pub(super) fn effect(setting: &Setting, policy: &Policy) -> Effect {
         name if HARMLESS.binary_search(&name).is_ok() => Effect::Harmless,
         name if TIMEOUTS.contains(&name) => timeout(&setting.value, policy),
         name if policy.lists_setting(name) => Effect::Harmless,
+        "work_mem" => work_memory(&setting.value),
         name if name.contains('.') => Effect::Guard("it sets a parameter that code in the database may rely on"),
+        // What it was when the session began.
+        _ if setting.value == Value::Default => Effect::Harmless,
+        name if is_pinned(name, &setting.value) => Effect::Harmless,
         _ => Effect::Guard("it sets a parameter that is not on the list of those a session may change"),
     }
 }
@@ -178,6 +195,24 @@ fn timeout(value: &Value, policy: &Policy) -> Effect {
     }
 }
 
+fn work_memory(value: &Value) -> Effect {
+    let asked = value.word().and_then(kilobytes);
+    match (value, asked) {
+        (Value::Default, _) => Effect::Harmless,
+        (_, Some(size)) if size <= WORK_MEMORY_MAX_KB => Effect::Harmless,
+        (_, Some(_)) => Effect::Guard("it asks for more memory than a session may take"),
+        (_, None) => Effect::Guard("it sets a size of memory to what is not known"),
+    }
+}
+
+fn is_pinned(name: &str, value: &Value) -> bool {
+    let fits = |word: &str| {
+        let pinned = PINNED.iter().find(|(pinned, _)| *pinned == name);
+        pinned.is_some_and(|(_, words)| words.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    };
+    value.word().is_some_and(fits)
+}
+
 /// The nearest to `setting` that a session may have, where clients ask for more out of habit and mean no harm: tools
 /// that dump or move whole databases begin with limits off, and would not begin at all otherwise.
 pub(super) fn nearest(setting: &Setting, policy: &Policy) -> Option<(Box<str>, String)> {
@@ -207,21 +242,25 @@ fn boolean(word: &str) -> Option<bool> {
     }
 }
 
-/// A duration as the server reads it, in milliseconds: a number, then a unit, milliseconds without one. Rounded up,
-/// but what is less than one is nothing: there the server rounds down, and no time is no limit.
+/// A duration as the server reads it, in milliseconds, which it is in without a unit. Rounded up, but what is less than
+/// one is nothing: there the server rounds down, and no time is no limit.
 pub(super) fn milliseconds(text: &str) -> Option<u64> {
+    let units = [("us", 0.001), ("", 1.0), ("ms", 1.0), ("s", 1e3), ("min", 6e4), ("h", 3.6e6), ("d", 8.64e7)];
+    measured(text, &units)
+}
+
+/// A size of memory as the server reads it, in kB, which it is in without a unit.
+fn kilobytes(text: &str) -> Option<u64> {
+    const KB: f64 = 1024.0;
+    measured(text, &[("B", 1.0 / KB), ("", 1.0), ("kB", 1.0), ("MB", KB), ("GB", KB * KB), ("TB", KB * KB * KB)])
+}
+
+/// A number, then a unit.
+fn measured(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
-    let factor = match unit.trim_start() {
-        "us" => 0.001,
-        "" | "ms" => 1.0,
-        "s" => 1_000.0,
-        "min" => 60_000.0,
-        "h" => 3_600_000.0,
-        "d" => 86_400_000.0,
-        _ => return None,
-    };
+    let (_, factor) = units.iter().find(|(known, _)| *known == unit.trim_start())?;
     let value = number.parse::<f64>().ok()? * factor;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast beyond the range is cut to it")]
     let whole = if value < 1.0 { 0 } else { value.ceil() as u64 };
@@ -315,5 +354,33 @@ mod tests {
         check("maintenance_work_mem", &["1GB"], "guard");
         check("session_replication_role", &["replica"], "guard");
         check("app.user", &["1"], "guard");
+        check("session_replication_role", &["origin"], "harmless");
+        check("synchronous_commit", &["on"], "harmless");
+        check("synchronous_commit", &["off"], "guard");
+        check("default_tablespace", &[""], "harmless");
+        check("default_tablespace", &["fast"], "guard");
+        check("check_function_bodies", &["false"], "guard");
+    }
+
+    #[test]
+    fn memory_has_a_limit() {
+        let policy = Policy::parse("{}", Environment::Production).unwrap();
+        for (word, harmless) in [
+            ("64MB", true),
+            ("256MB", true),
+            ("262144", true),
+            ("257MB", false),
+            ("1GB", false),
+            ("300000", false),
+            ("1TB", false),
+            ("64 MB", true),
+            ("64mb", false),
+            ("-1", false),
+            ("0x10", false),
+        ] {
+            let value = Value::Words(vec![word.into()]);
+            let setting = Setting { name: Some("work_mem".into()), value, local: true, certain: true };
+            assert_eq!(effect(&setting, &policy) == Effect::Harmless, harmless, "{word}");
+        }
     }
 }
