@@ -234,6 +234,14 @@ impl<'a> Facts<'a> {
         matches!(self.find(name), Found::Temporary)
     }
 
+    /// Whether the rows of a relation are this session's own too. Those of a temporary view are not, and once there was
+    /// one, a name in `pg_temp` that nobody followed may be its new name.
+    pub(super) fn has_own_rows(&self, name: &Name) -> bool {
+        let views = &self.names.temporary_views;
+        let followed = self.names.temporary.contains(&*name.name);
+        self.is_temporary(name) && if followed { !views.contains(&*name.name) } else { views.is_empty() }
+    }
+
     /// What a relation's name means, looked up as the server does.
     pub(super) fn find(&self, name: &Name) -> Found<'a> {
         let named = |schema: &str| self.catalog.relations_named(&name.name).find(|found| found.schema == schema);

@@ -24,6 +24,8 @@ pub(crate) struct Names {
     pub(crate) certain: bool,
     /// Temporary relations made in this session.
     pub(crate) temporary: BTreeSet<String>,
+    /// Those of them that are views: their rows are those of other relations.
+    pub(crate) temporary_views: BTreeSet<String>,
     /// The catalog's epoch when this session last changed the schema.
     pub(crate) changed_at: Option<u64>,
 }
@@ -32,6 +34,11 @@ impl Names {
     /// The schemas in which unqualified names are looked up, `$user` resolved, without the implicit ones.
     pub(crate) fn path(&self) -> impl Iterator<Item = &str> {
         self.search_path.iter().map(|schema| if schema == "$user" { &*self.user } else { schema.as_str() })
+    }
+
+    fn forget_temporary(&mut self) {
+        self.temporary.clear();
+        self.temporary_views.clear();
     }
 }
 
@@ -87,6 +94,7 @@ impl Scope {
             search_path: search_path.to_vec(),
             certain: true,
             temporary: BTreeSet::new(),
+            temporary_views: BTreeSet::new(),
             changed_at: None,
         };
         Self {
@@ -193,20 +201,25 @@ impl Scope {
             }
             Deed::Close { cursor } => forget(&mut self.cursors, cursor.as_deref()),
             Deed::Define {
-                object: Object::Table | Object::View | Object::Sequence,
+                object: object @ (Object::Table | Object::View | Object::Sequence),
                 name: Some(name),
                 temporary: true,
                 ..
             } => {
-                let name = name.name.to_string();
+                let (name, is_view) = (name.name.to_string(), *object == Object::View);
                 self.change(|names| {
+                    if is_view {
+                        names.temporary_views.insert(name.clone());
+                    }
                     names.temporary.insert(name);
                 });
             }
             Deed::Define { name: Some(name), what, .. } if self.is_temporary(name) => {
                 // A rename of a temporary relation: the new name is not followed, so the old one means nothing now.
                 if what.starts_with("rename") {
-                    self.drop_temporary(&name.name);
+                    self.change(|names| {
+                        names.temporary.remove(&*name.name);
+                    });
                 }
             }
             Deed::Drop { names, .. } if names.iter().all(|name| self.is_temporary(name)) => {
@@ -258,6 +271,7 @@ impl Scope {
     fn drop_temporary(&mut self, name: &str) {
         self.change(|names| {
             names.temporary.remove(name);
+            names.temporary_views.remove(name);
         });
     }
 
@@ -307,10 +321,10 @@ impl Scope {
     fn discard(&mut self, discard: Discard) {
         match discard {
             Discard::Caches => {}
-            Discard::Temporary => self.change(|names| names.temporary.clear()),
+            Discard::Temporary => self.change(Names::forget_temporary),
             Discard::All => {
                 self.reset_path();
-                self.change(|names| names.temporary.clear());
+                self.change(Names::forget_temporary);
                 self.prepared.clear();
                 self.cursors.clear();
             }
@@ -394,7 +408,7 @@ impl Scope {
             Some(names) => self.names = names,
             None => self.change(|names| {
                 names.certain = false;
-                names.temporary.clear();
+                names.forget_temporary();
             }),
         }
     }

@@ -22,7 +22,7 @@ mod tests;
 
 pub(super) use kept::{Kept, is_mixed, touches, verdict};
 pub(super) use origin::{Form, Key, Named, Origin, Source};
-pub(super) use system::SECRET;
+pub(super) use system::{SECRET, secret_column};
 
 use std::collections::BTreeSet;
 

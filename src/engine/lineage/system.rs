@@ -38,6 +38,7 @@ pub(in crate::engine) const SECRET: &[&str] = &[
     "pg_authid",
     "pg_file_settings",
     "pg_hba_file_rules",
+    "pg_ident_file_mappings",
     "pg_largeobject",
     "pg_shadow",
     "pg_statistic",
@@ -48,6 +49,19 @@ pub(in crate::engine) const SECRET: &[&str] = &[
     "pg_user_mapping",
     "pg_user_mappings",
 ];
+
+/// Those of them of which one column is the secret, and the others say who there is.
+const SECRET_COLUMN: &[(&str, &str)] = &[
+    ("pg_authid", "rolpassword"),
+    ("pg_shadow", "passwd"),
+    ("pg_user_mapping", "umoptions"),
+    ("pg_user_mappings", "umoptions"),
+];
+
+/// The only column of a relation in [`SECRET`] that is one, if there is such a column.
+pub(in crate::engine) fn secret_column(relation: &str) -> Option<&'static str> {
+    SECRET_COLUMN.iter().find(|(known, _)| *known == relation).map(|(_, column)| *column)
+}
 
 /// Columns with statements and names of other sessions, by relation or extension.
 const SESSIONS: &[(&str, &[&str])] = &[
@@ -61,7 +75,8 @@ const SESSIONS: &[(&str, &[&str])] = &[
 /// A column of a system relation, or of one that an extension brought.
 pub(super) fn column(relation: &str, name: &str) -> Origin {
     let told = SESSIONS.iter().any(|(told, columns)| *told == relation && columns.contains(&name));
-    if told || SECRET.contains(&relation) {
+    let secret = SECRET.contains(&relation) && secret_column(relation).is_none_or(|secret| secret == name);
+    if told || secret {
         return Origin::of(Source::Secret, Form::Same);
     }
     if VALUES.contains(&name) {

@@ -4,7 +4,7 @@ use super::{Rule, refused};
 use crate::domain::{Action, Environment, IdentityKind, Reason};
 use crate::engine::condition::{self, Truth};
 use crate::engine::resolve::Facts;
-use crate::engine::sql::fact::{Change, Deed, Expression, Item, Limit, Name, Query, Rows};
+use crate::engine::sql::fact::{Change, Deed, Item, Limit, Name, Query, Rows, Upsert};
 
 pub(super) struct MissingWhere;
 
@@ -26,7 +26,7 @@ impl Rule for MissingWhere {
             let (what, why) = match deed {
                 Deed::Change(change) => (change.how.word(), everything(facts, change)?),
                 Deed::Insert { into, rows: Rows::Query(query), upsert: Some(upsert) } => {
-                    ("update", overwritten(facts, into, query, upsert.condition.as_ref())?)
+                    ("update", overwritten(facts, into, query, upsert)?)
                 }
                 _ => return None,
             };
@@ -47,7 +47,7 @@ impl Rule for MissingWhere {
 
 /// Why a change reaches every row, when it does.
 fn everything(facts: &Facts<'_>, change: &Change) -> Option<&'static str> {
-    if facts.is_temporary(&change.target) {
+    if facts.has_own_rows(&change.target) {
         return None;
     }
     let truth = condition::of_change(facts, change);
@@ -60,7 +60,7 @@ fn everything(facts: &Facts<'_>, change: &Change) -> Option<&'static str> {
 }
 
 /// Why an upsert reaches every row, when it does: it inserts what is already there.
-fn overwritten(facts: &Facts<'_>, into: &Name, query: &Query, condition: Option<&Expression>) -> Option<&'static str> {
+fn overwritten(facts: &Facts<'_>, into: &Name, query: &Query, upsert: &Upsert) -> Option<&'static str> {
     let itself = |query: &&Query| {
         let from =
             |name: &Name| name == into || name.name == into.name && (name.schema.is_none() != into.schema.is_none());
@@ -69,6 +69,7 @@ fn overwritten(facts: &Facts<'_>, into: &Name, query: &Query, condition: Option<
             && query.sources.iter().any(|source| matches!(&source.item, Item::Relation(name) if from(name)))
             && !matches!(condition::of_query(facts, query), Truth::Restricts | Truth::Never)
     };
-    let all = condition.is_none() && !facts.is_temporary(into) && query.simple().iter().any(itself);
+    let open = !matches!(condition::of_upsert(facts, upsert), Truth::Restricts | Truth::Never);
+    let all = open && !facts.has_own_rows(into) && query.simple().iter().any(itself);
     all.then_some("It inserts the rows that the table already has, and updates them because they conflict.")
 }

@@ -68,8 +68,8 @@ fn keeps_to_own(facts: &Facts<'_>, deed: &Deed) -> bool {
         Deed::Define { object: Object::Table, temporary, .. } => *temporary,
         Deed::Drop { object: Object::Table, names, cascade: false } => own(names),
         Deed::Truncate { relations } => own(relations),
-        Deed::Insert { into, .. } => facts.is_temporary(into),
-        Deed::Change(change) => facts.is_temporary(&change.target),
+        Deed::Insert { into, .. } => facts.has_own_rows(into),
+        Deed::Change(change) => facts.has_own_rows(&change.target),
         _ => false,
     };
     is_own && facts.grant.masking == Masking::Database

@@ -3,8 +3,9 @@
 use super::{Rule, asked};
 use crate::domain::{Action, Environment, IdentityKind, Reason};
 use crate::engine::builtin::Class;
-use crate::engine::resolve::{Called, Callee, Facts, Found};
-use crate::engine::sql::fact::{Constant, Deed, Item, Limit, Query};
+use crate::engine::condition;
+use crate::engine::resolve::{Called, Callee, Facts};
+use crate::engine::sql::fact::{Constant, Deed, Limit, Query};
 
 pub(super) struct ResourceUse;
 
@@ -74,17 +75,8 @@ fn wasted(facts: &Facts<'_>, called: &Called<'_>) -> Option<&'static str> {
 /// Whether a query combines relations without a condition into more rows than anybody reads.
 fn is_huge(facts: &Facts<'_>, query: &Query) -> bool {
     query.simple().iter().any(|query| {
-        let rows = query.sources.iter().map(|source| match &source.item {
-            Item::Relation(name) => match facts.find(name) {
-                Found::Known(relation) => relation.rows.unwrap_or(1),
-                Found::System(_) | Found::Temporary | Found::Missing => 1,
-            },
-            Item::Query(_) | Item::Computed => 1,
-        });
-        let product = rows.fold(1_u64, |product, rows| product.saturating_mul(rows.max(1)));
         query.crossed
-            && query.condition.is_none()
             && query.limit == Limit::None
-            && product > facts.policy.limits().generated_rows
+            && condition::combinations(facts, query) > facts.policy.limits().generated_rows
     })
 }

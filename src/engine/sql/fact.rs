@@ -344,6 +344,8 @@ pub(crate) enum Rows {
 /// ON CONFLICT DO UPDATE
 #[derive(Clone, Debug)]
 pub(crate) struct Upsert {
+    /// The target, and as `excluded` the row that was to be inserted.
+    pub(crate) sources: Vec<Source>,
     pub(crate) condition: Option<Expression>,
 }
 
@@ -463,7 +465,7 @@ pub(crate) enum Transaction {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Query {
     pub(crate) sources: Vec<Source>,
-    /// Every row of each source is combined with every row of the others, as far as the joins go.
+    /// Every row of each source is combined with every row of the others that the condition lets it.
     pub(crate) crossed: bool,
     /// WHERE, and the ON of the joins.
     pub(crate) condition: Option<Expression>,

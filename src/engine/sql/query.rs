@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pg_query::protobuf::{AExprKind, BoolExprType, BoolTestType, JoinType, NullTestType, SetOperation, SubLinkType};
+use pg_query::protobuf::{
+    AExprKind, BoolExprType, BoolTestType, JoinType, MinMaxOp, NullTestType, SetOperation, SubLinkType,
+};
 
 use super::fact::{Constant, Expression, Item, Limit, Name, Output, Query, Source};
 use super::tree::Node;
@@ -174,6 +176,11 @@ impl<'t> Reader<'t> {
             }
             "CollateClause" | "NamedArgExpr" => *self.boxed(node.child("arg")),
             "CaseExpr" => self.case(node),
+            "MinMaxExpr" => {
+                let greatest = node.choice::<MinMaxOp>("op") == MinMaxOp::IsGreatest;
+                let arguments = node.children("args").map(|node| self.expression(node)).collect();
+                Expression::Call { name: Name::bare(if greatest { "greatest" } else { "least" }), arguments }
+            }
             "CoalesceExpr" => Expression::Coalesce(node.children("args").map(|node| self.expression(node)).collect()),
             "FuncCall" => {
                 let arguments = node.children("args").chain(node.children("agg_order"));
@@ -235,26 +242,25 @@ impl<'t> Reader<'t> {
             AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike | AExprKind::AexprSimilar => {
                 self.compare(operator, left, right)
             }
-            AExprKind::AexprDistinct => self.compare("<>", left, right),
-            AExprKind::AexprNotDistinct => self.compare("=", left, right),
-            kind @ (AExprKind::AexprOpAny | AExprKind::AexprOpAll) => Expression::Quantified {
-                operator: operator.into(),
-                all: kind == AExprKind::AexprOpAll,
-                operand: self.boxed(left),
-                array: self.boxed(right),
-            },
-            AExprKind::AexprIn => self.membership(operator == "<>", left, right),
-            kind @ (AExprKind::AexprBetween | AExprKind::AexprNotBetween) => {
-                let ends: Vec<_> = right.into_iter().flat_map(|list| list.children("items")).collect();
-                let [low, high] = ends.as_slice() else { return Expression::Other(Vec::new()) };
-                let (low, high) = (self.compare(">=", left, Some(*low)), self.compare("<=", left, Some(*high)));
-                let within = Expression::And(vec![low, high]);
-                if kind == AExprKind::AexprBetween { within } else { Expression::Not(Box::new(within)) }
+            kind @ (AExprKind::AexprDistinct | AExprKind::AexprNotDistinct) => {
+                let distinct = kind == AExprKind::AexprDistinct;
+                let is_null = |side: Option<Node<'t>>| side.is_some_and(|side| constant(side) == Constant::Null);
+                let test = match (is_null(left), is_null(right)) {
+                    (false, true) => Expression::IsNull(self.boxed(left)),
+                    (true, _) => Expression::IsNull(self.boxed(right)),
+                    (false, false) => return self.compare(if distinct { "<>" } else { "=" }, left, right),
+                };
+                if distinct { Expression::Not(Box::new(test)) } else { test }
             }
-            AExprKind::AexprNullif
-            | AExprKind::AexprBetweenSym
-            | AExprKind::AexprNotBetweenSym
-            | AExprKind::Undefined => {
+            kind @ (AExprKind::AexprOpAny | AExprKind::AexprOpAll) => {
+                self.quantified(operator, kind == AExprKind::AexprOpAll, left, right)
+            }
+            AExprKind::AexprIn => self.membership(operator == "<>", left, right),
+            AExprKind::AexprBetween => self.between(left, right, false),
+            AExprKind::AexprNotBetween => Expression::Not(Box::new(self.between(left, right, false))),
+            AExprKind::AexprBetweenSym => self.between(left, right, true),
+            AExprKind::AexprNotBetweenSym => Expression::Not(Box::new(self.between(left, right, true))),
+            AExprKind::AexprNullif | AExprKind::Undefined => {
                 Expression::Other(left.into_iter().chain(right).map(|node| self.expression(node)).collect())
             }
         }
@@ -264,14 +270,56 @@ impl<'t> Reader<'t> {
         Expression::Compare { operator: operator.into(), left: self.boxed(left), right: self.boxed(right) }
     }
 
-    /// `operand IN (list)`: when the list has more than constants, each element is a comparison of its own.
+    /// `operand BETWEEN low AND high`; SYMMETRIC where either end may be the lower one.
+    fn between(&mut self, operand: Option<Node<'t>>, ends: Option<Node<'t>>, symmetric: bool) -> Expression {
+        let ends: Vec<_> = ends.into_iter().flat_map(|list| list.children("items")).collect();
+        let [low, high] = ends.as_slice() else { return Expression::Other(Vec::new()) };
+        let mut within = |low: Node<'t>, high: Node<'t>| {
+            Expression::And(vec![self.compare(">=", operand, Some(low)), self.compare("<=", operand, Some(high))])
+        };
+        let as_written = within(*low, *high);
+        if symmetric { Expression::Or(vec![as_written, within(*high, *low)]) } else { as_written }
+    }
+
+    /// `operand = ANY (array)` and its kin. An array that is a sub-select is that sub-select.
+    fn quantified(
+        &mut self,
+        operator: &str,
+        all: bool,
+        operand: Option<Node<'t>>,
+        array: Option<Node<'t>>,
+    ) -> Expression {
+        let selected = array.filter(|array| {
+            array.kind() == "SubLink" && array.choice::<SubLinkType>("sub_link_type") == SubLinkType::ArraySublink
+        });
+        match selected.and_then(|array| array.child("subselect")).filter(|select| select.kind() == "SelectStmt") {
+            Some(select) => Expression::Within {
+                operator: operator.into(),
+                all,
+                operand: self.boxed(operand),
+                query: Box::new(self.query(select)),
+            },
+            None => Expression::Quantified {
+                operator: operator.into(),
+                all,
+                operand: self.boxed(operand),
+                array: self.boxed(array),
+            },
+        }
+    }
+
+    /// `operand IN (list)`: when the list is short or has more than constants, each element is a comparison of its own.
     fn membership(&mut self, negated: bool, left: Option<Node<'t>>, right: Option<Node<'t>>) -> Expression {
-        let is_constant = |node: &Node<'t>| matches!(node.kind(), "AConst" | "ParamRef");
         let items = || right.into_iter().flat_map(|list| list.children("items"));
+        let is_short = items().nth(LISTED_KEPT_MAX).is_none();
+        let is_constant = |node: &Node<'t>| !is_short && matches!(node.kind(), "AConst" | "ParamRef");
+        let operator = if negated { "<>" } else { "=" };
+        if let (Some(only), None) = (items().next(), items().nth(1)) {
+            return self.compare(operator, left, Some(only));
+        }
         if items().all(|node| is_constant(&node)) {
             return Expression::Among { operand: self.boxed(left), negated };
         }
-        let operator = if negated { "<>" } else { "=" };
         let mut arms: Vec<_> =
             items().filter(|node| !is_constant(node)).map(|node| self.compare(operator, left, Some(node))).collect();
         if items().any(|node| is_constant(&node)) {
@@ -339,13 +387,13 @@ pub(super) fn all_of(mut conditions: Vec<Expression>) -> Option<Expression> {
     if conditions.len() > 1 { Some(Expression::And(conditions)) } else { conditions.pop() }
 }
 
-/// Whether an item of FROM combines its sources without a condition.
+/// Whether nothing but the query's condition keeps the sources in an item of FROM apart.
 fn is_crossed(item: Node<'_>) -> bool {
     let mut open = vec![item];
     while let Some(item) = open.pop().filter(|item| item.kind() == "JoinExpr") {
-        let conditional =
-            item.child("quals").or_else(|| item.child("using_clause")).is_some() || item.flag("is_natural");
-        if conditional {
+        let is_inner = item.choice::<JoinType>("jointype") == JoinType::JoinInner;
+        let by_name = item.child("using_clause").is_some() || item.flag("is_natural");
+        if by_name || !is_inner && item.child("quals").is_some() {
             return false;
         }
         open.extend(item.child("larg").into_iter().chain(item.child("rarg")).filter(|side| side.kind() == "JoinExpr"));

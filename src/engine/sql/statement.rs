@@ -172,10 +172,12 @@ impl<'t> Reading<'t> {
         let conflict = node
             .child("on_conflict_clause")
             .filter(|conflict| conflict.choice::<OnConflictAction>("action") == OnConflictAction::OnconflictUpdate);
-        let upsert = conflict.map(|conflict| {
-            Box::new(Upsert { condition: conflict.child("where_clause").map(|node| reader.expression(node)) })
-        });
         let into = node.child("relation");
+        let upsert = conflict.map(|conflict| {
+            let mut sources = target_source(into);
+            sources.extend(sources.first().map(|target| Source { alias: "excluded".into(), ..target.clone() }));
+            Box::new(Upsert { sources, condition: conflict.child("where_clause").map(|node| reader.expression(node)) })
+        });
         self.act(Deed::Insert { into: into.map_or_else(nameless, relation_name), rows, upsert }, into);
     }
 

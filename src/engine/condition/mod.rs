@@ -5,9 +5,12 @@
 //! of the target finds a partner in. What remains is taken for a restriction; how many rows it really leaves is for the
 //! audit inside the transaction to say.
 
+mod bounds;
+
+use self::bounds::{Bounds, NOT_NEGATIVE, Span, is_all, whole_numbers};
 use super::catalog::{CatalogColumn, CatalogRelation};
 use super::resolve::{Facts, Found};
-use super::sql::fact::{Change, Constant, Expression, Item, Limit, Query, Source};
+use super::sql::fact::{Change, Constant, Expression, Item, Limit, Query, Source, Upsert};
 
 /// Relations of one statement that are looked at. With more, the condition is taken to restrict nothing.
 const SOURCES_MAX: usize = 64;
@@ -67,6 +70,12 @@ pub(super) fn of_change(facts: &Facts<'_>, change: &Change) -> Truth {
     judge.conjunction(&[(condition, false)])
 }
 
+/// What the condition of an upsert does to the rows that conflict, when what is inserted are the target's own rows.
+pub(super) fn of_upsert(facts: &Facts<'_>, upsert: &Upsert) -> Truth {
+    let Some(condition) = &upsert.condition else { return Truth::Always };
+    Judge::new(facts, &upsert.sources).conjunction(&[(condition, false)])
+}
+
 /// What the condition of a query does to the rows of the first of its sources that is a relation of the catalog; for a
 /// query that reads none, it restricts.
 pub(super) fn of_query(facts: &Facts<'_>, query: &Query) -> Truth {
@@ -80,6 +89,36 @@ pub(super) fn of_query(facts: &Facts<'_>, query: &Query) -> Truth {
         Some(row) => Judge { target: (0, row), ..judge }.conjunction(&[(condition, false)]),
         None => Truth::Restricts,
     }
+}
+
+/// How many rows a query makes where it combines sources that no condition connects: of each group that one connects,
+/// as many as its largest has, or one where something restricts it. Of what nobody knows, as few as there can be.
+pub(super) fn combinations(facts: &Facts<'_>, query: &Query) -> u64 {
+    if query.sources.len() > SOURCES_MAX {
+        return 1;
+    }
+    let judge = Judge::new(facts, &query.sources);
+    let Some(level) = judge.levels.first() else { return 1 };
+    let mut rows: Vec<u64> =
+        level.iter().map(|rows| rows.relation.and_then(|relation| relation.rows).unwrap_or(1).max(1)).collect();
+    // Which group each source is in, by the first of it.
+    let mut group: Vec<usize> = (0..level.len()).collect();
+    for (conjunct, negated) in query.condition.iter().flat_map(|condition| flat(&[(condition, false)])) {
+        let Some(sources) = judge.sources_of(conjunct) else { return 1 };
+        if let [only] = sources.as_slice() {
+            let judge = Judge { target: (0, *only), levels: judge.levels.clone(), ..judge };
+            let restricts = matches!(judge.truth(conjunct, negated), Truth::Restricts | Truth::Never);
+            rows.get_mut(*only).filter(|_| restricts).into_iter().for_each(|rows| *rows = 1);
+        }
+        let groups: Vec<usize> = sources.iter().filter_map(|source| group.get(*source).copied()).collect();
+        let first = groups.iter().min().copied();
+        group.iter_mut().filter(|of| groups.contains(of)).for_each(|of| *of = first.unwrap_or(*of));
+    }
+    let largest = |which: usize| {
+        let of_group = group.iter().zip(&rows).filter(move |(of, _)| **of == which);
+        of_group.map(|(_, rows)| *rows).max().unwrap_or(1)
+    };
+    (0..level.len()).fold(1_u64, |product, which| product.saturating_mul(largest(which)))
 }
 
 /// Whether a condition pins every column of a key of the only relation to a value: at most one row is left.
@@ -145,15 +184,16 @@ struct Judge<'a> {
     /// The sources in scope, outermost query first.
     levels: Vec<Vec<Rows<'a>>>,
     target: (usize, usize),
-    /// Judging what restricts a source that this one is joined with: joins back to it say nothing, and others are not
-    /// followed further.
+    /// Judging what restricts a source that this one is joined with: joins back to it say nothing.
     partner_of: Option<(usize, usize)>,
+    /// Whether joins are followed. Not within what is looked at while following one, so that the work stays bounded.
+    follows: bool,
 }
 
 impl<'a> Judge<'a> {
     fn new(facts: &'a Facts<'a>, sources: &'a [Source]) -> Self {
         let level = sources.iter().map(|source| rows(facts, source)).collect();
-        Judge { facts, levels: vec![level], target: (0, 0), partner_of: None }
+        Judge { facts, levels: vec![level], target: (0, 0), partner_of: None, follows: true }
     }
 
     /// The same question inside a sub-select.
@@ -165,7 +205,7 @@ impl<'a> Judge<'a> {
 
     /// The same question about another source.
     fn towards(&self, target: (usize, usize)) -> Self {
-        Judge { target, levels: self.levels.clone(), partner_of: Some(self.target), ..*self }
+        Judge { target, levels: self.levels.clone(), partner_of: Some(self.target), follows: false, ..*self }
     }
 
     fn rows(&self, source: (usize, usize)) -> Option<&Rows<'a>> {
@@ -202,6 +242,26 @@ impl<'a> Judge<'a> {
         relation.columns.iter().find(|column| column.name == origin.name)
     }
 
+    /// The sources of the query itself whose columns occur in an expression; `None` where one cannot tell.
+    fn sources_of(&self, expression: &Expression) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        let mut open = vec![expression];
+        while let Some(expression) = open.pop() {
+            match expression {
+                Expression::Column(words) => match self.origin(words)?.source {
+                    (0, source) if found.contains(&source) => {}
+                    (0, source) => found.push(source),
+                    _ => return None,
+                },
+                Expression::Exists(_) | Expression::Scalar(_) | Expression::Within { .. } | Expression::Star => {
+                    return None;
+                }
+                other => open.extend(parts(other)),
+            }
+        }
+        Some(found)
+    }
+
     /// The column of the target that an expression is, without casts.
     fn target_column(&self, expression: &Expression) -> Option<&'a CatalogColumn> {
         match bare(expression) {
@@ -224,20 +284,12 @@ impl<'a> Judge<'a> {
 
     fn conjunction(&self, conjuncts: &[(&'a Expression, bool)]) -> Truth {
         let conjuncts = flat(conjuncts);
-        let mut truth = Truth::Always;
-        for (index, (conjunct, negated)) in conjuncts.iter().enumerate() {
-            let others = || {
-                let others = conjuncts.iter().enumerate().filter(move |(other, _)| *other != index);
-                others.map(|(_, conjunct)| *conjunct)
-            };
-            truth = truth.and(match self.link(conjunct, *negated) {
-                Some(link) if Some(link.other.source) == self.partner_of => Truth::Always,
-                Some(_) if self.partner_of.is_some() => Truth::Restricts,
-                Some(link) => self.joined(link, others()),
-                None => self.truth(conjunct, *negated),
-            });
-        }
-        truth
+        let is_link = |(conjunct, negated): &(&'a Expression, bool)| self.link(conjunct, *negated).is_some();
+        let truth = conjuncts.iter().filter(|conjunct| !is_link(conjunct)).fold(Truth::Always, |truth, conjunct| {
+            let (conjunct, negated) = *conjunct;
+            truth.and(self.truth(conjunct, negated))
+        });
+        if conjuncts.iter().any(is_link) { truth.and(self.joined(&conjuncts)) } else { truth }
     }
 
     fn disjunction(&self, disjuncts: &[(&'a Expression, bool)]) -> Truth {
@@ -249,15 +301,65 @@ impl<'a> Judge<'a> {
         let opposed = |(index, (left, negated)): (usize, &(&'a Expression, bool))| {
             disjuncts.iter().skip(index + 1).any(|(right, other)| self.are_opposite(left, *negated, right, *other))
         };
-        if truth == Truth::Restricts && disjuncts.len() <= SOURCES_MAX && disjuncts.iter().enumerate().any(opposed) {
+        let covers = || disjuncts.iter().enumerate().any(opposed) || self.covers(disjuncts);
+        if truth == Truth::Restricts && disjuncts.len() <= SOURCES_MAX && covers() {
             return Truth::Always;
         }
         truth
     }
 
+    /// `id < 10 OR id > 5`: whether what one value may be, by one or another of these, is all that it can be.
+    fn covers(&self, disjuncts: &[(&'a Expression, bool)]) -> bool {
+        let spans: Vec<_> = disjuncts.iter().filter_map(|(disjunct, negated)| self.spans(disjunct, *negated)).collect();
+        spans.iter().enumerate().any(|(index, (subject, _))| {
+            let same = spans.iter().skip(index).filter(|(other, _)| self.same(subject, other));
+            let all: Vec<Span> = same.flat_map(|(_, spans)| spans).copied().collect();
+            is_all(all, self.bounds(subject), self.is_whole(subject))
+        })
+    }
+
+    /// The value that a condition is about, and where it may be for the condition to hold.
+    fn spans(&self, condition: &'a Expression, negated: bool) -> Option<(&'a Expression, Vec<Span>)> {
+        let (condition, negated) = self.without_not(condition, negated);
+        match condition {
+            Expression::Compare { operator, left, right } => {
+                let operator = if negated { opposite(operator)? } else { operator };
+                let (subject, operator, number) = match (number(left), number(right)) {
+                    (None, Some(number)) => (left, operator, number),
+                    (Some(number), None) => (right, mirrored(operator)?, number),
+                    _ => return None,
+                };
+                Some((bare(subject), Span::of(operator, number)?))
+            }
+            Expression::And(arms) | Expression::Or(arms) => {
+                if arms.len() > SOURCES_MAX {
+                    return None;
+                }
+                let mut parts = arms.iter().map(|arm| self.spans(arm, negated));
+                let (subject, mut spans) = parts.next()??;
+                for part in parts {
+                    let (other, more) = part?;
+                    if !self.same(subject, other) {
+                        return None;
+                    }
+                    if matches!(condition, Expression::And(_)) == negated {
+                        spans.extend(more);
+                    } else {
+                        spans = spans.iter().flat_map(|one| more.iter().filter_map(|two| one.both(*two))).collect();
+                    }
+                    if spans.len() > SOURCES_MAX {
+                        return None;
+                    }
+                }
+                Some((subject, spans))
+            }
+            _ => None,
+        }
+    }
+
     fn are_opposite(&self, left: &Expression, left_negated: bool, right: &Expression, right_negated: bool) -> bool {
-        let (left, left_negated) = without_not(left, left_negated);
-        let (right, right_negated) = without_not(right, right_negated);
+        let (left, left_negated) = self.without_not(left, left_negated);
+        let (right, right_negated) = self.without_not(right, right_negated);
         if left_negated != right_negated && self.same(left, right) {
             return true;
         }
@@ -274,6 +376,36 @@ impl<'a> Judge<'a> {
             }
             _ => false,
         }
+    }
+
+    /// An expression without the NOTs and comparisons with a truth value around it, and whether it is negated.
+    fn without_not<'e>(&self, mut expression: &'e Expression, mut negated: bool) -> (&'e Expression, bool) {
+        let truth = |side: &Expression| match side {
+            Expression::Constant(constant) => truth_of(constant),
+            _ => None,
+        };
+        let is_boolean = |side: &Expression| matches!(side, Expression::Constant(Constant::Boolean(_)));
+        loop {
+            (expression, negated) = match expression {
+                Expression::Not(inner) => (inner, !negated),
+                Expression::Is(inner, Some(value)) => (inner, negated == *value),
+                Expression::Compare { operator, left, right } if &**operator == "=" => {
+                    match (truth(left), truth(right)) {
+                        (None, Some(value)) if is_boolean(right) || self.is_truth(left) => (left, negated == value),
+                        (Some(value), None) if is_boolean(left) || self.is_truth(right) => (right, negated == value),
+                        _ => return (expression, negated),
+                    }
+                }
+                _ => return (expression, negated),
+            };
+        }
+    }
+
+    /// Whether the value of an expression is true or false, and no number or text that looks like it.
+    fn is_truth(&self, expression: &Expression) -> bool {
+        /// `pg_type.oid` of `bool`.
+        const BOOLEAN: u32 = 16;
+        is_condition(expression) || self.target_column(expression).is_some_and(|column| column.kind == BOOLEAN)
     }
 
     fn truth(&self, expression: &'a Expression, negated: bool) -> Truth {
@@ -300,7 +432,7 @@ impl<'a> Judge<'a> {
             Expression::Cast(inner, _) => self.conjunction(&[(inner, negated)]),
             Expression::Case { arms, otherwise } => self.case(arms, otherwise.as_deref(), negated),
             Expression::Coalesce(arms) => {
-                let first = arms.iter().find(|arm| **arm != Expression::Constant(Constant::Null));
+                let first = arms.iter().find(|arm| *bare(arm) != Expression::Constant(Constant::Null));
                 first.map_or(Truth::Never, |first| self.conjunction(&[(first, negated)]))
             }
             Expression::Exists(query) => self.exists(query, &[]).negated(negated),
@@ -355,12 +487,14 @@ impl<'a> Judge<'a> {
         negated: bool,
     ) -> Truth {
         if let Expression::List(elements) = array
-            && operator == "="
-            && !all
+            && is_reflexive(operator)
             && !negated
-            && elements.iter().any(|element| self.same(operand, element))
+            && self.depends(operand)
         {
-            return Truth::Always;
+            let mut same = elements.iter().map(|element| self.same(operand, element));
+            if if all { same.all(|same| same) } else { same.any(|same| same) } {
+                return Truth::Always;
+            }
         }
         let excludes = matches!((operator, negated), ("<>", false) | ("=", true));
         if excludes && !self.depends(array) && self.target_column(operand).is_some_and(|column| self.is_key(column)) {
@@ -380,14 +514,19 @@ impl<'a> Judge<'a> {
     /// Whether a value of the target's row can be null, as far as the catalog knows. An unknown column is taken not to
     /// be, so that IS NOT NULL on it counts for nothing.
     fn can_be_null(&self, expression: &'a Expression) -> bool {
-        let mut found = false;
-        visit(expression, &mut |part| {
-            if let Expression::Column(words) = part {
+        match expression {
+            Expression::Column(words) => {
                 let origin = self.origin(words).filter(|origin| origin.source == self.target);
-                found |= origin.and_then(|origin| self.column_of(origin)).is_some_and(|column| !column.not_null);
+                origin.and_then(|origin| self.column_of(origin)).is_some_and(|column| !column.not_null)
             }
-        });
-        found
+            Expression::Constant(constant) => *constant == Constant::Null,
+            // Null only when all of them are.
+            Expression::Coalesce(arms) => arms.iter().all(|arm| self.can_be_null(arm)),
+            Expression::Call { name, arguments } if matches!(&*name.name, "greatest" | "least") => {
+                arguments.iter().all(|argument| self.can_be_null(argument))
+            }
+            other => parts(other).into_iter().any(|part| self.can_be_null(part)),
+        }
     }
 
     fn compare(&self, operator: &str, left: &'a Expression, right: &'a Expression, negated: bool) -> Truth {
@@ -424,6 +563,18 @@ impl<'a> Judge<'a> {
         {
             let pairs = lefts.iter().zip(rights).map(|(left, right)| self.compare("=", left, right, false));
             return Some(pairs.fold(Truth::Always, Truth::and));
+        }
+        if let (Expression::List(lefts), Expression::List(rights)) = (left, right)
+            && let (Some(left), Some(right)) = (lefts.first(), rights.first())
+            && lefts.len() == rights.len()
+            && matches!(operator, "<" | "<=" | ">" | ">=")
+        {
+            // The first that differs decides.
+            let strict = operator.trim_end_matches('=');
+            return match self.compare(strict, left, right, false) {
+                decided @ (Truth::Always | Truth::Never) => Some(decided),
+                Truth::Independent | Truth::Restricts => None,
+            };
         }
         if self.same(left, right) && self.depends(left) {
             return match operator {
@@ -501,17 +652,40 @@ impl<'a> Judge<'a> {
             return Truth::Always;
         }
         let everything = match number(other) {
-            Some(number) => is_beyond(column, self.is_key(column), operator, number),
+            // All but the greatest that there can be are all.
+            Some(number) => {
+                let operator = if operator == "<" { "<=" } else { operator };
+                Bounds::of_column(column, self.is_key(column)).are_all(operator, number)
+            }
             None => match bare(other) {
                 Expression::Constant(Constant::Text(text)) => match operator {
                     "<" | "<=" => &**text == "infinity",
                     ">" | ">=" => &**text == "-infinity" || (text.is_empty() && operator == ">="),
                     _ => matches_everything(operator, text),
                 },
+                Expression::Scalar(query) => self.is_extreme(column, operator, query),
                 pattern => pattern_text(pattern).is_some_and(|text| matches_everything(operator, text)),
             },
         };
         if everything { Truth::Always } else { Truth::Restricts }
+    }
+
+    /// `id <= (SELECT max(id) FROM …)`, of all rows of the target itself.
+    fn is_extreme(&self, column: &CatalogColumn, operator: &str, query: &'a Query) -> bool {
+        let extreme = match operator {
+            "<" | "<=" => "max",
+            ">" | ">=" => "min",
+            _ => return false,
+        };
+        let ([source], [output]) = (query.sources.as_slice(), query.output.as_slice()) else { return false };
+        let rows = rows(self.facts, source);
+        let all = query.condition.is_none() && !query.grouped && query.limit == Limit::None && !rows.filtered;
+        let itself = rows.relation.zip(self.target_relation()).is_some_and(|(found, target)| found.oid == target.oid);
+        let Expression::Call { name, arguments } = &output.value else { return false };
+        let [Expression::Column(words)] = arguments.as_slice() else { return false };
+        let named = words.last().is_some_and(|word| rows.renamed(word) == column.name);
+        let least_or_most = operator.ends_with('=') || self.is_key(column);
+        all && itself && named && *name.name == *extreme && least_or_most
     }
 
     /// A computed value of the target against something.
@@ -519,26 +693,81 @@ impl<'a> Judge<'a> {
         if pattern_text(right).is_some_and(|text| matches_everything(operator, text)) {
             return Truth::Always;
         }
-        let least = |expression: &Expression| match expression {
-            Expression::Call { name, .. } => NEVER_NEGATIVE.contains(&&*name.name),
-            _ => false,
-        };
         let everything = match (number(left), number(right)) {
-            (None, Some(number)) if least(left) => {
-                (operator == ">=" && number <= 0) || (operator == ">" && number < 0) || (operator == "<>" && number < 0)
-            }
-            (Some(number), None) if least(right) => {
-                (operator == "<=" && number <= 0) || (operator == "<" && number < 0) || (operator == "<>" && number < 0)
+            (None, Some(number)) => self.bounds(left).are_all(operator, number),
+            (Some(number), None) => {
+                mirrored(operator).is_some_and(|operator| self.bounds(right).are_all(operator, number))
             }
             _ => false,
         };
         if everything { Truth::Always } else { Truth::Restricts }
     }
 
-    /// An equality of a column of the target and one of another source.
+    /// Between which whole numbers a value is in every row, as far as that is known from how it is computed.
+    fn bounds(&self, expression: &Expression) -> Bounds {
+        if let Some(number) = number(expression) {
+            return Bounds { least: Some(number), most: Some(number) };
+        }
+        match bare(expression) {
+            Expression::Column(_) => match self.target_column(expression) {
+                Some(column) => Bounds::of_column(column, self.is_key(column)),
+                None => Bounds::default(),
+            },
+            Expression::Prefix { operator, operand } if &**operator == "-" => self.bounds(operand).negated(),
+            Expression::Compare { operator, left, right } => {
+                let (one, two) = (self.bounds(left), self.bounds(right));
+                match &**operator {
+                    "+" => one.plus(two),
+                    "-" => one.plus(two.negated()),
+                    "*" if self.same(left, right) => NOT_NEGATIVE,
+                    "^" if number(right).is_some_and(|power| power % 2 == 0) => NOT_NEGATIVE,
+                    "*" | "/" | "^" if one.is_positive() && two.is_positive() => NOT_NEGATIVE,
+                    "%" => one.remainder(number(right)),
+                    _ => Bounds::default(),
+                }
+            }
+            Expression::Coalesce(arms) => {
+                arms.iter().map(|arm| self.bounds(arm)).reduce(Bounds::either).unwrap_or_default()
+            }
+            Expression::Call { name, arguments } => {
+                let each = || arguments.iter().map(|argument| self.bounds(argument));
+                match &*name.name {
+                    "greatest" => Bounds { least: each().filter_map(|one| one.least).max(), most: None },
+                    "least" => Bounds { least: None, most: each().filter_map(|one| one.most).min() },
+                    "mod" => match arguments.as_slice() {
+                        [value, by] => self.bounds(value).remainder(number(by)),
+                        _ => Bounds::default(),
+                    },
+                    "sign" if each().all(Bounds::is_above_zero) => Bounds { least: Some(1), most: Some(1) },
+                    "sign" => Bounds { least: Some(-1), most: Some(1) },
+                    name if NEVER_NEGATIVE.contains(&name) => NOT_NEGATIVE,
+                    _ => Bounds::default(),
+                }
+            }
+            _ => Bounds::default(),
+        }
+    }
+
+    /// Whether a value is a whole number in every row.
+    fn is_whole(&self, expression: &Expression) -> bool {
+        match bare(expression) {
+            Expression::Constant(Constant::Integer(_)) => true,
+            Expression::Column(_) => {
+                self.target_column(expression).is_some_and(|column| whole_numbers(column).is_some())
+            }
+            Expression::Prefix { operator, operand } => &**operator == "-" && self.is_whole(operand),
+            Expression::Compare { operator, left, right } => {
+                matches!(&**operator, "+" | "-" | "*" | "/" | "%") && self.is_whole(left) && self.is_whole(right)
+            }
+            _ => false,
+        }
+    }
+
+    /// A comparison of a column of the target with one of another source that two equal values pass.
     fn link<'e>(&self, conjunct: &'e Expression, negated: bool) -> Option<Link<'e>> {
         let Expression::Compare { operator, left, right } = conjunct else { return None };
-        if negated || &**operator != "=" {
+        let is_equal = &**operator == "=";
+        if negated || !is_equal && !is_reflexive(operator) {
             return None;
         }
         let origin = |side: &'e Expression| match bare(side) {
@@ -548,45 +777,66 @@ impl<'a> Judge<'a> {
         let (left, right) = (origin(left)?, origin(right)?);
         let is_target = |origin: Origin<'_>| origin.source == self.target;
         match (is_target(left), is_target(right)) {
-            (true, false) => Some(Link { column: left.name, other: right }),
-            (false, true) => Some(Link { column: right.name, other: left }),
+            (true, false) => Some(Link { column: left.name, other: right, is_equal }),
+            (false, true) => Some(Link { column: right.name, other: left, is_equal }),
             _ => None,
         }
     }
 
-    /// What a join does to the rows of the target, given the other conditions.
-    fn joined(&self, link: Link<'_>, others: impl Iterator<Item = (&'a Expression, bool)>) -> Truth {
-        if !self.every_row_finds(link) {
-            return Truth::Restricts;
-        }
-        let partner = self.towards(link.other.source);
-        for (conjunct, negated) in others {
-            if matches!(partner.conjunction(&[(conjunct, negated)]), Truth::Restricts | Truth::Never) {
-                return Truth::Restricts;
+    /// What its joins do to the rows of the target. They leave out none where each row finds a partner, the partner finds
+    /// one in turn, and nothing else restricts any of them.
+    fn joined(&self, conjuncts: &[(&'a Expression, bool)]) -> Truth {
+        let mut reached: Vec<_> = self.partner_of.into_iter().chain([self.target]).collect();
+        let mut next = reached.len() - 1;
+        while let Some(source) = reached.get(next).copied() {
+            let judge = if source == self.target { None } else { Some(self.towards(source)) };
+            let judge = judge.as_ref().unwrap_or(self);
+            let links: Vec<_> = conjuncts.iter().map(|(conjunct, negated)| judge.link(conjunct, *negated)).collect();
+            let before = reached.len();
+            for ((conjunct, negated), link) in conjuncts.iter().zip(&links) {
+                match link {
+                    Some(link) if reached.iter().take(before).any(|known| *known == link.other.source) => {}
+                    Some(link) if self.follows && judge.every_row_finds(*link, &links) => {
+                        if !reached.contains(&link.other.source) {
+                            reached.push(link.other.source);
+                        }
+                    }
+                    Some(_) => return Truth::Restricts,
+                    None if source == self.target => {}
+                    None => {
+                        if matches!(judge.truth(conjunct, *negated), Truth::Restricts | Truth::Never) {
+                            return Truth::Restricts;
+                        }
+                    }
+                }
             }
+            next += 1;
         }
         Truth::Always
     }
 
     /// Whether every row of the target has a partner: the same relation by the same column, or what a foreign key
-    /// points to, as long as nothing is filtered out of it.
-    fn every_row_finds(&self, link: Link<'_>) -> bool {
+    /// points to, as long as nothing is filtered out of it. A key of several columns needs all of them among `links`.
+    fn every_row_finds(&self, link: Link<'_>, links: &[Option<Link<'_>>]) -> bool {
         let Some(other) = self.rows(link.other.source).filter(|rows| !rows.filtered) else { return false };
         let (Some(target), Some(partner)) = (self.target_relation(), other.relation) else { return false };
-        let name = other.renamed(link.other.name);
-        if target.oid == partner.oid && link.column == name {
-            return true;
-        }
         let attribute = |relation: &CatalogRelation, name: &str| {
             relation.columns.iter().find(|column| column.name == name).map(|column| column.attribute)
         };
-        let (Some(here), Some(there)) = (attribute(target, link.column), attribute(partner, name)) else {
-            return false;
+        let ends = |link: &Link<'_>| {
+            let (here, there) = (attribute(target, link.column)?, attribute(partner, other.renamed(link.other.name))?);
+            link.is_equal.then_some((here, there))
         };
-        target
-            .foreign_keys
-            .iter()
-            .any(|key| key.columns == [here] && key.target == partner.oid && key.target_columns == [there])
+        if target.oid == partner.oid && link.column == other.renamed(link.other.name) {
+            return true;
+        }
+        let Some(end) = ends(&link) else { return false };
+        let same_partner = links.iter().flatten().filter(|known| known.other.source == link.other.source);
+        let known: Vec<_> = same_partner.filter_map(ends).chain([end]).collect();
+        target.foreign_keys.iter().filter(|key| key.target == partner.oid).any(|key| {
+            let mut pairs = key.columns.iter().copied().zip(key.target_columns.iter().copied());
+            pairs.clone().any(|pair| pair == end) && pairs.all(|pair| known.contains(&pair))
+        })
     }
 
     /// EXISTS, with conditions of the outer query on what it finds.
@@ -613,7 +863,7 @@ impl<'a> Judge<'a> {
     /// `operand IN (SELECT …)` and its kin.
     fn within(&self, operator: &str, all: bool, operand: &'a Expression, query: &'a Query) -> Truth {
         let depends = || self.depends(operand) || self.inside(query).depends_query(query);
-        if all || operator != "=" || query.limit != Limit::None {
+        if all || !is_reflexive(operator) || query.limit != Limit::None {
             return if depends() { Truth::Restricts } else { Truth::Independent };
         }
         for arm in query.simple() {
@@ -625,8 +875,9 @@ impl<'a> Judge<'a> {
             let outputs: Vec<_> = arm.output.iter().map(|output| &output.value).collect();
             let pairs = || operands.iter().zip(&outputs);
             let all_find = operands.len() == outputs.len()
-                && pairs().all(|(operand, output)| self.finds_itself(operand, output, &inside));
-            let found = inside.towards((inside.levels.len().saturating_sub(1), 0));
+                && pairs().all(|(operand, output)| self.finds_itself(operator, operand, output, &inside));
+            let first = (inside.levels.len().saturating_sub(1), 0);
+            let found = Judge { follows: self.follows, ..inside.towards(first) };
             let free = arm.condition.as_ref().is_none_or(|condition| {
                 [&inside, &found]
                     .iter()
@@ -640,7 +891,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether what a row of the target looks for is always among what a sub-select has.
-    fn finds_itself(&self, operand: &'a Expression, output: &'a Expression, inside: &Self) -> bool {
+    fn finds_itself(&self, operator: &str, operand: &'a Expression, output: &'a Expression, inside: &Self) -> bool {
         let (Expression::Column(wanted), Expression::Column(offered)) = (bare(operand), bare(output)) else {
             return false;
         };
@@ -650,8 +901,8 @@ impl<'a> Judge<'a> {
         if offered == wanted {
             return true;
         }
-        let link = Link { column: wanted.name, other: offered };
-        inside.every_row_finds(link)
+        let link = Link { column: wanted.name, other: offered, is_equal: operator == "=" };
+        inside.every_row_finds(link, &[])
     }
 
     /// Whether the value of an expression can differ between rows of the target.
@@ -669,8 +920,8 @@ impl<'a> Judge<'a> {
             }
             // The first that is not null decides.
             Expression::Coalesce(arms) => {
-                let known = |arm: &&Expression| !matches!(arm, Expression::Constant(Constant::Null));
-                match arms.iter().find(known) {
+                let known = |arm: &&Expression| !matches!(bare(arm), Expression::Constant(Constant::Null));
+                match arms.iter().find(known).map(bare) {
                     Some(Expression::Constant(_)) | None => false,
                     Some(_) => arms.iter().any(|arm| self.depends(arm)),
                 }
@@ -736,11 +987,13 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// An equality between a column of the target and something else.
+/// A comparison between a column of the target and something else.
 #[derive(Clone, Copy)]
 struct Link<'e> {
     column: &'e str,
     other: Origin<'e>,
+    /// `=`, not `<=` or `>=`.
+    is_equal: bool,
 }
 
 /// A sum of columns, each times a whole number, and a constant.
@@ -850,26 +1103,6 @@ fn flat<'e>(conjuncts: &[(&'e Expression, bool)]) -> Vec<(&'e Expression, bool)>
     out
 }
 
-/// An expression without the NOTs and comparisons with a truth value around it, and whether it is negated.
-fn without_not(mut expression: &Expression, mut negated: bool) -> (&Expression, bool) {
-    let truth = |side: &Expression| match side {
-        Expression::Constant(constant) => truth_of(constant),
-        _ => None,
-    };
-    loop {
-        (expression, negated) = match expression {
-            Expression::Not(inner) => (inner, !negated),
-            Expression::Is(inner, Some(value)) => (inner, negated == *value),
-            Expression::Compare { operator, left, right } if &**operator == "=" => match (truth(left), truth(right)) {
-                (None, Some(value)) => (left, negated == value),
-                (Some(value), None) => (right, negated == value),
-                _ => return (expression, negated),
-            },
-            _ => return (expression, negated),
-        };
-    }
-}
-
 /// An expression without the casts around it, and without the sub-select around a plain expression.
 fn bare(mut expression: &Expression) -> &Expression {
     loop {
@@ -932,14 +1165,6 @@ fn same_words(left: &Expression, right: &Expression) -> bool {
     }
 }
 
-fn visit<'e>(expression: &'e Expression, look: &mut impl FnMut(&'e Expression)) {
-    let mut open = vec![expression];
-    while let Some(expression) = open.pop() {
-        look(expression);
-        open.extend(parts(expression));
-    }
-}
-
 /// Whether an expression has a truth value by its form.
 fn is_condition(expression: &Expression) -> bool {
     match expression {
@@ -990,6 +1215,11 @@ fn opposite(operator: &str) -> Option<&'static str> {
         "!~*" => "~*",
         _ => return None,
     })
+}
+
+/// Whether equal values pass.
+fn is_reflexive(operator: &str) -> bool {
+    matches!(operator, "=" | "<=" | ">=")
 }
 
 /// The operator that says the same with its sides exchanged.
@@ -1051,26 +1281,6 @@ fn number(expression: &Expression) -> Option<i128> {
             }
         }
         _ => None,
-    }
-}
-
-/// Whether every value of a whole-number column is on the right side of a number: beyond what the type can hold, or, for
-/// a key, below the first number that anybody gives out.
-fn is_beyond(column: &CatalogColumn, is_key: bool, operator: &str, number: i128) -> bool {
-    let (least, most) = match column.kind {
-        // int2, int4, int8
-        21 => (i128::from(i16::MIN), i128::from(i16::MAX)),
-        23 => (i128::from(i32::MIN), i128::from(i32::MAX)),
-        20 => (i128::from(i64::MIN), i128::from(i64::MAX)),
-        _ => return false,
-    };
-    let first = if is_key || column.counted { 1 } else { least };
-    match operator {
-        ">" => number < first,
-        ">=" => number <= first,
-        "<" | "<=" => number >= most,
-        "<>" => number < first || number > most,
-        _ => false,
     }
 }
 
