@@ -108,9 +108,10 @@ impl Postgres {
             "password_encryption=scram-sha-256".to_owned(),
         ];
         let settings: String = settings.into_iter().chain(own).map(|setting| format!(" -c '{setting}'")).collect();
-        // The shell waits for the end of its input, which is the end of this process, and ends the server then.
+        // The shell waits for the end of its input, which is the end of this process, and ends the server then. Where it may
+        // not take the folder itself away, whoever made that does.
         let script = format!(
-            "{}/postgres -D {}{settings} 2> {}/log & server=$!; read line; kill -INT $server; wait; rm -rf {}",
+            "{}/postgres -D {}{settings} 2> {}/log & server=$!; read line; kill -INT $server; wait; rm -rf {} 2> /dev/null",
             programs.display(),
             data.display(),
             folder.display(),
