@@ -47,8 +47,8 @@ pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
-    ColumnRights, LeftOut, LeftOutWhy, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Revealing, Rewritten,
-    masking_sql,
+    ColumnRights, LeftOut, LeftOutWhy, LookedUp, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Revealing,
+    Rewritten, masking_sql,
 };
 pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};
@@ -62,7 +62,7 @@ pub(crate) use sql::{Bound, STACK, Understood, literal, quoted};
 pub(crate) use write_back::{Incoming, Parameter};
 pub(crate) use yaml::read as read_yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -247,23 +247,24 @@ impl Engine {
     }
 
     /// Values that a client binds to a statement and by which a session that sees masking views finds something: what the
-    /// database should get in their place, by their number from 0. The thread needs [`STACK`] bytes of stack.
+    /// database should get in their place.
     pub(crate) fn looked_up<'v>(
         &self,
         what: &Understood,
         scope: &Scope,
-        values: impl Iterator<Item = Option<&'v [u8]>>,
-    ) -> BTreeMap<usize, String> {
-        let catalog = self.catalog();
-        let Some(masking) = &catalog.masking else { return BTreeMap::new() };
-        let values: Vec<_> = values.collect();
-        if values.is_empty() {
-            return BTreeMap::new();
+        values: impl Iterator<Item = Parameter<'v>>,
+    ) -> LookedUp {
+        // Known of the text once and for all: most compare no parameter.
+        if what.commands.iter().all(|command| command.compared.parameters.is_empty()) {
+            return LookedUp::default();
         }
+        let catalog = self.catalog();
+        let Some(masking) = &catalog.masking else { return LookedUp::default() };
+        let values: Vec<_> = values.collect();
         let left = decide::LOOKUPS_MAX.saturating_sub(self.lookups.load(Ordering::Relaxed));
         let lookups = mask::view::Lookups { key: self.mask_key.as_ref(), left };
         let found = mask::view::looked_up(&catalog, masking, what, scope, &values, lookups);
-        self.lookups.fetch_add(found.len(), Ordering::Relaxed);
+        self.lookups.fetch_add(found.lookups, Ordering::Relaxed);
         found
     }
 

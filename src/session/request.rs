@@ -228,7 +228,7 @@ impl Session {
             return self.fail_batch("42P03", &own_name(bind.portal), turn);
         }
         let raw = self.bound_text(&statement, &bind);
-        let what = Arc::clone(&statement.what);
+        let (what, types) = (Arc::clone(&statement.what), Arc::clone(&statement.types));
         let hold = match self.returned(&statement, &bind) {
             Some((Action::Deny, reason)) => {
                 let refusal = self.judge(now, &statement.what).and_deny(reason);
@@ -252,7 +252,7 @@ impl Session {
         let name = bind.portal.to_owned();
         let before = self.portals.insert(name.clone(), portal);
         self.pending.push_back(Pending::Bind { portal: name, before });
-        match self.looked_up(&what, &bind) {
+        match self.looked_up(&what, &types, &bind) {
             Some(bytes) => self.pass(&Request::Bind(Bind { values: bind.values.replaced(&bytes), ..bind }), turn),
             None => self.pass(&Request::Bind(bind), turn),
         }
@@ -267,28 +267,19 @@ impl Session {
 
     /// The values that are bound to a statement, with pseudonyms for those by which something is looked up in masking
     /// views; nothing when they can stay.
-    fn looked_up(&self, what: &Understood, bind: &Bind<'_>) -> Option<Vec<u8>> {
+    fn looked_up(&self, what: &Understood, types: &[u32], bind: &Bind<'_>) -> Option<Vec<u8>> {
         if self.setup.duty == Duty::Watch {
             return None;
         }
-        let found = self.setup.engine.looked_up(what, &self.scope, bind.values.iter());
+        let found = self.setup.engine.looked_up(what, &self.scope, parameters(types, bind)).values;
         let values = bind.values.iter().enumerate();
-        let values = values.map(|(index, value)| found.get(&index).map(String::as_bytes).or(value));
+        let values = values.map(|(index, value)| found.get(&index).map(Vec::as_slice).or(value));
         (!found.is_empty()).then(|| Values::written(values))
     }
 
     /// What the values are that are bound to a statement, when masks made them.
     fn returned(&self, statement: &Prepared, bind: &Bind<'_>) -> Option<(Action, Reason)> {
-        // One format may stand for all.
-        let format = |index: usize| match bind.value_formats.as_slice() {
-            [one] => *one,
-            formats => formats.get(index).copied().unwrap_or(0),
-        };
-        let values = bind.values.iter().enumerate().map(|(index, value)| Parameter {
-            value,
-            binary: format(index) == 1,
-            kind: statement.types.get(index).copied().unwrap_or(0),
-        });
+        let values = parameters(&statement.types, bind);
         self.setup.engine.bound(&self.setup.grant, &statement.what, &self.scope, values)
     }
 
@@ -858,6 +849,20 @@ impl Session {
         }
         request.write(&mut turn.to_database);
     }
+}
+
+/// The values that are bound to a statement, with their types as far as the client has named them.
+fn parameters<'a>(types: &'a [u32], bind: &'a Bind<'_>) -> impl Iterator<Item = Parameter<'a>> {
+    // One format may stand for all.
+    let format = |index: usize| match bind.value_formats.as_slice() {
+        [one] => *one,
+        formats => formats.get(index).copied().unwrap_or(0),
+    };
+    bind.values.iter().enumerate().map(move |(index, value)| Parameter {
+        value,
+        binary: format(index) == 1,
+        kind: types.get(index).copied().unwrap_or(0),
+    })
 }
 
 /// The server takes COPY data, its end, and what it ignores meanwhile (manual, section "COPY Operations").

@@ -125,6 +125,9 @@ fn values_that_are_bound_find_what_values_written_out_do() {
         ["7", "9"]
     );
     assert!(found(by_mail, &["person7@mail.example"]).is_empty());
+    let by_any = "SELECT id FROM customers WHERE email = ANY($1) ORDER BY 1";
+    assert_eq!(found(by_any, &["{person7@mail.example.org,\"person9@mail.example.org\",NULL,x}"]), ["7", "9"]);
+    assert_eq!(found("SELECT id FROM customers WHERE email = ANY('{person7@mail.example.org}')", &[]), ["7"]);
     let seen = found("SELECT email FROM customers WHERE id = $1::int", &["7"]);
     assert_eq!(found(by_mail, &[&seen[0]]), ["7"], "a pseudonym that was seen");
 }

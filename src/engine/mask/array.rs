@@ -59,6 +59,21 @@ pub(super) fn text(
     }
 }
 
+/// How many elements an array has, at most: in text format a comma may also stand in one.
+pub(super) fn elements_at_most(value: &[u8], binary: bool) -> usize {
+    if !binary {
+        return memchr::memchr_iter(b',', value).count() + 1;
+    }
+    let mut reader = Reader(value);
+    let dimensions = reader.number().and_then(|count| usize::try_from(count).ok());
+    let header = dimensions.filter(|count| *count <= DIMENSIONS_MAX).and_then(|count| reader.take(8 + count * 8));
+    let element = || {
+        let length = reader.number()?;
+        reader.take(usize::try_from(length.max(0)).ok()?)
+    };
+    header.map_or(0, |_| std::iter::from_fn(element).count())
+}
+
 /// Reads one element, quoted or not; its length as it is written.
 fn read_element(bytes: &[u8], plain: &mut Vec<u8>) -> Option<usize> {
     let quoted = bytes.first() == Some(&b'"');

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::compared::Compared;
 use super::tree::{Place, Root};
 use crate::domain::{Operation, Touch};
 
@@ -74,6 +75,8 @@ pub(crate) struct Command {
     pub(crate) copies: Option<CopyForm>,
     /// The statements in it, itself included, that write values to columns: INSERT, UPDATE, MERGE.
     pub(in crate::engine) writers: Vec<Place>,
+    /// What it compares for equality.
+    pub(in crate::engine) compared: Compared,
     /// Itself in the parse tree, for what follows values through it.
     pub(in crate::engine) root: Root,
 }

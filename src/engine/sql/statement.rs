@@ -7,6 +7,7 @@ use pg_query::protobuf::{
     AExprKind, CmdType, DiscardMode, MergeMatchKind, OnConflictAction, TransactionStmtKind, VariableSetKind,
 };
 
+use super::compared::Compared;
 use super::definition;
 use super::fact::{
     Act, Call, Change, Command, Constant, Deed, Discard, Exported, How, Item, Name, Object, Query, Rows, Setting,
@@ -28,6 +29,7 @@ pub(super) fn command(tree: &Arc<Tree>, root: Node<'_>, position: usize) -> Comm
         position,
         alone: is_alone(root),
         copies: copy::form(root),
+        compared: Compared::of(root),
         root: Root::new(tree, root),
         ..Command::default()
     };

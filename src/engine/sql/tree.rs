@@ -128,6 +128,11 @@ impl<'t> Node<'t> {
         Place(self.at)
     }
 
+    /// The node at a place of the same tree.
+    pub(super) fn same(self, place: Place) -> Self {
+        Self { at: place.0, ..self }
+    }
+
     /// The field of the parent in which this node stands.
     pub(in crate::engine) fn field(self) -> &'static str {
         self.entry().map_or("", |entry| entry.field)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use ring::{digest, hmac};
 use serde::Deserialize;
 
-pub(crate) use rewrite::Rewritten;
+pub(crate) use rewrite::{LookedUp, Rewritten};
 pub(in crate::engine) use rewrite::{Lookups, looked_up, rewritten};
 
 use super::plan::of_origin;

@@ -11,17 +11,20 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use pg_query::protobuf::AExprKind;
-
+use super::super::array;
 use super::super::pseudonym::Pseudonyms;
+use super::super::shape::Shape;
+use super::super::treatment::{Applied, Pen, Treatment};
 use super::{MaskKey, MaskedViews};
 use crate::engine::catalog::{Catalog, CatalogRelation};
 use crate::engine::detector::{self, Detector, Form};
 use crate::engine::scope::Scope;
+use crate::engine::sql::compared::{Equality, select_around};
 use crate::engine::sql::fact::{Command, Name};
 use crate::engine::sql::token::Tokens;
 use crate::engine::sql::tree::Node;
 use crate::engine::sql::{Understood, literal, quoted};
+use crate::engine::write_back::Parameter;
 
 /// Values that one text may look up, as on the way ([`crate::engine::rule`]'s `masked_condition`).
 const LOOKUPS_MAX: usize = 100;
@@ -102,8 +105,7 @@ pub(in crate::engine) fn rewritten(
     let text = std::str::from_utf8(text).ok()?;
     let finder = Finder { catalog, masking, text, scope };
     let mut edits: Vec<Edit> = what.commands.iter().flat_map(|command| finder.command(command)).collect();
-    let known = finder.known(what, lookups);
-    let count = known.len();
+    let (known, count) = finder.known(what, lookups);
     edits.extend(known);
     Rewritten::new(text, edits, count)
 }
@@ -115,21 +117,65 @@ pub(in crate::engine) fn looked_up(
     masking: &MaskedViews,
     what: &Understood,
     scope: &Scope,
-    values: &[Option<&[u8]>],
+    values: &[Parameter<'_>],
     lookups: Lookups<'_>,
-) -> BTreeMap<usize, String> {
-    let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return BTreeMap::new() };
+) -> LookedUp {
+    let Some(key) = lookups.key else { return LookedUp::default() };
     let finder = Finder { catalog, masking, text: "", scope };
     let places = finder.parameters(what);
-    if places.len() > LOOKUPS_MAX.min(lookups.left) {
-        return BTreeMap::new();
+    let sought = places.into_iter().filter_map(|(number, named, is_array)| {
+        let Parameter { value, binary, .. } = values.get(number)?;
+        Some((number, Sought { named, value: (*value)?, is_array, binary: *binary }))
+    });
+    let sought: Vec<(usize, Sought<'_>)> = sought.collect();
+    let mut found = LookedUp::default();
+    if are_few(sought.iter().map(|(_, sought)| sought), lookups) {
+        let pseudonyms = Pseudonyms::new(key);
+        for (number, sought) in sought {
+            if let Some(made) = sought.made(&pseudonyms) {
+                found.lookups += sought.count();
+                found.values.insert(number, made);
+            }
+        }
     }
-    // A text is the same in either format.
-    let made = |(number, named): (usize, Named)| {
-        let value = std::str::from_utf8((*values.get(number)?)?).ok()?;
-        Some((number, named.pseudonym(&pseudonyms, value)?))
-    };
-    places.into_iter().filter_map(made).collect()
+    found
+}
+
+/// What is bound to a statement in place of values that somebody knows, by their number from 0.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct LookedUp {
+    pub(crate) values: BTreeMap<usize, Vec<u8>>,
+    /// How many values were looked up: an array has many.
+    pub(in crate::engine) lookups: usize,
+}
+
+/// A value that somebody may know, or an array of some.
+#[derive(Clone, Copy, Debug)]
+struct Sought<'a> {
+    named: Named,
+    value: &'a [u8],
+    is_array: bool,
+    binary: bool,
+}
+
+impl Sought<'_> {
+    fn count(&self) -> usize {
+        if self.is_array { array::elements_at_most(self.value, self.binary) } else { 1 }
+    }
+
+    /// What finds what it finds, among pseudonyms.
+    fn made(&self, pseudonyms: &Pseudonyms) -> Option<Vec<u8>> {
+        match self.is_array {
+            true => self.named.array(pseudonyms, self.value, self.binary),
+            // A text is the same in either format.
+            false => Some(self.named.pseudonym(pseudonyms, std::str::from_utf8(self.value).ok()?)?.into_bytes()),
+        }
+    }
+}
+
+/// Whether these are not more than one text, and one session, may look up.
+fn are_few<'s>(sought: impl Iterator<Item = &'s Sought<'s>>, lookups: Lookups<'_>) -> bool {
+    sought.map(Sought::count).fold(0, usize::saturating_add) <= LOOKUPS_MAX.min(lookups.left)
 }
 
 /// The pseudonyms that a column shows: of which entity, in at most so many characters.
@@ -148,6 +194,15 @@ impl Named {
         let is_new = !value.is_empty() && !pseudonyms.made(value);
         (is_new && pseudonyms.write(entity, Form::Email, value.as_bytes(), self.room, &mut made)).then_some(())?;
         String::from_utf8(made).ok()
+    }
+
+    /// An array with the pseudonyms of its elements.
+    fn array(self, pseudonyms: &Pseudonyms, array: &[u8], binary: bool) -> Option<Vec<u8>> {
+        let entity = detector::named(self.entity)?;
+        let (mut pen, mut made) = (Pen::new(Some(pseudonyms.clone())), Vec::new());
+        let mask = if binary { array::binary } else { array::text };
+        let applied = mask(Treatment::Entity(entity), &Shape::Text, self.room, array, &mut pen, &mut made);
+        (applied == Applied::Written).then_some(made)
     }
 }
 
@@ -239,66 +294,46 @@ impl<'a> Finder<'a> {
         Some(Edit { replaced: at..end, by })
     }
 
-    /// What is compared for equality with pseudonyms, and with which.
-    fn compared<'t>(&self, what: &'t Understood) -> Vec<(Node<'t>, Named)> {
-        let mut found = Vec::new();
-        for command in &what.commands {
-            // Which rows there are may be asked; whether there is one is an answer without a row, and stays without.
-            let asked = command.root.node();
-            let condition = asked.child("where_clause").filter(|_| asked.kind() == "SelectStmt");
-            let own = |node: Node<'_>| select_around(node) == Some(asked);
-            let compared = condition.into_iter().flat_map(Node::all);
-            let compared = compared.filter(|node| node.kind() == "AExpr" && is_equality(*node) && own(*node));
-            for node in compared {
-                let sides: Vec<Node<'_>> =
-                    node.nodes().filter(|side| matches!(side.field(), "lexpr" | "rexpr")).collect();
-                let [left, right] = sides.as_slice() else { continue };
-                let column = [left, right].into_iter().find(|side| side.kind() == "ColumnRef");
-                let Some(named) = column.and_then(|column| self.pseudonym(*column, command)) else { continue };
-                let values = [left, right].into_iter().flat_map(|side| match side.kind() {
-                    "List" => side.children("items").collect(),
-                    _ => vec![*side],
-                });
-                found.extend(values.map(|value| (value, named)));
-            }
+    /// Values written out that are compared for equality with pseudonyms, as pseudonyms; and how many they are. All of
+    /// them, or none where there are too many.
+    fn known(&self, what: &Understood, lookups: Lookups<'_>) -> (Vec<Edit>, usize) {
+        let Some(key) = lookups.key else { return Default::default() };
+        let compared = what.commands.iter().flat_map(|command| {
+            command.compared.equalities.iter().filter_map(move |equality| {
+                let (value, at) = text_constant(command.root.at(equality.value))?;
+                let named = self.pseudonym(command.root.at(equality.column), command)?;
+                let is_array = equality.is_array;
+                Some((at, Sought { named, value: value.as_bytes(), is_array, binary: false }))
+            })
+        });
+        let places: Vec<(usize, Sought<'_>)> = compared.collect();
+        if places.is_empty() || !are_few(places.iter().map(|(_, sought)| sought), lookups) {
+            return Default::default();
         }
-        found
-    }
-
-    /// Values written out that are compared for equality with pseudonyms, as pseudonyms. All of them, or none where there
-    /// are too many.
-    fn known(&self, what: &Understood, lookups: Lookups<'_>) -> Vec<Edit> {
-        let Some(pseudonyms) = lookups.key.map(Pseudonyms::new) else { return Vec::new() };
-        let compared = self.compared(what).into_iter();
-        let places: Vec<_> =
-            compared.filter_map(|(node, named)| text_constant(node).map(|(value, at)| (value, at, named))).collect();
-        if places.is_empty() || places.len() > LOOKUPS_MAX.min(lookups.left) {
-            return Vec::new();
-        }
-        let Ok(tokens) = Tokens::scan(self.text) else { return Vec::new() };
-        let edit = |(value, at, named): (&str, usize, Named)| {
-            let made = named.pseudonym(&pseudonyms, value)?;
-            Some(Edit { replaced: tokens.at(at)?, by: literal(&made) })
+        let Ok(tokens) = Tokens::scan(self.text) else { return Default::default() };
+        let pseudonyms = Pseudonyms::new(key);
+        let edit = |(at, sought): (usize, Sought<'_>)| {
+            let made = String::from_utf8(sought.made(&pseudonyms)?).ok()?;
+            Some((Edit { replaced: tokens.at(at)?, by: literal(&made) }, sought.count()))
         };
-        places.into_iter().filter_map(edit).collect()
+        let (edits, counts): (Vec<Edit>, Vec<usize>) = places.into_iter().filter_map(edit).unzip();
+        (edits, counts.into_iter().sum())
     }
 
-    /// Parameters that are compared for equality with pseudonyms and used for nothing else; numbered from 0.
-    fn parameters(&self, what: &Understood) -> BTreeMap<usize, Named> {
-        let mut found: BTreeMap<usize, Named> = BTreeMap::new();
-        let mut compared: BTreeMap<usize, usize> = BTreeMap::new();
-        for (node, named) in self.compared(what) {
-            let Some(number) = parameter(node) else { continue };
-            *compared.entry(number).or_default() += 1;
-            // Compared with two kinds, its value cannot be the pseudonym of both.
-            if found.insert(number, named).is_some_and(|before| before != named) {
-                compared.insert(number, usize::MAX);
-            }
-        }
-        let roots = what.commands.iter().flat_map(|command| command.root.node().all());
-        let used: Vec<usize> = roots.filter(|node| node.kind() == "ParamRef").filter_map(parameter).collect();
-        found.retain(|number, _| compared.get(number) == Some(&used.iter().filter(|one| *one == number).count()));
-        found
+    /// Parameters, numbered from 0, that are compared for equality with pseudonyms of one kind and used for nothing else;
+    /// and whether they are arrays.
+    fn parameters(&self, what: &Understood) -> Vec<(usize, Named, bool)> {
+        // What values are bound to is one command.
+        let [command] = what.commands.as_slice() else { return Vec::new() };
+        let looks_up = |(number, equalities): (&usize, &Vec<Equality>)| {
+            let mut named = equalities.iter().map(|equality| {
+                let column = self.pseudonym(command.root.at(equality.column), command)?;
+                Some((column, equality.is_array))
+            });
+            let first = named.next()??;
+            named.all(|other| other == Some(first)).then_some((*number, first.0, first.1))
+        };
+        command.compared.parameters.iter().filter_map(looks_up).collect()
     }
 
     /// What a column shows pseudonyms of, when it is clear which column of which relation it is.
@@ -386,30 +421,6 @@ impl<'a> Finder<'a> {
     /// What follows a dot that follows here.
     fn dot(&self, at: usize) -> Option<usize> {
         self.text.get(at..)?.starts_with('.').then_some(at + 1)
-    }
-}
-
-/// The query that a node stands in.
-fn select_around(node: Node<'_>) -> Option<Node<'_>> {
-    let mut above = node.parent();
-    while let Some(node) = above.filter(|node| node.kind() != "SelectStmt") {
-        above = node.parent();
-    }
-    above
-}
-
-/// `=` and IN.
-fn is_equality(node: Node<'_>) -> bool {
-    let kind = node.choice::<AExprKind>("kind");
-    matches!(kind, AExprKind::AexprOp | AExprKind::AexprIn) && node.words("name").eq(["="])
-}
-
-/// The number of a parameter, with or without a type, from 0.
-fn parameter(node: Node<'_>) -> Option<usize> {
-    match node.kind() {
-        "TypeCast" => node.children("arg").find_map(parameter),
-        "ParamRef" => usize::try_from(node.integer("number")).ok()?.checked_sub(1),
-        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::classify::{Classification, FREE_TEXT, Finding};
 use crate::engine::detector;
 use crate::engine::mask::pseudonym::Pseudonyms;
 use crate::engine::tests::grant;
+use crate::engine::write_back::Parameter;
 
 const TEXT: u32 = 25;
 const INTEGER: u32 = 23;
@@ -400,6 +401,7 @@ fn values_that_somebody_knows_are_looked_up_as_pseudonyms() {
     check("SELECT * FROM people, (SELECT 1 AS mail) s WHERE mail = ?");
     check("WITH people AS (SELECT 'x' AS mail) SELECT * FROM people WHERE mail = ?");
     check("SELECT * FROM contacts c WHERE c.mail = 'zoe@x.example'");
+    check("SELECT id FROM people WHERE mail = ANY (ARRAY['zoe@x.example', 'ygsrky1t9qzzyb@masked.invalid']::text[])");
     // Whether there is one is not said.
     check("SELECT EXISTS (SELECT 1 FROM people WHERE mail = ?)");
     check("SELECT mail = ? FROM people");
@@ -414,11 +416,13 @@ fn parameters_look_up_as_values_do() {
     let found = |text: &str, value: &str| {
         let what = Texts::default().understand(text.as_bytes());
         let lookups = Lookups { key: Some(&key()), left: 3 };
-        looked_up(&catalog, &masking, &what, &Scope::default(), &[Some(value.as_bytes()), Some(b"x"), None], lookups)
+        let values = [Some(value.as_bytes()), Some(b"x"), None, Some(b"y"), Some(b"z")];
+        let values = values.map(|value| Parameter { value, binary: false, kind: 0 });
+        looked_up(&catalog, &masking, &what, &Scope::default(), &values, lookups).values
     };
-    let zoe = |number: usize| BTreeMap::from([(number, "ygsrky1t9qzzyb@masked.invalid".to_owned())]);
+    let zoe = |number: usize| BTreeMap::from([(number, b"ygsrky1t9qzzyb@masked.invalid".to_vec())]);
     let check =
-        |text: &str, expected: BTreeMap<usize, String>| assert_eq!(found(text, "zoe@x.example"), expected, "{text}");
+        |text: &str, expected: BTreeMap<usize, Vec<u8>>| assert_eq!(found(text, "zoe@x.example"), expected, "{text}");
     check("SELECT id FROM people WHERE mail = $1", zoe(0));
     check("SELECT id FROM public.people p WHERE $1::text = p.mail AND id = $2", zoe(0));
     check("SELECT id FROM people WHERE mail IN ($1, $3) OR mail = $1", zoe(0));
@@ -426,8 +430,66 @@ fn parameters_look_up_as_values_do() {
     check("SELECT $1 FROM people WHERE mail = $1", BTreeMap::new());
     check("SELECT id FROM people WHERE note = $1 OR mail > $1", BTreeMap::new());
     check("SELECT EXISTS (SELECT 1 FROM people WHERE mail = $1)", BTreeMap::new());
-    check("SELECT id FROM people WHERE mail IN ($1, $2, $3, $4)", BTreeMap::new());
+    check("SELECT id FROM people WHERE mail IN ($1, $2, $4, $5)", BTreeMap::new());
     assert!(found("SELECT id FROM people WHERE mail = $1", "ygsrky1t9qzzyb@masked.invalid").is_empty());
+}
+
+/// An array of texts in binary format, as drivers send it.
+fn binary_array(elements: &[Option<&str>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let nulls = i32::from(elements.contains(&None));
+    for number in [1, nulls, 25, i32::try_from(elements.len()).unwrap(), 1] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    for element in elements {
+        let length = element.map_or(-1, |text| i32::try_from(text.len()).unwrap());
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(element.unwrap_or_default().as_bytes());
+    }
+    out
+}
+
+#[test]
+fn arrays_look_up_as_lists_do() {
+    const ZOE: &str = "ygsrky1t9qzzyb@masked.invalid";
+    let catalog = catalog();
+    let masking = plan(|_, _| {}).views();
+    let found = |text: &str, value: &[u8], binary: bool| {
+        let what = Texts::default().understand(text.as_bytes());
+        let lookups = Lookups { key: Some(&key()), left: 3 };
+        let values = [Parameter { value: Some(value), binary, kind: 0 }];
+        looked_up(&catalog, &masking, &what, &Scope::default(), &values, lookups)
+    };
+    let by = "SELECT id FROM people WHERE mail = ANY($1)";
+    let text = |value: &str| {
+        let LookedUp { values, lookups } = found(by, value.as_bytes(), false);
+        (values.get(&0).map(|value| String::from_utf8(value.clone()).unwrap()), lookups)
+    };
+    assert_eq!(text("{zoe@x.example}"), (Some(format!("{{\"{ZOE}\"}}")), 1));
+    assert_eq!(text(&format!("{{NULL,\"zoe@x.example\",{ZOE}}}")), (Some(format!("{{NULL,\"{ZOE}\",{ZOE}}}")), 3));
+    for nothing in ["{}", "", "zoe@x.example", "{zoe@x.example", "{a@x.example,b@x.example,c@x.example,zoe@x.example}"]
+    {
+        assert_eq!(text(nothing), (None, 0), "{nothing}");
+    }
+    let binary = |elements: &[Option<&str>]| found(by, &binary_array(elements), true);
+    let LookedUp { values, lookups } = binary(&[Some("zoe@x.example"), None]);
+    assert_eq!((values.get(&0), lookups), (Some(&binary_array(&[Some(ZOE), None])), 2));
+    assert_eq!(binary(&[]), LookedUp::default());
+    assert_eq!(binary(&[Some("zoe@x.example"); 4]), LookedUp::default());
+    let whole = binary_array(&[Some("zoe@x.example")]);
+    for length in 0..whole.len() {
+        assert_eq!(found(by, whole.get(..length).unwrap(), true).values, BTreeMap::new(), "{length}");
+    }
+    // As a list of single values, and as what is not looked up.
+    let zoe = |text: &str| found(text, b"zoe@x.example", false).values.contains_key(&0);
+    assert!(zoe("SELECT id FROM people WHERE mail = ANY(ARRAY[$1, 'x'])"));
+    assert!(!zoe("SELECT id FROM people WHERE mail <> ALL($1)"));
+    assert!(!zoe("SELECT id FROM people WHERE $1 = ANY(ARRAY[mail])"));
+    let zoes = |text: &str| found(text, b"{zoe@x.example}", false).values.contains_key(&0);
+    assert!(zoes("SELECT id FROM people WHERE mail = ANY($1::text[]) OR mail = ANY ($1)"));
+    assert!(!zoes("SELECT id FROM people WHERE mail = ANY($1) OR mail = $1"));
+    assert!(!zoes("SELECT id FROM people WHERE mail = ANY($1) AND cardinality($1) > 1"));
+    assert!(!zoes("SELECT id FROM people WHERE note = ANY($1)"));
 }
 
 #[test]
