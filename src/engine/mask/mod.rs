@@ -4,6 +4,7 @@
 //! format; [`pseudonym`] has the key.
 
 mod array;
+mod hash;
 mod json;
 pub(super) mod message;
 mod number;

@@ -6,9 +6,10 @@
 
 use std::fmt;
 
-use ring::{digest, hmac};
+use ring::hmac;
 
 use super::MaskKey;
+use super::hash::{BLOCK, Begun};
 use super::number::read_uuid;
 use crate::engine::detector::{self, Detector, Form, Method};
 
@@ -47,7 +48,7 @@ const UUID_TEXT: usize = 36;
 #[derive(Clone)]
 pub(super) struct Pseudonyms {
     /// SHA-256 that has read the secret block: each number begins from here.
-    begun: digest::Context,
+    begun: Begun,
 }
 
 impl fmt::Debug for Pseudonyms {
@@ -55,9 +56,6 @@ impl fmt::Debug for Pseudonyms {
         f.write_str("Pseudonyms(***)")
     }
 }
-
-/// Bytes that SHA-256 reads at a time.
-pub(super) const BLOCK: usize = 64;
 
 /// The secret block of a key: it is as long as what SHA-256 reads at a time, so that it is read once and for all.
 pub(super) fn block(key: &MaskKey) -> [u8; BLOCK] {
@@ -70,9 +68,7 @@ pub(super) fn block(key: &MaskKey) -> [u8; BLOCK] {
 
 impl Pseudonyms {
     pub(super) fn new(key: &MaskKey) -> Self {
-        let mut begun = digest::Context::new(&digest::SHA256);
-        begun.update(&block(key));
-        Self { begun }
+        Self { begun: Begun::new(&block(key)) }
     }
 
     /// Writes the pseudonym of `value` in so many characters; false when it does not fit.
@@ -208,13 +204,7 @@ impl Pseudonyms {
     }
 
     fn number(&self, usage: Use, entity: &dyn Detector, value: &[u8]) -> u64 {
-        let mut context = self.begun.clone();
-        context.update(&[usage as u8]);
-        context.update(entity.name().as_bytes());
-        context.update(&[0]);
-        context.update(value);
-        let tag = context.finish();
-        tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        self.begun.number([&[usage as u8], entity.name().as_bytes(), &[0], value])
     }
 }
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 pub(crate) use rewrite::{LookedUp, Rewritten};
 pub(in crate::engine) use rewrite::{Lookups, looked_up, rewritten};
 
+use super::hash::BLOCK;
 use super::plan::of_origin;
 use super::shape::Shape;
 use super::treatment::Treatment;
@@ -514,7 +515,7 @@ impl MaskingPlan {
             let old = state.schemas.iter().map(String::as_str).chain([self.names.reader()]);
             sql.extend(old.map(|schema| format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))));
             sql.push(support.trim_end().trim_end_matches(';').to_owned());
-            let block = hexadecimal(&pseudonym::block(key), pseudonym::BLOCK);
+            let block = hexadecimal(&pseudonym::block(key), BLOCK);
             sql.push(format!("INSERT INTO {reader}.key VALUES (decode('{block}', 'hex'))"));
             sql.push(format!("COMMENT ON SCHEMA {reader} IS {}", literal(&version)));
         }
