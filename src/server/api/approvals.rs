@@ -180,8 +180,10 @@ fn may_see(call: &Call, caller: &Caller, approval: &Approval) -> bool {
 
 fn not_yours(call: &Call) -> Failure {
     let approvers = approval::list(&call.server.approvals.approvers());
+    let other = approvers
+        .map_or_else(|| "no approvers are configured".to_owned(), |groups| format!("let somebody of {groups} run it"));
     Failure::new(Kind::Denied, "you are not among those who may decide this")
-        .hint(format!("let somebody of {approvers} run it; what is yours is shown by: gov approval ls"))
+        .hint(format!("{other}; what is yours is shown by: gov approval ls"))
 }
 
 /// Says what to look at next, where the answer itself does not.

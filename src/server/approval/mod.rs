@@ -726,26 +726,30 @@ impl Approvals {
 
     /// What the client is told while it waits.
     fn notice(&self, approval: &Approval) -> Failure {
+        let until = approval.ballot.approve_by;
+        let (who, hint) = match list(&self.approvers()) {
+            Some(groups) => (
+                format!("{} of {groups} may approve it until {until}", persons(approval.ballot.needed)),
+                format!("let somebody run: gov approval approve {}", approval.id),
+            ),
+            None => (format!("Nobody may approve it, and it waits until {until}"), NO_APPROVERS.to_owned()),
+        };
+        let (why, rule) = (sentence(approval), &approval.body.rule);
         Failure::new(Kind::Pending, format!("this waits for approval: {}", approval.body.message))
-            .detail(format!(
-                "{}{} of {} may approve it until {}. Ctrl-C withdraws it. Rule: {}.",
-                sentence(approval),
-                persons(approval.ballot.needed),
-                list(&self.approvers()),
-                approval.ballot.approve_by,
-                approval.body.rule,
-            ))
-            .hint(format!("let somebody run: gov approval approve {}", approval.id))
+            .detail(format!("{why}{who}. Ctrl-C withdraws it. Rule: {rule}."))
+            .hint(hint)
     }
 
     /// What a client that does not wait is told.
     fn pending(&self, approval: &Approval) -> Failure {
         Failure::new(Kind::Pending, format!("this needs approval: {}", approval.body.message))
             .detail(format!("{}Approval: {}. Rule: {}.", sentence(approval), approval.id, approval.body.rule))
-            .hint(format!(
-                "once somebody of {} has approved it, run it again with --approval {}",
-                list(&self.approvers()),
-                approval.id
+            .hint(list(&self.approvers()).map_or_else(
+                || NO_APPROVERS.to_owned(),
+                |groups| {
+                    let id = approval.id;
+                    format!("once somebody of {groups} has approved it, run it again with --approval {id}")
+                },
             ))
     }
 }
@@ -793,12 +797,13 @@ fn persons(count: usize) -> String {
     if count == 1 { "Somebody".to_owned() } else { format!("{count} persons") }
 }
 
-/// Groups, for a sentence.
-pub(crate) fn list(groups: &[String]) -> String {
-    match groups {
-        [] => "nobody (no approvers are configured)".to_owned(),
-        groups => groups.iter().map(|group| format!("`{group}`")).collect::<Vec<_>>().join(", "),
-    }
+/// What can be done where nobody may decide.
+const NO_APPROVERS: &str = "no approvers are configured: name groups under `approvals: {approvers: ...}` on the server";
+
+/// Groups, for a sentence; nothing when there are none.
+pub(crate) fn list(groups: &[String]) -> Option<String> {
+    let listed: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
+    (!listed.is_empty()).then(|| listed.join(", "))
 }
 
 /// SHA-256 over a case and the limits of one request for it.
