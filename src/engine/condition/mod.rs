@@ -10,7 +10,7 @@ mod bounds;
 use self::bounds::{Bounds, NOT_NEGATIVE, Span, is_all, whole_numbers};
 use super::catalog::{CatalogColumn, CatalogRelation};
 use super::resolve::{Facts, Found};
-use super::sql::fact::{Change, Constant, Expression, Item, Limit, Query, Source, Upsert};
+use super::sql::fact::{Change, Constant, Expression, Item, Limit, Output, Query, Source, Upsert};
 
 /// Relations of one statement that are looked at. With more, the condition is taken to restrict nothing.
 const SOURCES_MAX: usize = 64;
@@ -446,6 +446,10 @@ impl<'a> Judge<'a> {
                     let all: Vec<_> = conditions.chain([(&output.value, negated)]).collect();
                     self.inside(query).conjunction(&all)
                 }
+                // The value of a row that is found holds, where one is.
+                [output] if !query.grouped && query.arms.is_empty() && query.limit == Limit::None => {
+                    self.exists(query, &[(&output.value, negated)])
+                }
                 _ => self.dependence(expression),
             },
             Expression::CurrentRow => Truth::Restricts,
@@ -582,6 +586,13 @@ impl<'a> Judge<'a> {
                 "<>" | "<" | ">" | "!~~" | "!~~*" => Some(Truth::Never),
                 _ => None,
             };
+        }
+        if let (operand, Expression::Scalar(query)) | (Expression::Scalar(query), operand) = (left, right)
+            && is_reflexive(operator)
+            && self.depends(operand)
+            && self.within(operator, false, operand, query) == Truth::Always
+        {
+            return Some(Truth::Always);
         }
         let equal = match operator {
             "=" => true,
@@ -726,6 +737,7 @@ impl<'a> Judge<'a> {
                     _ => Bounds::default(),
                 }
             }
+            Expression::Scalar(query) if is_number(query) && counts(query) => NOT_NEGATIVE,
             Expression::Coalesce(arms) => {
                 arms.iter().map(|arm| self.bounds(arm)).reduce(Bounds::either).unwrap_or_default()
             }
@@ -846,6 +858,10 @@ impl<'a> Judge<'a> {
         }
         if query.sources.len() > SOURCES_MAX {
             return Truth::Independent;
+        }
+        // There is a number of rows where there are none.
+        if outer.is_empty() && is_number(query) {
+            return Truth::Always;
         }
         let inside = self.inside(query);
         let conditions: Vec<_> = query.condition.iter().map(|condition| (condition, false)).collect();
@@ -1076,6 +1092,20 @@ fn rows<'a>(facts: &'a Facts<'a>, source: &'a Source) -> Rows<'a> {
         }
         Item::Computed => Rows { alias: &source.alias, relation: None, query: None, filtered: true },
     }
+}
+
+/// Whether a query has one row whatever it finds: numbers about all that there is.
+fn is_number(query: &Query) -> bool {
+    const NUMBERS: [&str; 5] = ["avg", "count", "max", "min", "sum"];
+    let is_one =
+        |output: &Output| matches!(&output.value, Expression::Call { name, .. } if NUMBERS.contains(&&*name.name));
+    let plain = !query.grouped && query.arms.is_empty() && query.limit == Limit::None;
+    plain && !query.output.is_empty() && query.output.iter().all(is_one)
+}
+
+/// Whether the only number of a query is how many there are.
+fn counts(query: &Query) -> bool {
+    matches!(query.output.as_slice(), [Output { value: Expression::Call { name, .. }, .. }] if *name.name == *"count")
 }
 
 /// The source among these that has a column.

@@ -263,6 +263,11 @@ impl Tracer<'_, '_> {
                 self.used(Purpose::Word, origin.clone());
                 origin
             }
+            AExprKind::AexprOp if operator == "@@" && is_text_search(right) => {
+                let origin = self.value(left);
+                self.used(Purpose::Word, origin.clone());
+                origin
+            }
             _ => self.tested_value(node),
         }
     }
@@ -368,8 +373,18 @@ const WORD_MIN: usize = 3;
 /// Whether a pattern is `%word%`: letters and blanks, nothing that is particular to one value.
 fn is_word_search(pattern: Node<'_>) -> bool {
     let Constant::Text(pattern) = constant(pattern) else { return false };
-    let word = pattern.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
-    word.is_some_and(|word| {
-        word.chars().count() >= WORD_MIN && word.chars().all(|letter| letter.is_alphabetic() || letter == ' ')
-    })
+    pattern.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).is_some_and(is_word)
+}
+
+/// Whether a query of a full text search is such words too, none of which stands for others by how it begins.
+fn is_text_search(query: Node<'_>) -> bool {
+    const QUERIES: [&str; 4] = ["phraseto_tsquery", "plainto_tsquery", "to_tsquery", "websearch_to_tsquery"];
+    let words = |node: Node<'_>| matches!(constant(node), Constant::Text(text) if is_word(&text));
+    query.kind() == "FuncCall"
+        && query.words("funcname").last().is_some_and(|name| QUERIES.contains(&name))
+        && query.children("args").last().is_some_and(words)
+}
+
+fn is_word(word: &str) -> bool {
+    word.chars().count() >= WORD_MIN && word.chars().all(|letter| letter.is_alphabetic() || letter == ' ')
 }

@@ -211,6 +211,11 @@ fn conditions_may_not_tell() {
     check("SELECT id FROM people WHERE city LIKE 'a%' AND id > 7", false);
     check("SELECT profile ->> 'plan', count(*) FROM people GROUP BY 1", false);
     check("SELECT id FROM contacts WHERE k = 1", false);
+    check("SELECT id FROM people WHERE profile::text LIKE '%refund%'", false);
+    check("SELECT id FROM people WHERE to_tsvector(profile::text) @@ plainto_tsquery('late refund')", false);
+    check("SELECT id FROM people WHERE to_tsvector(profile::text) @@ to_tsquery('refun:*')", true);
+    check("SELECT id FROM people WHERE to_tsvector(profile::text) @@ to_tsquery($1)", true);
+    check("SELECT id FROM people WHERE to_tsvector(email) @@ plainto_tsquery('alice')", true);
     check("SELECT id FROM people WHERE email LIKE 'a%'", true);
     check("SELECT id FROM people WHERE email > 'a'", true);
     check("SELECT id FROM people WHERE substr(email, 1, 1) = 'a'", true);
