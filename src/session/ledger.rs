@@ -37,6 +37,13 @@ pub(super) const BEGIN_WRITING_AND_COUNTS: &str = concat!(
     ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
 );
 
+/// The same where it is the first in a transaction block of such a session.
+pub(super) const WRITE_AND_COUNTS: &str = concat!(
+    "SET TRANSACTION READ WRITE; SELECT ",
+    counts!(),
+    ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
+);
+
 /// The same where the transaction is opened for one statement.
 pub(super) const BEGIN_AND_COUNTS: &str = concat!(
     "BEGIN; SELECT ",

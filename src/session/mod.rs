@@ -145,6 +145,8 @@ pub(crate) struct Session {
     status: Transaction,
     /// The database is in a transaction block, as far as answers have come.
     in_block: bool,
+    /// The transaction block has begun, and nothing was sent in it yet: it may still become one that writes.
+    block_is_new: bool,
     /// A batch of the extended protocol was sent in part: its Sync has not been.
     unsynced: bool,
     /// The transaction that may not commit before its audit.
@@ -464,6 +466,7 @@ impl Session {
             scope,
             status: Transaction::Idle,
             in_block: false,
+            block_is_new: false,
             unsynced: false,
             ledger: None,
             script: None,

@@ -208,6 +208,11 @@ impl Session {
                 }
             }
         };
+        if self.before_batch(&what, &permit, &Request::Parse { name, text, types: types.clone() }, turn)
+            == Passage::Wait
+        {
+            return;
+        }
         let sealed = self.sealed(text);
         let prepared = Prepared { text: text.into(), sealed, what, types: types.as_slice().into(), held };
         let before = self.prepared.insert(name.to_owned(), prepared);
@@ -226,6 +231,13 @@ impl Session {
         }
         if is_own_name(bind.portal) {
             return self.fail_batch("42P03", &own_name(bind.portal), turn);
+        }
+        if !self.unsynced
+            && statement.what.redefines(0)
+            && let Decision::Allow(permit) = self.judge(now, &statement.what)
+            && self.before_batch(&statement.what, &permit, &Request::Bind(bind.clone()), turn) == Passage::Wait
+        {
+            return;
         }
         let raw = self.bound_text(&statement, &bind);
         let (what, types) = (Arc::clone(&statement.what), Arc::clone(&statement.types));
@@ -833,6 +845,7 @@ impl Session {
     }
 
     fn write(&mut self, request: &Request<'_>, turn: &mut Turn) {
+        self.block_is_new = false;
         match request {
             Request::Parse { .. }
             | Request::Bind(_)

@@ -496,6 +496,10 @@ impl Session {
                 self.drop_batch(now, Some(sqlstate), turn);
             }
         }
+        if sqlstate == *READ_ONLY && self.makes_own_tables() {
+            complaint.fields.retain(|(code, _)| *code != b'H');
+            complaint.fields.push((b'H', OWN_TABLES.to_owned()));
+        }
         postgres::error(complaint, &mut turn.to_client);
         Ok(())
     }
@@ -602,6 +606,7 @@ impl Session {
         }
         self.muted = false;
         self.waits_for = None;
+        let began = (self.status, status) == (Transaction::Idle, Transaction::Open);
         (self.status, self.in_block, self.copying_in) = (status, status != Transaction::Idle, false);
         match self.pending.pop_front() {
             Some(Pending::Own(own)) if !own.in_batch => {
@@ -609,6 +614,9 @@ impl Session {
                 return Ok(());
             }
             Some(Pending::Query(run)) => {
+                // What begins a transaction stands alone in what was sent.
+                self.block_is_new =
+                    began && self.pending.is_empty() && (self.script.is_some() || run.what.commands.len() == 1);
                 if let Some(script) = &mut self.script {
                     script.run = Some(run);
                     // Nothing is owed for the end of COPY data, and a question of ours comes next.
@@ -738,6 +746,13 @@ fn deliver_run(raw: &[u8], _proof: &Masked<'static>, turn: &mut Turn) {
 
 /// Bytes of rows beyond the limit that are read before the rest is cancelled: about what is on its way already.
 const DRAIN_MAX: u64 = 256 * 1024;
+
+/// `read_only_sql_transaction`
+const READ_ONLY: &[u8; 5] = b"25006";
+
+/// What is said to it where temporary tables can be made.
+const OWN_TABLES: &str =
+    "make and drop temporary tables outside a transaction block, or first in one that began with a BEGIN of its own";
 
 /// `configuration_limit_exceeded`: a statement returned more rows than it may.
 const CUT: &[u8; 5] = b"53400";

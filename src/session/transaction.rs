@@ -194,9 +194,9 @@ impl Session {
         request: &Request<'_>,
         turn: &mut Turn,
     ) -> Passage {
-        // In a batch that has begun it is too late for a transaction that may write: what a grant to read does to its
-        // temporary tables runs in one that reads, and what cannot the database says itself.
-        let audit = Self::audit_of(permit).filter(|_| !self.reads_masks());
+        // In a batch that has begun it is too late for a transaction that may write: unless there is one, what a grant to
+        // read does to its temporary tables runs in one that reads, and what cannot the database says itself.
+        let audit = Self::audit_of(permit).filter(|_| !self.reads_masks() || self.ledger.is_some());
         let commits = self.ledger.is_some() && matches!(what.bound(0), Some(Bound::Commit { .. }));
         if self.setup.duty == Duty::Watch || (audit.is_none() && !commits) {
             return Passage::Go;
@@ -269,6 +269,37 @@ impl Session {
         }
     }
 
+    /// Before the first message of a batch, with the request as it came: what makes or drops a temporary table needs a
+    /// transaction that may write, and one that reads can only become that before anything is read in it.
+    pub(super) fn before_batch(
+        &mut self,
+        what: &Understood,
+        permit: &Permit,
+        request: &Request<'_>,
+        turn: &mut Turn,
+    ) -> Passage {
+        let audit = Self::audit_of(permit).filter(|_| self.makes_own_tables() && what.redefines(0));
+        let Some(audit) = audit.filter(|_| !self.unsynced && self.ledger.is_none()) else { return Passage::Go };
+        if !self.pending.is_empty() {
+            self.wait_for_answers(request, turn);
+            return Passage::Wait;
+        }
+        let ours = self.status == Transaction::Idle;
+        if ours || self.block_is_new {
+            self.ledger = Some(Ledger::new(audit, ours));
+            if ours {
+                self.scope.begin();
+            }
+            self.ask(Task::Counts, turn);
+        }
+        Passage::Go
+    }
+
+    /// Whether temporary tables may be made here that the client's transactions, which read, have no room for.
+    pub(super) fn makes_own_tables(&self) -> bool {
+        self.setup.duty == Duty::Enforce && self.reads_masks()
+    }
+
     /// Its role sees masks only, and its transactions read: all that it may change are temporary tables.
     fn reads_masks(&self) -> bool {
         let Grant { access, masking, .. } = &*self.setup.grant;
@@ -281,6 +312,7 @@ impl Session {
         let text = match opens {
             true if self.reads_masks() => ledger::BEGIN_WRITING_AND_COUNTS,
             true => ledger::BEGIN_AND_COUNTS,
+            false if task == Task::Counts && self.block_is_new && self.reads_masks() => ledger::WRITE_AND_COUNTS,
             false => task.text(),
         };
         Request::Query { text: text.as_bytes() }.write(&mut turn.to_database);

@@ -148,11 +148,45 @@ fn temporary_tables_hold_masks() {
         "INSERT INTO kept VALUES (21, 'x', 'NO'); UPDATE kept SET country = 'SE' WHERE id = 21; DELETE FROM kept WHERE id < 3",
     );
     assert_eq!(runs("SELECT count(*) FROM kept")[0][0].as_deref(), Some("19"));
-    // A prepared statement begins in a transaction that reads, in which they can be filled, and not made.
-    let answer = wire.extended(b"INSERT INTO kept VALUES ($1::int, 'y', 'NO')", &["30"]);
-    assert_eq!((answer.errors.len(), answer.tags), (0, vec!["INSERT 0 1".to_owned()]));
-    let answer = wire.extended(b"CREATE TEMP TABLE other AS SELECT 1 AS a", &[]);
-    assert_eq!(answer.errors[0].sqlstate, "25006", "{answer:?}");
+    let prepares = |wire: &mut Wire, sql: &str, values: &[&str], tag: &str| {
+        let answer = wire.extended(sql.as_bytes(), values);
+        assert_eq!((answer.errors.len(), answer.tags.as_slice()), (0, &[tag.to_owned()][..]), "{sql}: {answer:?}");
+    };
+    prepares(&mut wire, "INSERT INTO kept VALUES ($1::int, 'y', 'NO')", &["30"], "INSERT 0 1");
+    prepares(
+        &mut wire,
+        "CREATE TEMP TABLE other AS SELECT id, email FROM customers WHERE id < $1::int",
+        &["3"],
+        "SELECT 2",
+    );
+    assert_eq!(first(&mut wire, "SELECT count(*) FROM other WHERE email LIKE '%@masked.invalid'"), ["2"]);
+    prepares(&mut wire, "DROP TABLE other", &[], "DROP TABLE");
+    // First in a transaction block there is room for one that writes, whichever way it comes; behind a read there is none.
+    for is_prepared in [false, true] {
+        assert_eq!(sqlstate(&mut wire, "BEGIN"), "");
+        match is_prepared {
+            true => prepares(&mut wire, "CREATE TEMP TABLE inner_one (a int)", &[], "CREATE TABLE"),
+            false => assert_eq!(sqlstate(&mut wire, "CREATE TEMP TABLE inner_one (a int)"), ""),
+        }
+        prepares(&mut wire, "INSERT INTO inner_one SELECT id FROM customers", &[], "INSERT 0 20");
+        assert_eq!(first(&mut wire, "SELECT count(*) FROM inner_one"), ["20"]);
+        assert_eq!(sqlstate(&mut wire, "COMMIT"), "");
+        assert_eq!(first(&mut wire, "SELECT count(*) FROM inner_one"), ["20"]);
+        assert_eq!(sqlstate(&mut wire, "BEGIN; DROP TABLE inner_one; ROLLBACK"), "");
+        assert_eq!(sqlstate(&mut wire, "BEGIN; SELECT 1; DROP TABLE inner_one; COMMIT"), "");
+    }
+    assert_eq!(sqlstate(&mut wire, "BEGIN"), "");
+    assert_eq!(first(&mut wire, "SELECT count(*) FROM customers"), ["20"]);
+    let late = wire.extended(b"CREATE TEMP TABLE late (a int)", &[]);
+    assert_eq!(late.errors[0].sqlstate, "25006", "{late:?}");
+    assert!(late.errors[0].hint.contains("outside a transaction block"), "{late:?}");
+    assert_eq!(sqlstate(&mut wire, "ROLLBACK"), "");
+    // A block that may write is audited all the same, and the one after it reads.
+    assert_eq!(sqlstate(&mut wire, "BEGIN"), "");
+    assert_eq!(sqlstate(&mut wire, "CREATE TEMP TABLE again (a int)"), "");
+    assert_eq!(sqlstate(&mut wire, "INSERT INTO orders VALUES (1000)"), "42501");
+    assert_eq!(sqlstate(&mut wire, "ROLLBACK"), "");
+    assert_eq!(first(&mut wire, "SHOW transaction_read_only"), ["on"]);
     // What is not temporary stays out of reach.
     for sql in
         ["CREATE TABLE lasting (a int)", "INSERT INTO orders VALUES (1)", "DROP TABLE customers", "TRUNCATE orders"]
