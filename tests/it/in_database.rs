@@ -26,7 +26,10 @@ enum Given {
 
 impl Bench {
     fn new(masking: &str, given: Given) -> Self {
-        let database = postgres::server().database();
+        Self::beside(postgres::server().database(), masking, given)
+    }
+
+    fn beside(database: Database, masking: &str, given: Given) -> Self {
         let mut sandbox = Sandbox::new();
         let sql = match given {
             Given::Nothing => String::new(),
@@ -130,6 +133,74 @@ fn values_that_are_bound_find_what_values_written_out_do() {
     assert_eq!(found("SELECT id FROM customers WHERE email = ANY('{person7@mail.example.org}')", &[]), ["7"]);
     let seen = found("SELECT email FROM customers WHERE id = $1::int", &["7"]);
     assert_eq!(found(by_mail, &[&seen[0]]), ["7"], "a pseudonym that was seen");
+}
+
+/// Numbers that name somebody, in types of every length, and values at the ends of what each can hold.
+const SUBSCRIBERS: &str = "
+    CREATE TABLE subscribers (id int PRIMARY KEY, phone bigint, ssn numeric, mobile_number numeric(15, 0),
+        passport_number numeric(18, 2), national_id numeric(12, 0), credit_card bigint, card_number numeric(16, 0), national_ids bigint[],
+        phone_number integer, social_security_number numeric(10, 0)[]);
+    INSERT INTO subscribers SELECT n, 4722000000 + n % 20, 123456700 + n, 4790000000 + n, 1000000 + n + 0.25,
+        900000000000 - n, 4111111111111111 + n, 5555555555554444 + n, ARRAY[n * 1000000007::bigint, NULL, 7], 900000000 + n,
+        ARRAY[1234567890 + n] FROM generate_series(1, 40) n;
+    INSERT INTO subscribers VALUES
+        (100, 0, 0.000, 0, 0, 0, 12345, 7, '{}', 0, '{}'),
+        (101, 9223372036854775807, 123456789012345678901234567890.5000, 999999999999999, 9999999999999999.99, 999999999999,
+         9223372036854775807, 9999999999999999, '{9223372036854775807}', 2147483647, '{9999999999}'),
+        (102, -9223372036854775808, -0.00000001, -1, -0.01, -1, -4111111111111111, -1, '{-1}', -1, '{-1}'),
+        (103, NULL, 'NaN', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+        (104, 4722000001, 10000, 4790000001, 100000000, 1, 100000000, 20000, '{1}', 1, '{1}');
+    GRANT SELECT, UPDATE ON subscribers TO app_ro, app_rw, gov_broker";
+
+#[test]
+fn numbers_have_one_pseudonym_in_the_database_and_on_the_way() {
+    let database = postgres::server().database();
+    postgres::server().run(&database.name, SUBSCRIBERS);
+    let bench = Bench::beside(database, "", Given::All);
+    assert_eq!(bench.masking(), "in-database");
+    let all = "SELECT * FROM subscribers ORDER BY id";
+    let in_database = bench.connect().wire(&[]).unwrap().simple(all.as_bytes());
+    bench.sandbox.log_in("bob");
+    let writes = bench.sandbox.connect(&["db", "--write"]).unwrap();
+    let mut wire = writes.wire(&[]).unwrap();
+    let on_the_way = wire.simple(all.as_bytes());
+    assert!(in_database.errors.is_empty() && on_the_way.errors.is_empty(), "{in_database:?} {on_the_way:?}");
+    assert_eq!(in_database.rows.len(), 45);
+    for (one, other) in in_database.rows.iter().zip(&on_the_way.rows) {
+        assert_eq!(one, other);
+    }
+    // Each is what it should be: nobody compares what neither has masked.
+    let cell = |row: usize, column: usize| in_database.rows[row][column].clone().unwrap();
+    let length = |row, column| (cell(row, column).get(..3).unwrap().to_owned(), cell(row, column).len());
+    assert_eq!([1, 2, 3, 4].map(|column| length(3, column).0), ["888"; 4]);
+    assert_eq!([1, 2, 3, 4].map(|column| length(3, column).1), [19, 19, 15, 16 + ".00".len()]);
+    assert!(cell(3, 6).starts_with("888") && cell(3, 6).ends_with("1115") && cell(3, 6).len() == 19);
+    assert!(cell(3, 7).starts_with("888") && cell(3, 7).ends_with("4448") && cell(3, 7).len() == 16);
+    assert_eq!([5, 9].map(|column| cell(3, column)), ["800000000000", "900000000"], "too short for one");
+    assert_eq!(cell(3, 10), "{1000000000}");
+    assert!(cell(3, 8).starts_with("{888") && cell(3, 8).contains(",NULL,888"), "{}", cell(3, 8));
+    // What is equal stays equal, in whatever type has the room, and nothing else becomes so.
+    let connected = bench.connect();
+    let mut reads = connected.wire(&[]).unwrap();
+    assert_eq!(
+        first(&mut reads, "SELECT count(DISTINCT phone), count(*) FROM subscribers WHERE id <= 40"),
+        ["20", "40"]
+    );
+    let joined =
+        "SELECT count(*) FROM subscribers a JOIN subscribers b ON a.phone = b.phone WHERE a.id <= 40 AND b.id <= 40";
+    assert_eq!(first(&mut reads, joined), ["80"]);
+    // And it is refused where it would be written, as a number and as a value of a parameter.
+    let (phone, ssn) = (cell(3, 1), cell(3, 2));
+    for sql in [
+        format!("UPDATE subscribers SET phone = {phone} WHERE id = 1"),
+        format!("UPDATE subscribers SET ssn = {ssn}.00 WHERE id = 1"),
+        format!("UPDATE subscribers SET national_ids = '{{1,{phone}}}' WHERE id = 1"),
+    ] {
+        let answer = wire.simple(sql.as_bytes());
+        assert!(answer.errors[0].message.contains("was made by a mask"), "{sql}: {answer:?}");
+    }
+    let answer = wire.extended(b"UPDATE subscribers SET phone = $1 WHERE id = 1", &[&phone]);
+    assert!(answer.errors[0].message.contains("was made by a mask"), "{answer:?}");
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub(super) fn text(
                 match applied {
                     Applied::Unchanged => out.extend_from_slice(raw),
                     Applied::Null => out.extend_from_slice(b"NULL"),
-                    Applied::Written => quote(&masked, b"\"\\", b"\\", out),
+                    Applied::Written if needs_quotes(&masked) => quote(&masked, b"\"\\", b"\\", out),
+                    Applied::Written => out.extend_from_slice(&masked),
                 }
                 continue;
             }
@@ -93,6 +94,13 @@ fn read_element(bytes: &[u8], plain: &mut Vec<u8>) -> Option<usize> {
             }
         }
     }
+}
+
+/// Whether an element would be read as something else without quotes. The server quotes these and no others.
+fn needs_quotes(element: &[u8]) -> bool {
+    let means =
+        |byte: &u8| matches!(byte, b'"' | b'\\' | b'{' | b'}' | b',') || byte.is_ascii_whitespace() || *byte == 0x0b;
+    element.is_empty() || element.eq_ignore_ascii_case(b"NULL") || element.iter().any(means)
 }
 
 /// Writes a value in quotes; the given bytes get `escape` before them.

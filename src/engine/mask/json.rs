@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
         // A number with an exponent is no account number; nothing of it stays.
         let plain = !raw.iter().any(|byte| matches!(byte, b'e' | b'E' | b'+'));
         let method = if plain { entity.method() } else { Method::Redact };
-        let written = plain && number::numeric(method, false, raw, out) == Applied::Written;
+        let written = plain && number::numeric_text(method, raw, out) == Applied::Written;
         if !written {
             out.truncate(start);
             out.push(b'0');

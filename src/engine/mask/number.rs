@@ -1,12 +1,15 @@
 //! Masks numbers, dates, addresses and identifiers: what has a width and a meaning, in both formats.
 //!
+//! Numbers that name somebody become others that do, where their type has room for a pseudonym: `bigint`, and `numeric`
+//! with 15 digits before its point or more. An `integer` is too short for one that could be told from other numbers.
+//!
 //! Coarsening keeps the first digit of a number and the month of a date, so that sums of groups still mean something,
 //! and does nothing to a value that was coarsened before.
 
 use super::treatment::{Applied, Pen, constant};
 use crate::engine::detector::{Detector, Method};
 
-/// How a number is masked: identifiers keep four digits or, like amounts, their magnitude.
+/// How a number is masked that has no pseudonym: identifiers keep four digits or, like amounts, their magnitude.
 fn whole(method: Method, number: i128) -> i128 {
     match method {
         Method::Redact => 0,
@@ -22,24 +25,52 @@ fn whole(method: Method, number: i128) -> i128 {
     }
 }
 
-pub(super) fn integer(method: Method, width: usize, binary: bool, value: &[u8], out: &mut Vec<u8>) -> Applied {
-    if !binary {
-        let number: Option<i128> = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-        let Some(number) = number else { return Applied::Null };
-        return constant(whole(method, number).to_string().as_bytes(), out);
-    }
-    let number = match (width, value) {
-        (2, [a, b]) => i128::from(i16::from_be_bytes([*a, *b])),
-        (4, [a, b, c, d]) => i128::from(i32::from_be_bytes([*a, *b, *c, *d])),
-        (8, value) => match value.try_into() {
-            Ok(bytes) => i128::from(i64::from_be_bytes(bytes)),
-            Err(_) => return Applied::Null,
-        },
-        (_, _) => return Applied::Null,
+/// The number that stands for one of an entity, which is given as it is written, in so many digits. Nothing where there is
+/// no room, no key, or nothing by which to tell one from another.
+fn stand_in(entity: Option<&'static dyn Detector>, number: &str, digits: usize, pen: &Pen) -> Option<u64> {
+    let entity = entity.filter(|entity| match entity.method() {
+        Method::Pseudonym(_) | Method::LastFour => true,
+        Method::Redact | Method::Coarsen => false,
+    })?;
+    pen.pseudonyms.as_ref()?.numeral(entity, number, digits)
+}
+
+pub(super) fn integer(
+    entity: Option<&'static dyn Detector>,
+    width: usize,
+    binary: bool,
+    value: &[u8],
+    pen: &Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let number = match (binary, width, value) {
+        (false, _, value) => std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
+        (true, 2, [a, b]) => Some(i128::from(i16::from_be_bytes([*a, *b]))),
+        (true, 4, [a, b, c, d]) => Some(i128::from(i32::from_be_bytes([*a, *b, *c, *d]))),
+        (true, 8, value) => value.try_into().ok().map(|bytes| i128::from(i64::from_be_bytes(bytes))),
+        (true, _, _) => None,
     };
-    let bytes = whole(method, number).to_be_bytes();
-    // Masked numbers are nearer to zero than they were: the leading bytes only repeat the sign.
+    let Some(number) = number else { return Applied::Null };
+    let method = entity.map_or(Method::Redact, Detector::method);
+    let masked = stand_in(entity, &number.to_string(), integer_digits(width), pen)
+        .map_or_else(|| whole(method, number), i128::from);
+    if !binary {
+        return constant(masked.to_string().as_bytes(), out);
+    }
+    let bytes = masked.to_be_bytes();
+    // It fits into its width: the leading bytes only repeat the sign.
     constant(bytes.get(bytes.len() - width..).unwrap_or_default(), out)
+}
+
+/// Digits that an integer of a width may have, whatever they are.
+pub(super) fn integer_digits(width: usize) -> usize {
+    match width {
+        2 => 4,
+        4 => 9,
+        // 19 that begin with 8 are below 2^63.
+        8 => 19,
+        _ => 0,
+    }
 }
 
 pub(super) fn float(method: Method, width: usize, binary: bool, value: &[u8], out: &mut Vec<u8>) -> Applied {
@@ -75,11 +106,96 @@ fn first_digit(number: f64) -> f64 {
     format!("{digit}e{exponent}").parse().unwrap_or(0.0)
 }
 
-pub(super) fn numeric(method: Method, binary: bool, value: &[u8], out: &mut Vec<u8>) -> Applied {
-    if binary { numeric_binary(method, value, out) } else { numeric_text(method, value, out) }
+/// Masks a `numeric` that may have so many digits before its point.
+pub(super) fn numeric(
+    entity: Option<&'static dyn Detector>,
+    binary: bool,
+    digits: usize,
+    value: &[u8],
+    pen: &Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let number = if binary { read_numeric(value) } else { plain(value) };
+    let stand_in = number.and_then(|number| stand_in(entity, &number, digits, pen));
+    let method = entity.map_or(Method::Redact, Detector::method);
+    match (stand_in, binary) {
+        (Some(number), true) => stand_in_binary(number, value, out),
+        (Some(number), false) => {
+            out.extend_from_slice(number.to_string().as_bytes());
+            if let Some(point) = memchr::memchr(b'.', value) {
+                out.push(b'.');
+                out.extend(value.iter().skip(point + 1).map(|_| b'0'));
+            }
+            Applied::Written
+        }
+        (None, true) => numeric_binary(method, value, out),
+        (None, false) => numeric_text(method, value, out),
+    }
 }
 
-fn numeric_text(method: Method, value: &[u8], out: &mut Vec<u8>) -> Applied {
+/// A number without zeros that mean nothing; nothing when it is none.
+fn plain(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = !whole.is_empty() && whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    is_number.then(|| match (whole, fraction) {
+        ("", "") => "0".to_owned(),
+        (whole, "") => format!("{sign}{whole}"),
+        ("", fraction) => format!("{sign}0.{fraction}"),
+        (whole, fraction) => format!("{sign}{whole}.{fraction}"),
+    })
+}
+
+/// A `numeric` in binary format, as it is written without zeros that mean nothing.
+pub(super) fn read_numeric(value: &[u8]) -> Option<String> {
+    let words = words(value)?;
+    let [_, weight, sign @ (0 | NEGATIVE), _, digits @ ..] = words.as_slice() else { return None };
+    let weight = i32::from(weight.cast_signed());
+    let last = i32::try_from(digits.len()).ok()?.checked_sub(1)?;
+    let mut text = String::from(if *sign == NEGATIVE { "-" } else { "" });
+    // From the highest place, or the first before the point, to the lowest, or the last before the point.
+    for place in (weight.min(weight - last).min(0)..=weight.max(0)).rev() {
+        if place == -1 {
+            text.push('.');
+        }
+        let digit = usize::try_from(weight - place).ok().and_then(|index| digits.get(index));
+        text.push_str(&format!("{:04}", digit.unwrap_or(&0)));
+    }
+    plain(text.as_bytes())
+}
+
+/// The words of a `numeric` in binary format: count, weight of the first digit, sign, decimal places shown, and its digits
+/// in base 10,000.
+fn words(value: &[u8]) -> Option<Vec<u16>> {
+    let pairs = || value.chunks_exact(2).filter_map(|pair| pair.first_chunk().map(|bytes| u16::from_be_bytes(*bytes)));
+    let length = usize::from(pairs().next()?) * 2 + 8;
+    (value.len() == length).then(|| pairs().collect())
+}
+
+/// The sign of what is less than zero.
+const NEGATIVE: u16 = 0x4000;
+
+fn stand_in_binary(number: u64, value: &[u8], out: &mut Vec<u8>) -> Applied {
+    let Some(scale) = value.get(6..8) else { return Applied::Null };
+    let mut digits = Vec::new();
+    let mut left = number;
+    while left > 0 {
+        digits.push(u16::try_from(left % 10_000).unwrap_or(0));
+        left /= 10_000;
+    }
+    let weight = u16::try_from(digits.len().saturating_sub(1)).unwrap_or(0);
+    // Zeros at the end are not written.
+    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+    let count = u16::try_from(digits.len() - zeros).unwrap_or(0);
+    out.extend([count, weight, 0].iter().flat_map(|word| word.to_be_bytes()));
+    out.extend_from_slice(scale);
+    out.extend(digits.iter().skip(zeros).rev().flat_map(|digit| digit.to_be_bytes()));
+    Applied::Written
+}
+
+pub(super) fn numeric_text(method: Method, value: &[u8], out: &mut Vec<u8>) -> Applied {
     let Ok(text) = std::str::from_utf8(value) else { return Applied::Null };
     if matches!(text, "NaN" | "Infinity" | "-Infinity") {
         return Applied::Unchanged;
@@ -114,14 +230,9 @@ fn numeric_text(method: Method, value: &[u8], out: &mut Vec<u8>) -> Applied {
     Applied::Written
 }
 
-/// Digits in base 10,000: count, weight of the first, sign, decimal places shown, digits.
 fn numeric_binary(method: Method, value: &[u8], out: &mut Vec<u8>) -> Applied {
-    let words: Vec<u16> =
-        value.chunks_exact(2).filter_map(|pair| pair.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))).collect();
-    let [count, weight, sign, scale, digits @ ..] = words.as_slice() else { return Applied::Null };
-    if usize::from(*count) != digits.len() || !value.len().is_multiple_of(2) {
-        return Applied::Null;
-    }
+    let Some(words) = words(value) else { return Applied::Null };
+    let [_, weight, sign, scale, digits @ ..] = words.as_slice() else { return Applied::Null };
     // 0xC000 and above: not a number, and the infinities.
     if *sign >= 0xc000 {
         return Applied::Unchanged;

@@ -3,14 +3,19 @@
 //! A pseudonym is ten characters from the value and four that only the key's holder can make for those ten. The four are
 //! why masking a masked value changes nothing, and why a masked value that is written back is noticed. No value of the
 //! outside has the form of a pseudonym: the domain, the country code and the leading words exist nowhere else.
+//!
+//! Numbers have pseudonyms where their type has room ([`NUMERAL`]). There, two of `n` values share one with a chance of
+//! about `n²/2` in 10^12, or in 10^9 where there is least room: among a million values of a `bigint` in every other
+//! database two are taken for one. A pseudonym of ten letters is one of 2^50, and of a telephone number one of 10^9.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use ring::hmac;
 
 use super::MaskKey;
 use super::hash::{BLOCK, Begun};
-use super::number::read_uuid;
+use super::number::{read_numeric, read_uuid};
 use crate::engine::detector::{self, Detector, Form, Method};
 
 /// Domain of masked addresses. `.invalid` never exists (RFC 2606).
@@ -29,6 +34,18 @@ const TAG_LENGTH: usize = 4;
 const PHONE_NAME: u64 = 1_000_000_000;
 const PHONE_TAG: u64 = 1_000;
 const PHONE_DIGITS: usize = 12;
+
+/// The first digits of masked numbers. No telephone number begins so (E.164: 888 is given to no country), no payment card
+/// (ISO/IEC 7812: no issuer is known by 88), and no number of a person that is as long.
+const NUMBER: &str = "888";
+
+/// Digits of masked numbers: as many as a telephone number can have at least, as many as `bigint` has at most. Of what
+/// follows the first three a quarter proves the rest. With fewer digits either other numbers would pass for pseudonyms, and
+/// go out as they are, or different values would often have the same.
+pub(super) const NUMERAL: RangeInclusive<usize> = 15..=19;
+
+/// What of a number's end is shown stands at the end of its pseudonym, where the number has twice as many digits.
+pub(super) const SHOWN: usize = 4;
 
 /// Letters and digits that are not mistaken for each other (Crockford's base 32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -88,7 +105,7 @@ impl Pseudonyms {
         if length > room {
             return false;
         }
-        let name = self.number(Use::Name, entity, value);
+        let name = self.number(Use::Name, entity.name(), value);
         match form {
             Form::Word => {
                 out.extend_from_slice(entity.name().as_bytes());
@@ -101,7 +118,7 @@ impl Pseudonyms {
             }
             Form::Phone => {
                 let name = name % PHONE_NAME;
-                let tag = self.number(Use::Tag, entity, &name.to_be_bytes()) % PHONE_TAG;
+                let tag = self.number(Use::Tag, entity.name(), &name.to_be_bytes()) % PHONE_TAG;
                 out.extend_from_slice(PHONE.as_bytes());
                 digits(name * PHONE_TAG + tag, PHONE_DIGITS, out);
             }
@@ -123,7 +140,7 @@ impl Pseudonyms {
             return detector::DETECTORS
                 .iter()
                 .filter(|entity| entity.method() == Method::Pseudonym(Form::Phone))
-                .any(|entity| self.number(Use::Tag, *entity, &name.to_be_bytes()) % PHONE_TAG == tag);
+                .any(|entity| self.number(Use::Tag, entity.name(), &name.to_be_bytes()) % PHONE_TAG == tag);
         }
         let Some((name, token)) = text.rsplit_once('_') else { return false };
         detector::named(name).is_some_and(|entity| self.is_token(entity, token))
@@ -153,6 +170,21 @@ impl Pseudonyms {
                 uuid.is_some_and(|uuid| self.made_any_uuid(uuid))
             })
             || value.try_into().is_ok_and(|uuid| self.made_any_uuid(uuid))
+            || self.numeral_stands_in(value)
+    }
+
+    /// The same of a number, as it is written or as `bigint` and `numeric` are in binary format.
+    fn numeral_stands_in(&self, value: &[u8]) -> bool {
+        let mut written = memchr::memmem::find_iter(value, NUMBER).filter(|at| {
+            let before = at.checked_sub(1).and_then(|before| value.get(before));
+            !before.is_some_and(u8::is_ascii_digit)
+        });
+        written.any(|at| {
+            let rest = value.get(at..).unwrap_or_default();
+            let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            self.made_numeral(text_of(rest.get(..length)))
+        }) || value.try_into().is_ok_and(|bytes| self.made_numeral(&i64::from_be_bytes(bytes).to_string()))
+            || read_numeric(value).is_some_and(|number| self.made_numeral(&number))
     }
 
     fn made_any_uuid(&self, uuid: [u8; 16]) -> bool {
@@ -164,7 +196,7 @@ impl Pseudonyms {
         if self.made_uuid(entity, value) {
             return value;
         }
-        let name = self.number(Use::Name, entity, &value).to_be_bytes();
+        let name = self.number(Use::Name, entity.name(), &value).to_be_bytes();
         let mut made = [0; 16];
         made.iter_mut().zip(name).for_each(|(to, from)| *to = from);
         let [_, _, _, _, _, _, version, _, variant, ..] = &mut made;
@@ -182,14 +214,47 @@ impl Pseudonyms {
 
     fn uuid_tag(&self, entity: &dyn Detector, made: &[u8; 16]) -> [u8; 4] {
         let named: Vec<u8> = made.iter().take(12).copied().collect();
-        let [a, b, c, d, ..] = self.number(Use::Tag, entity, &named).to_be_bytes();
+        let [a, b, c, d, ..] = self.number(Use::Tag, entity.name(), &named).to_be_bytes();
         [a, b, c, d]
+    }
+
+    /// The number that stands for another, which is given as it is written, in so many digits; nothing where those are too
+    /// few. What stands for a number of whatever entity already stays.
+    pub(super) fn numeral(&self, entity: &dyn Detector, number: &str, digits: usize) -> Option<u64> {
+        if self.made_numeral(number) {
+            return number.parse().ok();
+        }
+        let parts = Numeral::of(digits.min(*NUMERAL.end()))?;
+        let name = self.number(Use::Name, entity.name(), number.as_bytes());
+        let shown = Some(number).filter(|_| entity.method() == Method::LastFour).and_then(shown);
+        let rest = match shown {
+            Some(shown) => name % (parts.rest / SHOWN_END) * SHOWN_END + shown,
+            None => name % parts.rest,
+        };
+        let proven = parts.first * parts.tag + self.numeral_tag(rest) % parts.tag;
+        Some(proven * parts.rest + rest)
+    }
+
+    /// Whether a number, as it is written, stands for another.
+    fn made_numeral(&self, text: &str) -> bool {
+        let Some((parts, number)) = Numeral::of(text.len())
+            .filter(|_| text.starts_with(NUMBER) && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .zip(text.parse::<u64>().ok())
+        else {
+            return false;
+        };
+        number / parts.rest % parts.tag == self.numeral_tag(number % parts.rest) % parts.tag
+    }
+
+    /// Of no entity, so that a mask of one is known in a column of another.
+    fn numeral_tag(&self, rest: u64) -> u64 {
+        self.number(Use::Tag, "", &rest.to_be_bytes())
     }
 
     fn write_token(&self, entity: &dyn Detector, name: u64, out: &mut Vec<u8>) {
         let start = out.len();
         letters(name, NAME_LENGTH, out);
-        let tag = self.number(Use::Tag, entity, out.get(start..).unwrap_or_default());
+        let tag = self.number(Use::Tag, entity.name(), out.get(start..).unwrap_or_default());
         letters(tag, TAG_LENGTH, out);
     }
 
@@ -199,14 +264,43 @@ impl Pseudonyms {
             return false;
         };
         let mut expected = Vec::with_capacity(TAG_LENGTH);
-        letters(self.number(Use::Tag, entity, name.as_bytes()), TAG_LENGTH, &mut expected);
+        letters(self.number(Use::Tag, entity.name(), name.as_bytes()), TAG_LENGTH, &mut expected);
         expected == tag.as_bytes()
     }
 
-    fn number(&self, usage: Use, entity: &dyn Detector, value: &[u8]) -> u64 {
-        self.begun.number([&[usage as u8], entity.name().as_bytes(), &[0], value])
+    fn number(&self, usage: Use, entity: &str, value: &[u8]) -> u64 {
+        self.begun.number([&[usage as u8], entity.as_bytes(), &[0], value])
     }
 }
+
+/// What a pseudonym among numbers is made of, from its first digits to its last.
+#[derive(Clone, Copy, Debug)]
+struct Numeral {
+    /// [`NUMBER`]
+    first: u64,
+    /// Above the part that proves the rest: a power of ten.
+    tag: u64,
+    /// Above the rest: a power of ten.
+    rest: u64,
+}
+
+impl Numeral {
+    fn of(digits: usize) -> Option<Self> {
+        let behind = digits.checked_sub(NUMBER.len()).filter(|_| NUMERAL.contains(&digits))?;
+        let power = |digits: usize| u32::try_from(digits).ok().and_then(|digits| 10u64.checked_pow(digits));
+        let tag = behind / 4;
+        Some(Self { first: NUMBER.parse().ok()?, tag: power(tag)?, rest: power(behind - tag)? })
+    }
+}
+
+/// The end of a number that may be shown.
+fn shown(number: &str) -> Option<u64> {
+    let whole = number.split('.').next()?.trim_start_matches('-');
+    whole.get(whole.len().checked_sub(SHOWN)?..)?.parse().ok().filter(|_| whole.len() >= 2 * SHOWN)
+}
+
+/// Above what is shown.
+const SHOWN_END: u64 = 10_000;
 
 /// What a number is for: one key, two purposes, never the same input.
 #[derive(Clone, Copy, Debug)]

@@ -56,11 +56,10 @@ impl Recogniser {
             (Treatment::Look, None) => None,
             (Treatment::Entity(_) | Treatment::Redact, Some(value)) => {
                 let is_word = Self::is_marked(value);
-                match masked.apply(value, &mut pen, &mut Vec::new()) {
-                    Applied::Unchanged if is_word => Some(Resemblance::Sure),
-                    Applied::Unchanged => Some(Resemblance::Possible),
-                    Applied::Written | Applied::Null => None,
-                }
+                let stays = |pen: &mut Pen| masked.apply(value, pen, &mut Vec::new()) == Applied::Unchanged;
+                // The catalog does not say how many digits a column has: without room for a pseudonym it shows ranges.
+                let is_mask = stays(&mut pen) || (masked.is_measured() && stays(&mut Pen::new(None)));
+                is_mask.then_some(if is_word { Resemblance::Sure } else { Resemblance::Possible })
             }
             // Values of some types have no mask but NULL.
             (Treatment::Entity(_) | Treatment::Redact, None) => masked.has_no_mask().then_some(Resemblance::Possible),

@@ -63,6 +63,182 @@ fn pseudonyms_are_stable_per_key_and_recognised() {
     }
 }
 
+const SMALLINT: u32 = 21;
+const INTEGER: u32 = 23;
+const BIGINT: u32 = 20;
+const NUMERIC: u32 = 1700;
+
+/// The modifier of `numeric(precision, scale)`.
+fn numeric(precision: i32, scale: i32) -> i32 {
+    (precision << 16 | scale & 0x7ff) + 4
+}
+
+#[test]
+fn numbers_have_pseudonyms_where_there_is_room() {
+    let shown = |name: &str, kind: u32, modifier: i32, value: &str| {
+        let masked = mask(entity(name), &column(kind, modifier, false), &key(1), value.as_bytes());
+        String::from_utf8(masked.unwrap()).unwrap()
+    };
+    let digits = |name: &str, kind: u32, modifier: i32, value: &str, expected: usize| {
+        let masked = shown(name, kind, modifier, value);
+        let whole = masked.split('.').next().unwrap();
+        assert!(whole.starts_with("888") && whole.len() == expected, "{name} {kind} {modifier}: {masked}");
+    };
+    let coarse = |name: &str, kind: u32, modifier: i32, value: &str, expected: &str| {
+        assert_eq!(shown(name, kind, modifier, value), expected, "{name} {kind} {modifier}");
+    };
+    for name in ["phone", "us_ssn", "iban"] {
+        digits(name, BIGINT, -1, "4722123456", 19);
+        digits(name, NUMERIC, -1, "4722123456", 19);
+        digits(name, NUMERIC, numeric(15, 0), "4722123456", 15);
+        digits(name, NUMERIC, numeric(18, 2), "4722123456.00", 16);
+        digits(name, NUMERIC, numeric(38, 10), "-4722123456.5000000000", 19);
+        coarse(name, NUMERIC, numeric(14, 0), "4722123456", "4000000000");
+        coarse(name, NUMERIC, numeric(18, 4), "4722123456.0000", "4000000000.0000");
+        coarse(name, NUMERIC, numeric(20, -3), "4722123000", "4000000000");
+        coarse(name, NUMERIC, numeric(2, 5), "0.00012", "0.00000");
+        coarse(name, INTEGER, -1, "472212345", "400000000");
+        coarse(name, SMALLINT, -1, "4722", "4000");
+    }
+    assert!(shown("us_ssn", NUMERIC, -1, "4722123456.00").ends_with(".00"));
+    for value in ["NaN", "Infinity", "-Infinity"] {
+        coarse("us_ssn", NUMERIC, -1, value, value);
+    }
+    // Amounts keep their magnitude, secrets nothing.
+    coarse("salary", BIGINT, -1, "812000", "800000");
+    coarse("secret", BIGINT, -1, "812000", "0");
+}
+
+#[test]
+fn pseudonyms_of_cards_end_as_they_do() {
+    let shown = |kind: u32, modifier: i32, value: &str| {
+        let masked = mask(entity("card"), &column(kind, modifier, false), &key(1), value.as_bytes());
+        String::from_utf8(masked.unwrap()).unwrap()
+    };
+    for (kind, modifier) in [(BIGINT, -1), (NUMERIC, numeric(16, 0)), (NUMERIC, -1)] {
+        let one = shown(kind, modifier, "4111111111111111");
+        assert!(one.starts_with("888") && one.ends_with("1111"), "{one}");
+        let other = shown(kind, modifier, "5555555555551111");
+        assert!(other.ends_with("1111") && other != one, "{other}");
+        // Of a short number four would be most.
+        let short =
+            (1_000..1_020).filter(|number| shown(kind, modifier, &number.to_string()).ends_with(&number.to_string()));
+        assert_eq!(short.count(), 0);
+    }
+    assert_eq!(shown(INTEGER, -1, "123456789"), "6789");
+}
+
+/// Numbers have the same pseudonym in each type and format that has as much room, and no two share one by chance, but for
+/// as many as chance says.
+#[test]
+fn pseudonyms_of_numbers_follow_from_the_number() {
+    let bigint = |value: i64| mask(entity("us_ssn"), &column(BIGINT, -1, true), &key(1), &value.to_be_bytes()).unwrap();
+    let mut chance = Chance(11);
+    let mut made = std::collections::HashSet::new();
+    for _ in 0..20_000 {
+        let value = i64::try_from(chance.next() >> (1 + chance.below(60))).unwrap();
+        let masked = bigint(value);
+        let text = i64::from_be_bytes(masked.as_slice().try_into().unwrap()).to_string();
+        let as_text =
+            |kind: u32, value: &str| mask(entity("us_ssn"), &column(kind, -1, false), &key(1), value.as_bytes());
+        assert_eq!(as_text(BIGINT, &value.to_string()).unwrap(), text.as_bytes());
+        assert_eq!(as_text(NUMERIC, &value.to_string()).unwrap(), text.as_bytes());
+        assert_eq!(as_text(NUMERIC, &format!("{value}.000")).unwrap(), format!("{text}.000").as_bytes());
+        assert_eq!(bigint(i64::from_be_bytes(masked.as_slice().try_into().unwrap())), masked, "{value}");
+        made.insert((value, masked));
+    }
+    let different: std::collections::HashSet<_> = made.iter().map(|(_, masked)| masked).collect();
+    assert_eq!(different.len(), made.len());
+}
+
+/// A number in the binary format of `numeric`, as the server writes it.
+fn numeric_bytes(text: &str, scale: u16) -> Vec<u8> {
+    let (sign, text) = text.strip_prefix('-').map_or((0u16, text), |text| (0x4000, text));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
+    let all = format!("{whole}{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
+    let mut digits: Vec<u16> =
+        all.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap().parse().unwrap()).collect();
+    let mut weight = i16::try_from(whole.len() / 4).unwrap() - 1;
+    while digits.last() == Some(&0) {
+        digits.pop();
+    }
+    while digits.first() == Some(&0) {
+        digits.remove(0);
+        weight -= 1;
+    }
+    let weight = if digits.is_empty() { 0 } else { weight };
+    let header = [u16::try_from(digits.len()).unwrap(), weight.cast_unsigned(), sign, scale];
+    header.iter().chain(&digits).flat_map(|word| word.to_be_bytes()).collect()
+}
+
+#[test]
+fn numerics_are_masked_in_binary_as_in_text() {
+    let scaled = |text: &str| text.split_once('.').map_or(0, |(_, fraction)| u16::try_from(fraction.len()).unwrap());
+    for value in [
+        "0",
+        "7",
+        "4722123456",
+        "4722123456.50",
+        "-120000000",
+        "10000",
+        "100000000.0000",
+        "0.0005",
+        "-0.00000001",
+        "123456789012345678901234567890.123456789",
+        "9999.9999",
+        "0.00",
+        "20000.0001",
+    ] {
+        for name in ["us_ssn", "card", "salary", "secret"] {
+            for modifier in [-1, numeric(16, 0), numeric(10, 0)] {
+                let mask = |binary, value: &[u8]| {
+                    mask(entity(name), &column(NUMERIC, modifier, binary), &key(1), value).unwrap()
+                };
+                let text = String::from_utf8(mask(false, value.as_bytes())).unwrap();
+                let (bytes, expected) =
+                    (mask(true, &numeric_bytes(value, scaled(value))), numeric_bytes(&text, scaled(value)));
+                assert_eq!(bytes, expected, "{name} {value} is {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_stand_for_others_are_known_when_they_come_back() {
+    let recogniser = recognise::Recogniser::new(Some(&key(1)));
+    let other = recognise::Recogniser::new(Some(&key(2)));
+    let mut taken = 0;
+    for (kind, modifier) in [(BIGINT, -1), (NUMERIC, -1), (NUMERIC, numeric(15, 0)), (NUMERIC, numeric(17, 0))] {
+        for name in ["us_ssn", "phone", "card"] {
+            let shown = mask(entity(name), &column(kind, modifier, false), &key(1), b"4111111111111111").unwrap();
+            let text = String::from_utf8(shown.clone()).unwrap();
+            assert!(recogniser.carries(&shown), "{text}");
+            for around in [format!("{{1,{text},NULL}}"), format!("{text}.00"), format!("id={text};")] {
+                assert!(recogniser.carries(around.as_bytes()), "{around}");
+            }
+            assert!(
+                recogniser.carries(&numeric_bytes(&text, 0))
+                    && recogniser.carries(&numeric_bytes(&format!("{text}.00"), 2))
+            );
+            if kind == BIGINT {
+                assert!(recogniser.carries(&text.parse::<i64>().unwrap().to_be_bytes()));
+            }
+            // One digit more or less, and it is another number.
+            for not in [format!("1{text}"), format!("{text}0"), text.get(1..).unwrap_or_default().to_owned()] {
+                taken += usize::from(recogniser.carries(not.as_bytes()));
+            }
+            taken += usize::from(other.carries(&shown));
+        }
+    }
+    assert_eq!(taken, 0);
+    // Numbers of the outside that begin so are rarely taken for one.
+    let mut chance = Chance(5);
+    let near = |number: &u64| recogniser.carries(format!("888{:016}", number % 10_000_000_000_000_000).as_bytes());
+    let taken = (0..50_000).map(|_| chance.next()).filter(near).count();
+    assert!((1..15).contains(&taken), "{taken} of 50,000, where five are to be expected");
+}
+
 #[test]
 fn the_same_value_found_in_a_text_and_in_a_column_has_the_same_pseudonym() {
     let text = column(TEXT, -1, false);
@@ -153,6 +329,9 @@ const WRITTEN: &[(u32, bool, &[&[u8]])] = &[
     (701, false, &[b"123456.789", b"1e+300", b"NaN"]),
     (1700, false, &[b"812000.00", b"-0.75", b"NaN", b"9"]),
     (1700, true, &[b"\0\x02\0\x01\0\0\0\x02\0\x51\x07\xd0", b"\0\0\0\0\xc0\0\0\0"]),
+    (1016, false, &[b"{4111111111111111,7,NULL}"]),
+    (1016, true, &[b"\0\0\0\x01\0\0\0\0\0\0\0\x14\0\0\0\x01\0\0\0\x01\0\0\0\x08\x00\x0e\x9b\xb5\xc5\x8b\x69\x95"]),
+    (1231, false, &[b"{4111111111111111.50,-7}"]),
     (1082, false, &[b"1987-03-14", b"infinity", b"0044-03-15 BC"]),
     (1082, true, &[b"\xff\xff\xed\xbb", b"\x7f\xff\xff\xff"]),
     (1114, false, &[b"2026-05-17 12:30:00.12"]),
@@ -198,7 +377,7 @@ fn is_of_type(kind: u32, binary: bool, value: &[u8]) -> bool {
         (2950, true) => value.len() == 16,
         (2950, false) => value.len() == 36,
         (1082, false) => value.ends_with(b"-01") || value.ends_with(b"-01 BC"),
-        (1009, false) => value.ends_with(b"}"),
+        (1009 | 1016 | 1231, false) => value.ends_with(b"}"),
         (2249, false) => value.starts_with(b"(") && value.ends_with(b")"),
         (1114 | 1184, false) => text.unwrap().get(7..19) == Some("-01 00:00:00"),
         (142, _) => value.starts_with(b"<") && value.ends_with(b">"),
@@ -209,7 +388,7 @@ fn is_of_type(kind: u32, binary: bool, value: &[u8]) -> bool {
         (829, true) => value.len() == 6,
         (3904, false) => value == b"empty",
         (3904, true) => value == b"\x01",
-        (1009, true) => lists(value, 20, 1),
+        (1009 | 1016, true) => lists(value, 20, 1),
         (2249, true) => lists(value, 4, 2),
         // Any bytes will do.
         (25 | 1042 | 19 | 90_000, _) | (17, true) => true,
@@ -237,9 +416,15 @@ fn pseudonyms_follow_from_the_key_the_entity_and_the_value() {
     for entity in detector::DETECTORS.iter().filter(|entity| matches!(entity.method(), detector::Method::Pseudonym(_)))
     {
         let treatment = Treatment::Entity(*entity);
-        for (kind, binary, value) in
-            [(2950, false, uuid), (2950, true, &[0x3f; 16]), (TEXT, false, b"Zoe"), (19, true, b"Z")]
-        {
+        for (kind, binary, value) in [
+            (2950, false, uuid),
+            (2950, true, &[0x3f; 16]),
+            (TEXT, false, b"Zoe"),
+            (19, true, b"Z"),
+            (BIGINT, false, b"4711"),
+            (BIGINT, true, &[1; 8]),
+            (NUMERIC, false, b"0.5"),
+        ] {
             let column = column(kind, -1, binary);
             let [one, other] = [1, 2].map(|seed| mask(treatment, &column, &key(seed), value).unwrap());
             assert_ne!(one, other, "{entity:?}");

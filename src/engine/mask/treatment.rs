@@ -32,7 +32,7 @@ pub(super) struct Column {
     treatment: Treatment,
     shape: Shape,
     binary: bool,
-    /// Characters that a value may have.
+    /// Characters that a value may have; of a `numeric`, digits before its point.
     room: usize,
     /// `character(n)`: values are filled up to their length.
     padded: bool,
@@ -71,15 +71,8 @@ pub(super) enum Applied {
 impl Column {
     pub(super) fn new(treatment: Treatment, column: &ResultColumn, catalog: &Catalog) -> Self {
         let shape = Shape::of(column.kind, catalog);
-        // Both keep their length plus four in the modifier.
-        let declared = matches!(column.kind, VARCHAR | BPCHAR | VARCHAR_ARRAY | BPCHAR_ARRAY)
-            .then(|| column.modifier.checked_sub(4));
-        let declared = declared.flatten().and_then(|length| usize::try_from(length).ok());
-        let room = match shape {
-            Shape::Name => NAME_MAX,
-            _ => declared.unwrap_or(usize::MAX),
-        };
-        let padded = column.kind == BPCHAR && declared.is_some();
+        let room = room(column.kind, column.modifier);
+        let padded = column.kind == BPCHAR && room < usize::MAX;
         Self { treatment: usual(treatment, &shape), shape, binary: column.binary, room, padded }
     }
 
@@ -95,6 +88,14 @@ impl Column {
     /// Nothing can stand for its values but NULL.
     pub(super) fn has_no_mask(&self) -> bool {
         self.is_masked() && matches!(self.shape, Shape::Plain | Shape::Unknown)
+    }
+
+    /// Its masks depend on how many digits its values may have.
+    pub(super) fn is_measured(&self) -> bool {
+        match &self.shape {
+            Shape::Array(element) => **element == Shape::Numeric,
+            shape => *shape == Shape::Numeric,
+        }
     }
 
     /// What stands in the place of NULL. Appends to `out` what is written.
@@ -127,9 +128,28 @@ impl Column {
     }
 }
 
+/// What a type and its modifier say about the length of values: characters, or a `numeric`'s digits before its point.
+pub(super) fn room(kind: u32, modifier: i32) -> usize {
+    // All of them keep what was declared plus four in the modifier.
+    let declared = modifier.checked_sub(4).and_then(|declared| usize::try_from(declared).ok());
+    match (kind, declared) {
+        (NAME, _) => NAME_MAX,
+        (VARCHAR | BPCHAR | VARCHAR_ARRAY | BPCHAR_ARRAY, Some(length)) => length,
+        (NUMERIC | NUMERIC_ARRAY, Some(declared)) => {
+            let (precision, scale) = (declared >> 16, declared & 0x7ff);
+            // A scale below zero, whose eleven bits begin with a one, leaves the last digits out.
+            if scale < 0x400 { precision.saturating_sub(scale) } else { 0 }
+        }
+        (_, _) => usize::MAX,
+    }
+}
+
 /// Longest `character(n)` that is filled up. The server's own limit is 10 MiB.
 const PADDING_MAX: usize = 10 * 1024 * 1024;
 
+const NAME: u32 = 19;
+const NUMERIC: u32 = 1700;
+const NUMERIC_ARRAY: u32 = 1231;
 const VARCHAR: u32 = 1043;
 const BPCHAR: u32 = 1042;
 const VARCHAR_ARRAY: u32 = 1015;
@@ -270,9 +290,9 @@ fn mask(
         Shape::Jsonb if binary => jsonb(value, out, |value, out| json::walk(treatment, value, pen, out)),
         Shape::Jsonb => json::walk(treatment, value, pen, out),
         Shape::Xml => constant(b"<masked/>", out),
-        Shape::Integer(width) => number::integer(method, *width, binary, value, out),
+        Shape::Integer(width) => number::integer(entity, *width, binary, value, pen, out),
         Shape::Float(width) => number::float(method, *width, binary, value, out),
-        Shape::Numeric => number::numeric(method, binary, value, out),
+        Shape::Numeric => number::numeric(entity, binary, room, value, pen, out),
         Shape::Date => number::date(method, binary, value, out),
         Shape::Timestamp => number::timestamp(method, binary, value, out),
         Shape::Uuid => number::uuid(entity, binary, value, pen, out),

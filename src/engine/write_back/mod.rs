@@ -170,7 +170,12 @@ pub(super) fn pseudonym(position: usize) -> Returned {
 
 /// The first constant below a node that is a pseudonym.
 fn written_out<'t>(root: Node<'t>, recogniser: &Recogniser) -> Option<Node<'t>> {
-    root.all().find(|node| node.kind() == "String" && recogniser.carries(node.text("sval").as_bytes()))
+    root.all().find(|node| match node.kind() {
+        "String" => recogniser.carries(node.text("sval").as_bytes()),
+        // So is every number called that is longer than an `integer`.
+        "Float" => recogniser.carries(node.text("fval").as_bytes()),
+        _ => false,
+    })
 }
 
 /// A value that a command writes to a column.

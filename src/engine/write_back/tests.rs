@@ -11,7 +11,7 @@ use crate::engine::tests::grant;
 use crate::engine::{Decision, Engine, MaskKey, Parameter, ResultColumn};
 
 const TABLE: u32 = 20_000;
-const COLUMNS: [(&str, u32, &str); 9] = [
+const COLUMNS: [(&str, u32, &str); 11] = [
     ("id", 23, ""),
     ("email", 25, "email"),
     ("card", 25, "card"),
@@ -21,6 +21,8 @@ const COLUMNS: [(&str, u32, &str); 9] = [
     ("city", 25, ""),
     ("pin", 1186, "secret"),
     ("key", 2950, "username"),
+    ("phone", 20, "phone"),
+    ("ssn", 1700, "us_ssn"),
 ];
 
 fn engine(key: u8) -> Engine {
@@ -40,7 +42,7 @@ fn engine(key: u8) -> Engine {
     let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
     let found = COLUMNS.iter().zip(1..).filter(|((.., entity), _)| !entity.is_empty());
     let findings = found.map(|((.., entity), attribute)| ((TABLE, attribute), finding(entity))).collect();
-    let examined = (1..10).map(|attribute| (TABLE, attribute)).collect();
+    let examined = (1..12).map(|attribute| (TABLE, attribute)).collect();
     let catalog = Catalog::new(vec![people], Classification { findings, examined, ..Classification::default() });
     let policy = Policy::built_in(Environment::Production);
     Engine::new(Arc::new(policy), Arc::new(catalog), Some(MaskKey(Secret::new([key; 32]))))
@@ -106,6 +108,13 @@ fn masks_that_come_back_are_recognised() {
     check(&format!("INSERT INTO people (note) SELECT v FROM (VALUES ('{email}')) x(v)"), "masked_value");
     check(&format!("PREPARE p AS UPDATE people SET email = '{email}' WHERE id = $1"), "masked_value");
     check(&format!("UPDATE people SET key = '{key}' WHERE id = 1"), "masked_value");
+    let (phone, ssn) = (shown(&engine, 9, "4722123456"), shown(&engine, 10, "123456789.00"));
+    check(&format!("UPDATE people SET phone = {phone} WHERE id = 1"), "masked_value");
+    check(&format!("UPDATE people SET ssn = {ssn} WHERE id = 1"), "masked_value");
+    check(&format!("INSERT INTO people (note) VALUES ('call {phone}')"), "masked_value");
+    check(&format!("SELECT id FROM people WHERE phone = {phone}"), "masked_value");
+    // Of a `numeric` without that much room a range is shown.
+    check("UPDATE people SET ssn = 100000000 WHERE id = 1", "coarse_value");
     // Compared, it would be found nowhere, or everything else would.
     check(&format!("SELECT id FROM people WHERE email = '{email}'"), "masked_value");
     check(&format!("DELETE FROM people WHERE id > 5 AND email <> '{email}'"), "masked_value");
@@ -136,6 +145,7 @@ fn data_pass() {
     // A new row takes nothing away, and people are born on the first.
     check("INSERT INTO people (born, salary) VALUES ('1990-05-01', 70000)");
     check("INSERT INTO people (id, pin) VALUES (1, NULL)");
+    check("UPDATE people SET phone = 4000000000, ssn = 123456789 WHERE id = 1");
     check("UPDATE people SET email = NULL WHERE id = 1");
     check("UPDATE people SET email = '' WHERE id = 1");
     // Nobody masks this column.

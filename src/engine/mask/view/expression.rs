@@ -3,6 +3,8 @@
 //!
 //! Where both can, both make the same of a value. Where SQL cannot, less is shown.
 
+use super::super::number::integer_digits;
+use super::super::pseudonym::{NUMERAL, SHOWN};
 use super::super::shape::Shape;
 use super::super::treatment::{Treatment, usual};
 use crate::engine::detector::{Form, Method};
@@ -17,12 +19,12 @@ pub(super) struct Value<'a> {
     /// Its type in SQL; of a domain, what it is over: a mask need not pass the domain's conditions, and clients are told of
     /// the type below it anyway.
     pub(super) written: &'a str,
-    /// Characters that a value may have, where the type says so.
-    pub(super) room: Option<u32>,
+    /// Characters that a value may have; of a `numeric`, digits before its point.
+    pub(super) room: usize,
 }
 
 /// The largest number of SQL's `integer`: room without end.
-const ENDLESS: u32 = 2_147_483_647;
+const ENDLESS: usize = 2_147_483_647;
 
 /// Whether values pass as they are.
 pub(super) fn passes(treatment: Treatment, shape: &Shape) -> bool {
@@ -64,13 +66,20 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
                         Form::Email => "email",
                         Form::Phone => "phone",
                     };
-                    let room = value.room.unwrap_or(ENDLESS);
+                    let room = value.room.min(ENDLESS);
                     format!("{support}.pseudonym({entity}, '{form}', {text}, {room})")
                 }
             })
         }
-        Shape::Integer(_) => cast(number(method, sql)),
-        Shape::Numeric => cast(format!("pg_catalog.round({}, pg_catalog.scale({sql}))", number(method, sql))),
+        Shape::Integer(width) => {
+            let stand_in = stand_in(method, &entity, sql, integer_digits(*width), support);
+            cast(stand_in.unwrap_or_else(|| number(method, sql)))
+        }
+        Shape::Numeric => {
+            let stand_in = stand_in(method, &entity, sql, value.room, support);
+            let number = stand_in.unwrap_or_else(|| number(method, sql));
+            cast(format!("pg_catalog.round({number}, coalesce(pg_catalog.scale({sql}), 0))"))
+        }
         Shape::Float(_) => cast(format!(
             "CASE WHEN {sql} IN ('NaN', 'Infinity', '-Infinity') THEN {sql} ELSE ({})::{written} END",
             number(method, sql)
@@ -161,7 +170,19 @@ fn hide(value: Value<'_>) -> String {
     }
 }
 
-/// Identifiers keep four digits or, like amounts, their first.
+/// The number that stands for another in so many digits; nothing where those are too few, or it has none.
+fn stand_in(method: Method, entity: &str, sql: &str, digits: usize, support: &str) -> Option<String> {
+    let shown = match method {
+        Method::Pseudonym(_) => 0,
+        Method::LastFour => SHOWN,
+        Method::Redact | Method::Coarsen => return None,
+    };
+    let digits = digits.min(*NUMERAL.end());
+    let stand_in = || format!("{support}.pseudonym({entity}, {sql}::pg_catalog.numeric, {digits}, {shown})");
+    NUMERAL.contains(&digits).then(stand_in)
+}
+
+/// Identifiers without pseudonyms keep four digits or, like amounts, their first.
 fn number(method: Method, sql: &str) -> String {
     let number = format!("{sql}::pg_catalog.numeric");
     match method {

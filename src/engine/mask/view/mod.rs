@@ -23,7 +23,7 @@ pub(in crate::engine) use rewrite::{Lookups, looked_up, rewritten};
 use super::hash::BLOCK;
 use super::plan::of_origin;
 use super::shape::Shape;
-use super::treatment::Treatment;
+use super::treatment::{Treatment, room};
 use super::{MaskKey, pseudonym};
 use crate::domain::{ColumnName, Grant, SessionId};
 use crate::engine::catalog::{Catalog, CatalogRelation, RelationKind, TypeKind};
@@ -167,8 +167,9 @@ pub(crate) struct ColumnRights {
     attribute: i16,
     /// Its type in SQL; of a domain, what it is over.
     written: String,
-    /// Characters that a value may have, where the type says so.
-    room: Option<u32>,
+    /// Its type oid and modifier; of a domain, those of what it is over.
+    kind: u32,
+    modifier: i32,
     /// Sessions would see it without masks.
     wanted: bool,
     /// The broker may read it.
@@ -404,7 +405,7 @@ impl MaskingPlan {
             if let (Treatment::Entity(entity), Shape::Text) = (treatment(column), shape(column))
                 && entity.method() == Method::Pseudonym(detector::Form::Email)
             {
-                let room = column.room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
+                let room = room(column.kind, column.modifier);
                 self.named.insert((relation.oid, column.attribute), (entity.name(), room));
             }
         }
@@ -468,7 +469,8 @@ impl MaskingPlan {
             let name = quoted(&found.name);
             let sql = format!("r.{name}");
             let shape = shape_of(catalog, relation, column);
-            let value = Value { sql: &sql, shape: &shape, written: &column.written, room: column.room };
+            let room = room(column.kind, column.modifier);
+            let value = Value { sql: &sql, shape: &shape, written: &column.written, room };
             let treatment = treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
             Some((column.attribute, format!("{} AS {name}", expression::expression(treatment, value, &support))))
         });

@@ -1,6 +1,5 @@
 SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
-  SELECT a.attrelid::bigint AS relation, a.attnum AS attribute, k.written,
-    CASE WHEN k.oid IN (1042, 1043) AND k.modifier > 4 THEN k.modifier - 4 WHEN k.oid = 19 THEN 63 END AS room,
+  SELECT a.attrelid::bigint AS relation, a.attnum AS attribute, k.written, k.oid::bigint AS kind, k.modifier,
     EXISTS (SELECT 1 FROM pg_catalog.unnest(@groups@::pg_catalog.name[]) AS g(role)
       WHERE pg_catalog.has_schema_privilege(g.role, c.relnamespace, 'USAGE')
         AND pg_catalog.has_column_privilege(g.role, a.attrelid, a.attnum, 'SELECT')) AS wanted,

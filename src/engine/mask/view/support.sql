@@ -64,6 +64,33 @@ BEGIN
   RETURN encode(made, 'hex')::uuid;
 END $body$;
 
+-- The number that stands for another in so many digits: three that no number of the outside begins with, a quarter of the
+-- others that proves the rest, and the rest. Shows the last digits of a number that has twice as many.
+CREATE FUNCTION @support@.pseudonym(entity text, value numeric, digits integer, shown integer) RETURNS numeric
+  LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  k bytea;
+  plain constant text := trim_scale(value)::text;
+  whole constant text := split_part(ltrim(plain, '-'), '.', 1);
+  ending constant text := CASE WHEN length(whole) >= 2 * shown THEN right(whole, shown) ELSE '' END;
+  proof constant integer := (digits - 3) / 4;
+  places constant integer := digits - 3 - proof - length(ending);
+  number numeric;
+  rest text;
+BEGIN
+  -- Not a number, and the infinities.
+  IF plain !~ '[0-9]' THEN RETURN value; END IF;
+  SELECT block INTO k FROM @support@.key;
+  number := ('x' || encode(substr(sha256(k || E'\\x01'::bytea || convert_to(entity, 'UTF8') || E'\\x00'::bytea
+    || convert_to(plain, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint;
+  -- The number has no sign: a negative one stands for 2^64 more.
+  number := mod(number + CASE WHEN number < 0 THEN 18446744073709551616 ELSE 0 END, rpad('1', places + 1, '0')::numeric);
+  rest := lpad(number::text, places, '0') || ending;
+  number := ('x' || encode(substr(sha256(k || E'\\x0200'::bytea || int8send(rest::bigint)), 1, 8), 'hex'))::bit(64)::bigint;
+  number := mod(number + CASE WHEN number < 0 THEN 18446744073709551616 ELSE 0 END, rpad('1', proof + 1, '0')::numeric);
+  RETURN ('888' || lpad(number::text, proof, '0') || rest)::numeric;
+END $body$;
+
 -- Stars for all digits but the last four, where there is little else.
 CREATE FUNCTION @support@.last_four(value text) RETURNS text
   LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $body$

@@ -73,7 +73,8 @@ fn rights(catalog: &Catalog, change: impl Fn(&CatalogRelation, &mut ColumnRights
             relation: relation.oid,
             attribute: column.attribute,
             written: written.to_owned(),
-            room: None,
+            kind: column.kind,
+            modifier: if column.kind == NUMERIC { (10 << 16 | 2) + 4 } else { -1 },
             wanted: true,
             readable: true,
             grantable: false,
@@ -137,7 +138,7 @@ fn each_relation_has_the_view_that_fits_it() {
         "WITH (security_barrier)",
         r#"  r."id" AS "id""#,
         r#".pseudonym('email', 'email', r."mail"::pg_catalog.text, 2147483647))::text AS "mail""#,
-        r#"pg_catalog.scale(r."pay")))::numeric(10,2) AS "pay""#,
+        r#"pg_catalog.scale(r."pay"), 0)))::numeric(10,2) AS "pay""#,
         r#".scrub(r."note"::pg_catalog.text))::text AS "note""#,
         r#"FROM "public"."people" AS r"#,
     ] {
@@ -305,6 +306,14 @@ fn the_database_makes_the_pseudonyms_that_we_make() {
     check("email", detector::Form::Email, "zoe@x.example", "ygsrky1t9qzzyb@masked.invalid");
     check("phone", detector::Form::Phone, "+16288675309", "+999163248580584");
     check("person_name", detector::Form::Word, "Zoe", "person_name_e5bzncbfamjrvx");
+    let check = |entity: &str, number: &str, digits: usize, expected: u64| {
+        assert_eq!(pseudonyms.numeral(detector::named(entity).unwrap(), number, digits), Some(expected));
+    };
+    check("phone", "16288675309", 19, 8_889_607_059_898_662_050);
+    check("us_ssn", "-0.5", 17, 88_877_562_215_905_053);
+    check("card", "4111111111111111", 19, 8_885_122_376_900_491_111);
+    check("card", "4111111111111111", 15, 888_866_900_491_111);
+    check("card", "1234567", 16, 8_889_362_762_835_923);
 }
 
 #[test]
