@@ -180,10 +180,14 @@ impl Classifier {
             .enumerate()
             .map(|(index, (column, kind))| Sampled {
                 table: &relation.name,
-                name: &column.name,
+                name: singular(column),
                 kind: *kind,
                 comment: comments.of(relation.oid, column.attribute),
-                values: rows.iter().filter_map(|row| row.text(index)).collect(),
+                values: rows
+                    .iter()
+                    .filter_map(|row| row.text(index))
+                    .flat_map(|text| values(text, column.kind))
+                    .collect(),
             })
             .collect();
         let (mut findings, mut prints) = (BTreeMap::new(), Prints::default());
@@ -282,8 +286,46 @@ fn fingerprint(columns: &[&Column]) -> String {
     hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The types whose lists say as much as their values alone do, each with its list's.
+const LISTED: [(u32, u32); 12] = [
+    // smallint, integer, bigint, real, double precision, numeric
+    (21, 1005),
+    (23, 1007),
+    (20, 1016),
+    (700, 1021),
+    (701, 1022),
+    (1700, 1231),
+    // date, uuid, inet, macaddr, macaddr8, bytea
+    (1082, 1182),
+    (2950, 2951),
+    (869, 1041),
+    (829, 1040),
+    (774, 775),
+    (17, 1001),
+];
+
+/// The type of what is in a list of numbers and the like; every other type is its own.
+fn listed(oid: u32) -> u32 {
+    LISTED.iter().find(|(_, list)| *list == oid).map_or(oid, |(of, _)| *of)
+}
+
+/// What a column's values are called: a list of numbers by the name of one, since there is nothing else to know them by.
+fn singular(column: &Column) -> &str {
+    let one = column.name.strip_suffix('s').filter(|one| !one.ends_with('s') && listed(column.kind) != column.kind);
+    one.unwrap_or(&column.name)
+}
+
+/// The values in a cell: of a list each, of everything else itself. None of them has quotes or backslashes.
+fn values(text: &str, oid: u32) -> Vec<&str> {
+    if listed(oid) == oid {
+        return vec![text];
+    }
+    text.split(['{', '}', ',']).filter(|value| !value.is_empty() && *value != "NULL").collect()
+}
+
 /// What values of a type can be.
 fn kind(snapshot: &Snapshot, oid: u32) -> ColumnKind {
+    let oid = listed(oid);
     let of = |oid: u32| match oid {
         // text, varchar, bpchar, name
         25 | 1043 | 1042 | 19 => Some(ColumnKind::Text),
@@ -468,6 +510,20 @@ pub(super) fn unexamined(snapshot: &Snapshot, classification: &Classification) -
 mod tests {
     use super::*;
     use crate::server::store::scratch;
+
+    #[test]
+    fn a_list_of_numbers_is_looked_at_number_by_number() {
+        assert_eq!(values("{4111111111111111,NULL,-7}", 1016), ["4111111111111111", "-7"]);
+        assert_eq!(values("{{1,2},{3,4}}", 1231), ["1", "2", "3", "4"]);
+        assert!(values("{}", 1016).is_empty());
+        assert_eq!(values("{a,b}", 1009), ["{a,b}"]);
+        let snapshot = Snapshot::default();
+        assert_eq!(
+            [1016, 1231, 1182].map(|oid| kind(&snapshot, oid)),
+            [ColumnKind::Number, ColumnKind::Number, ColumnKind::Date]
+        );
+        assert_eq!([1000, 1009].map(|oid| kind(&snapshot, oid)), [ColumnKind::Other, ColumnKind::Container]);
+    }
 
     #[test]
     fn findings_are_kept_per_resource_and_replaced_as_a_whole() {
