@@ -515,12 +515,16 @@ _gov() {
             return 0
             ;;
         gov__subcmd__classify)
-            opts="-h --watch --uninstall --entities --json --color --help"
+            opts="-h --watch --uninstall --left-behind --entities --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --left-behind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -85,6 +85,7 @@ always\t''
 never\t''"
 complete -c gov -n "__fish_gov_using_subcommand ls" -l json -d 'Print data as JSON'
 complete -c gov -n "__fish_gov_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gov -n "__fish_gov_using_subcommand classify" -l left-behind -d 'Take what a gateway that is no more has left there instead, by its name' -r
 complete -c gov -n "__fish_gov_using_subcommand classify" -l color -d 'Use colours: auto, always or never' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"

@@ -10,7 +10,7 @@ use super::{Command, run_async};
 use crate::client::gateway::Gateway;
 use crate::domain::{Failure, Kind, ResourceName};
 use crate::engine::{DETECTORS, FREE_TEXT};
-use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
+use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Unmask, Unmasked};
 
 pub(super) struct Classify;
 
@@ -50,6 +50,13 @@ impl Command for Classify {
                     .action(ArgAction::SetTrue),
             )
             .arg(
+                Arg::new("left-behind")
+                    .long("left-behind")
+                    .value_name("NAME")
+                    .help("Take what a gateway that is no more has left there instead, by its name")
+                    .requires("uninstall"),
+            )
+            .arg(
                 Arg::new("entities")
                     .long("entities")
                     .help("List everything that can be found")
@@ -68,12 +75,13 @@ impl Command for Classify {
             resource.parse().map_err(|error: crate::domain::BadName| Failure::new(Kind::Usage, error.to_string()))?;
         let watch = arguments.get_flag("watch");
         let uninstall = arguments.get_flag("uninstall");
+        let left_behind = arguments.get_one::<String>("left-behind").cloned();
         run_async(async {
             let gateway = Gateway::open().await?;
             if uninstall {
                 let path = format!("/v1/resources/{resource}/unmask");
-                let done: Unmasked = gateway.post(&path, &Empty {}).await?;
-                removed(&resource, &done, output);
+                let done: Unmasked = gateway.post(&path, &Unmask { left_behind: left_behind.clone() }).await?;
+                removed(&resource, left_behind.as_deref(), &done, output);
                 return Ok(Exit::Done);
             }
             let path = format!("/v1/resources/{resource}/classification");
@@ -93,15 +101,30 @@ impl Command for Classify {
     }
 }
 
-fn removed(resource: &ResourceName, done: &Unmasked, output: &mut Output) {
-    match output.format() {
-        Format::Json => output.json(done),
-        Format::Human if done.removed => {
-            output.say(format!("Nothing of gov's masks is left in the database of `{resource}`."));
+fn removed(resource: &ResourceName, left_behind: Option<&str>, done: &Unmasked, output: &mut Output) {
+    match (output.format(), left_behind) {
+        (Format::Json, _) => return output.json(done),
+        (Format::Human, Some(name)) => {
+            output.say(format!("Nothing of `{name}` is left in the database of `{resource}`."));
+        }
+        (Format::Human, None) if done.removed => {
+            output.say(format!("Nothing of the masks of `{resource}` is left in its database."));
             output.say("They are made again when the server starts, unless its configuration says `masking: wire`.");
             output.say("What let migrations pass them is the superuser's who made it: DROP EVENT TRIGGER gov_make_way; DROP SCHEMA gov_way CASCADE");
         }
-        Format::Human => output.say(format!("There were no masking views in the database of `{resource}`.")),
+        (Format::Human, None) => {
+            output.say(format!("There were no masking views in the database of `{resource}`."));
+        }
+    }
+    for other in &done.others {
+        output.say(match &other.hindrance {
+            None => format!(
+                "`{}` stands there too. If no other gateway or resource uses it: gov classify {resource} --uninstall \
+                 --left-behind {}",
+                other.name, other.name
+            ),
+            Some(hindrance) => format!("`{}` stands there too. {hindrance}", other.name),
+        });
     }
 }
 

@@ -47,8 +47,8 @@ pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
 pub(crate) use explain::{ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
-    ColumnRights, LeftOut, LeftOutWhy, LookedUp, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Revealing,
-    Rewritten, masking_sql,
+    ColumnRights, LeftBehind, LeftOut, LeftOutWhy, LookedUp, MaskedViews, MaskingNames, MaskingPlan, MaskingState,
+    Revealing, Rewritten, masking_sql,
 };
 pub(crate) use mask::{Fingerprint, Fingerprinter, MaskKey, Masked, Masker, ResultColumn, Tripwire, Watched};
 pub(crate) use policy::{Policy, PolicyMistake, PolicySource};

@@ -20,8 +20,8 @@ use crate::domain::{
     Timestamp,
 };
 use crate::engine::{
-    Catalog, ColumnRights, LeftOut, LeftOutWhy, MaskKey, MaskedViews, MaskingNames, MaskingPlan, MaskingState, Policy,
-    PolicySource, Revealing,
+    Catalog, ColumnRights, LeftBehind, LeftOut, LeftOutWhy, MaskKey, MaskedViews, MaskingNames, MaskingPlan,
+    MaskingState, Policy, PolicySource, Revealing,
 };
 use crate::runtime::clock;
 use crate::runtime::database::{QueryError, Row};
@@ -359,6 +359,31 @@ impl DatabaseMasking {
         broker.rows(&self.names.removal(&state)).await?;
         info!(resource = %self.resource.name, "masking views removed");
         Ok(true)
+    }
+
+    /// Masks that stand in the database and are not this resource's.
+    pub(super) async fn left_behind(&self) -> Result<Vec<LeftBehind>, Failure> {
+        let rows = self.resource.broker().rows(&self.names.left_behind()).await?;
+        read(&rows).map_err(|_| Failure::new(Kind::Database, "what stands in the database could not be read"))
+    }
+
+    /// Takes away what somebody else left behind under this name, when nothing speaks against it. Whether that somebody is
+    /// gone only people know.
+    pub(super) async fn remove_left_behind(&self, name: &str) -> Result<(), Failure> {
+        let found = self.left_behind().await?;
+        let Some(found) = found.iter().find(|found| found.name == name) else {
+            return Err(Failure::new(Kind::Usage, format!("no masks of another gateway stand there as `{name}`"))
+                .hint("run gov classify with --uninstall alone to have them named"));
+        };
+        if let Some(hindrance) = found.hindrance() {
+            return Err(Failure::new(Kind::Denied, format!("`{name}` is left where it is")).detail(hindrance));
+        }
+        let (broker, names) = (self.resource.broker(), found.names());
+        let state: MaskingState = read(&broker.rows(&names.state()).await?)
+            .map_err(|_| Failure::new(Kind::Database, "what stands in the database could not be read"))?;
+        broker.rows(&names.removal(&state)).await?;
+        info!(resource = %self.resource.name, name, "masking views of another were removed");
+        Ok(())
     }
 
     /// Whom views are judged for: nobody in particular.

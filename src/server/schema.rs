@@ -12,7 +12,7 @@ use super::masking::DatabaseMasking;
 use super::resource::Resource;
 use crate::domain::{Failure, Grant, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, Overrules, Revealing, Snapshot};
+use crate::engine::{Catalog, LeftBehind, Overrules, Revealing, Snapshot};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -110,6 +110,16 @@ impl Schema {
         if self.classifier.overrule(overrules) {
             self.reclassified().await;
         }
+    }
+
+    /// Takes away what another gateway left behind in the database, under this name.
+    pub(crate) async fn unmask_left_behind(&self, name: &str) -> Result<(), Failure> {
+        self.masking.remove_left_behind(name).await
+    }
+
+    /// What other gateways left behind there, each with why it is not taken away.
+    pub(crate) async fn left_behind(&self) -> Result<Vec<LeftBehind>, Failure> {
+        self.masking.left_behind().await
     }
 
     /// Takes the masks out of the database. Whoever is masked there sees nothing any more.

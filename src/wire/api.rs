@@ -352,11 +352,31 @@ pub(crate) struct ExplainedFrom {
     pub(crate) how: String,
 }
 
+/// `POST /v1/resources/{resource}/unmask`: what is to go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Unmask {
+    /// Masks that another gateway left behind, by their name, instead of this resource's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left_behind: Option<String>,
+}
+
 /// `POST /v1/resources/{resource}/unmask`: what was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Unmasked {
     /// There was something to take away.
     pub(crate) removed: bool,
+    /// What other gateways or resources made there, and is there still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<OtherMasks>,
+}
+
+/// Masks of another gateway, of another resource, or of a key that is no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct OtherMasks {
+    pub(crate) name: String,
+    /// Why it cannot be taken away by gov.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hindrance: Option<String>,
 }
 
 /// `GET /v1/resources/{resource}/classification`: the columns that hold something sensitive.

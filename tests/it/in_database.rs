@@ -401,6 +401,44 @@ fn what_somebody_else_has_left_is_told() {
     wait_until("what is left is told", || told(sandbox.server_log()));
 }
 
+/// A gateway whose key is no more, and things that only have the names of what gov makes.
+#[test]
+fn what_a_dead_gateway_has_left_is_named_and_taken_away_when_asked_for() {
+    let database = postgres::server().database();
+    let left = Bench::beside(database, "database", Given::Create);
+    assert_eq!(left.masking(), "in-database");
+    let dead = left.run("SELECT substr(min(nspname), 1, 17) FROM pg_namespace WHERE nspname ~ '^gov_mask_'");
+    let dead = dead.trim().to_owned();
+    let Bench { sandbox, database } = left;
+    drop(sandbox);
+    let bench = Bench::beside(database, "database", Given::Create);
+    assert_eq!(bench.masking(), "in-database");
+    bench.run("CREATE SCHEMA gov_mask_0badcafe; CREATE TABLE gov_mask_0badcafe.dear (a int)");
+    bench.sandbox.log_in("dave");
+    let uninstall = |more: &[&str]| bench.sandbox.gov([&["classify", "db", "--uninstall"], more].concat());
+    let told = uninstall(&[]).ok().stderr;
+    assert!(told.contains(&format!("gov classify db --uninstall --left-behind {dead}")), "{told}");
+    assert!(told.contains("`gov_mask_0badcafe` stands there too. It does not carry gov's mark"), "{told}");
+    // What gov did not make stays, and with it what it would go with.
+    let strange = uninstall(&["--left-behind", "gov_mask_0badcafe"]);
+    assert!(strange.stderr.contains("is left where it is"), "{}", strange.stderr);
+    bench.run(&format!("CREATE VIEW public.mine AS SELECT id FROM {dead}_public.customers"));
+    let used = uninstall(&["--left-behind", &dead]);
+    assert!(used.stderr.contains("gov did not make `public.mine`"), "{}", used.stderr);
+    bench.run("DROP VIEW public.mine");
+    for wrong in ["gov_mask_00000000", "public", "gov_mask_0badcafe_public"] {
+        let refused = uninstall(&["--left-behind", wrong]);
+        assert!(refused.stderr.contains("no masks of another gateway"), "{}", refused.stderr);
+    }
+    let away = uninstall(&["--left-behind", &dead]).ok().stderr;
+    assert!(away.contains(&format!("Nothing of `{dead}` is left")) && !away.contains("--left-behind"), "{away}");
+    let left = format!(
+        "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname ~ '^{dead}') + (SELECT count(*) FROM pg_roles WHERE rolname = '{dead}')"
+    );
+    assert_eq!(bench.run(&left).trim(), "0");
+    assert_eq!(bench.run("SELECT count(*) FROM gov_mask_0badcafe.dear").trim(), "0", "it is there");
+}
+
 #[test]
 fn all_of_it_can_be_taken_away() {
     let bench = Bench::new("database", Given::Create);
@@ -410,7 +448,7 @@ fn all_of_it_can_be_taken_away() {
     assert!(refused.stderr.contains("operators only"), "{}", refused.stderr);
     bench.sandbox.log_in("dave");
     let away = bench.sandbox.gov(["classify", "db", "--uninstall"]);
-    assert!(away.stderr.contains("Nothing of gov's masks is left"), "{}", away.stderr);
+    assert!(away.stderr.contains("Nothing of the masks of `db` is left"), "{}", away.stderr);
     assert_eq!(bench.run("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^gov_mask_'"), "0");
     let again = bench.sandbox.gov(["classify", "db", "--uninstall"]);
     assert!(again.stderr.contains("There were no masking views"), "{}", again.stderr);

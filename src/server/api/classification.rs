@@ -6,7 +6,7 @@ use super::{Contents, Handler, Method, Route, json};
 use crate::domain::{Access, Failure, Happening, Kind};
 use crate::engine::Finding;
 use crate::server::{access, classification};
-use crate::wire::api::{ClassifiedColumn, ClassifiedResource, Empty, Unmasked};
+use crate::wire::api::{ClassifiedColumn, ClassifiedResource, OtherMasks, Unmask, Unmasked};
 
 pub(super) const LIST: Route = Route {
     method: Method::Get,
@@ -54,9 +54,9 @@ pub(super) const UNMASK: Route = Route {
     method: Method::Post,
     path: "/v1/resources/{resource}/unmask",
     summary: "Take the masking views out of a database; operators only",
-    request: Contents::Json(|schemas| schemas.subschema_for::<Empty>()),
+    request: Contents::Json(|schemas| schemas.subschema_for::<Unmask>()),
     response: Contents::Json(|schemas| schemas.subschema_for::<Unmasked>()),
-    handler: Handler::User(|call, caller| {
+    handler: Handler::User(|mut call, caller| {
         Box::pin(async move {
             let name = call.resource()?;
             let config = call.server.config();
@@ -65,10 +65,21 @@ pub(super) const UNMASK: Route = Route {
                 return Err(Failure::new(Kind::Denied, "masking views are taken away by operators only")
                     .detail(format!("Operators are the members of: {}.", config.operators.join(", "))));
             }
+            let asked: Unmask = call.json().await?;
             // Whoever is masked there loses sight of everything: on record before it happens.
             let (subject, resource) = (caller.pseudonym.clone(), name.to_string());
             call.server.happened(Happening::MasksRemoved { subject, resource });
-            json(&Unmasked { removed: call.server.schema(&name)?.unmask().await? })
+            let schema = call.server.schema(&name)?;
+            let removed = match &asked.left_behind {
+                Some(left_behind) => {
+                    schema.unmask_left_behind(left_behind).await?;
+                    true
+                }
+                None => schema.unmask().await?,
+            };
+            let others = schema.left_behind().await?;
+            let others = others.iter().map(|left| OtherMasks { name: left.name.clone(), hindrance: left.hindrance() });
+            json(&Unmasked { removed, others: others.collect() })
         })
     }),
 };

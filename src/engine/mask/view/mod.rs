@@ -44,6 +44,9 @@ const RIGHTS: &str = include_str!("rights.sql");
 /// What was made before; `@name@` is the name of the role.
 const STATE: &str = include_str!("state.sql");
 
+/// What stands there under other names than `@name@`, the role's, and what speaks against taking it away.
+const LEFT_BEHIND: &str = include_str!("left_behind.sql");
+
 /// Columns that the reader may read; `@name@` is its name.
 const READABLE: &str = include_str!("readable.sql");
 
@@ -134,6 +137,11 @@ impl MaskingNames {
         )
     }
 
+    /// Asks for the same, with what is to be known before one of them is taken away.
+    pub(crate) fn left_behind(&self) -> String {
+        LEFT_BEHIND.replace("@name@", &literal(&self.name))
+    }
+
     /// Asks which columns the reader may read past the views: by what is granted to everybody, or by somebody's hand.
     pub(crate) fn readable(&self) -> String {
         READABLE.replace("@name@", &literal(&self.name))
@@ -199,6 +207,38 @@ pub(crate) struct MaskingState {
     creates: bool,
     /// The broker may write functions.
     speaks: bool,
+}
+
+/// Masks under other names: of another gateway or resource, or of a key that is no more.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeftBehind {
+    /// Of its role, and of the schema of what its views call.
+    pub(crate) name: String,
+    /// It carries gov's mark, and is the broker's to take away.
+    marked: bool,
+    /// What is in its schemas, or shows what is, and was not made by gov.
+    foreign_things: Vec<String>,
+    /// Sessions that are masked by it now.
+    sessions: u64,
+}
+
+impl LeftBehind {
+    /// Why it is not taken away, as a sentence.
+    pub(crate) fn hindrance(&self) -> Option<String> {
+        if !self.marked {
+            return Some("It does not carry gov's mark, or belongs to somebody else.".to_owned());
+        }
+        if let Some(first) = self.foreign_things.first() {
+            return Some(format!("gov did not make `{first}`, which would go with it."));
+        }
+        (self.sessions > 0).then(|| format!("Sessions are masked by it now: {}.", self.sessions))
+    }
+
+    /// Its names, by which it is taken away.
+    pub(crate) fn names(&self) -> MaskingNames {
+        MaskingNames { name: self.name.clone() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
