@@ -15,6 +15,9 @@ use super::sql::fact::{Change, Constant, Expression, Item, Limit, Output, Query,
 /// Relations of one statement that are looked at. With more, the condition is taken to restrict nothing.
 const SOURCES_MAX: usize = 64;
 
+/// AND and OR within each other that are followed for where one value may be. Each level looks at those below it anew.
+const SPANS_DEPTH_MAX: usize = 8;
+
 /// What a condition does to the rows of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
@@ -310,7 +313,10 @@ impl<'a> Judge<'a> {
 
     /// `id < 10 OR id > 5`: whether what one value may be, by one or another of these, is all that it can be.
     fn covers(&self, disjuncts: &[(&'a Expression, bool)]) -> bool {
-        let spans: Vec<_> = disjuncts.iter().filter_map(|(disjunct, negated)| self.spans(disjunct, *negated)).collect();
+        let spans: Vec<_> = disjuncts
+            .iter()
+            .filter_map(|(disjunct, negated)| self.spans(disjunct, *negated, SPANS_DEPTH_MAX))
+            .collect();
         spans.iter().enumerate().any(|(index, (subject, _))| {
             let same = spans.iter().skip(index).filter(|(other, _)| self.same(subject, other));
             let all: Vec<Span> = same.flat_map(|(_, spans)| spans).copied().collect();
@@ -319,7 +325,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The value that a condition is about, and where it may be for the condition to hold.
-    fn spans(&self, condition: &'a Expression, negated: bool) -> Option<(&'a Expression, Vec<Span>)> {
+    fn spans(&self, condition: &'a Expression, negated: bool, depth: usize) -> Option<(&'a Expression, Vec<Span>)> {
         let (condition, negated) = self.without_not(condition, negated);
         match condition {
             Expression::Compare { operator, left, right } => {
@@ -335,7 +341,8 @@ impl<'a> Judge<'a> {
                 if arms.len() > SOURCES_MAX {
                     return None;
                 }
-                let mut parts = arms.iter().map(|arm| self.spans(arm, negated));
+                let depth = depth.checked_sub(1)?;
+                let mut parts = arms.iter().map(|arm| self.spans(arm, negated, depth));
                 let (subject, mut spans) = parts.next()??;
                 for part in parts {
                     let (other, more) = part?;
@@ -716,10 +723,8 @@ impl<'a> Judge<'a> {
 
     /// Between which whole numbers a value is in every row, as far as that is known from how it is computed.
     fn bounds(&self, expression: &Expression) -> Bounds {
-        if let Some(number) = number(expression) {
-            return Bounds { least: Some(number), most: Some(number) };
-        }
         match bare(expression) {
+            constant @ Expression::Constant(_) => Bounds { least: number(constant), most: number(constant) },
             Expression::Column(_) => match self.target_column(expression) {
                 Some(column) => Bounds::of_column(column, self.is_key(column)),
                 None => Bounds::default(),
