@@ -474,8 +474,8 @@ fn arrays_look_up_as_lists_do() {
         let LookedUp { values, lookups } = found(by, value.as_bytes(), false);
         (values.get(&0).map(|value| String::from_utf8(value.clone()).unwrap()), lookups)
     };
-    assert_eq!(text("{zoe@x.example}"), (Some(format!("{{\"{ZOE}\"}}")), 1));
-    assert_eq!(text(&format!("{{NULL,\"zoe@x.example\",{ZOE}}}")), (Some(format!("{{NULL,\"{ZOE}\",{ZOE}}}")), 3));
+    assert_eq!(text("{zoe@x.example}"), (Some(format!("{{{ZOE}}}")), 1));
+    assert_eq!(text(&format!("{{NULL,\"zoe@x.example\",{ZOE}}}")), (Some(format!("{{NULL,{ZOE},{ZOE}}}")), 3));
     for nothing in ["{}", "", "zoe@x.example", "{zoe@x.example", "{a@x.example,b@x.example,c@x.example,zoe@x.example}"]
     {
         assert_eq!(text(nothing), (None, 0), "{nothing}");
