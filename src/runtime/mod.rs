@@ -1,6 +1,7 @@
 //! The outside world, thinly. The only module that may touch it.
 
 pub(crate) mod clock;
+pub(crate) mod crew;
 pub(crate) mod database;
 pub(crate) mod drain;
 pub(crate) mod env;

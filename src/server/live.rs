@@ -14,6 +14,7 @@ use crate::domain::{
 };
 use crate::engine::{Engine, Policy};
 use crate::runtime::clock;
+use crate::runtime::crew::Crew;
 use crate::runtime::pump::{Arbiter, Command, Durability, Meter, Refresh};
 use crate::runtime::recorder::Recorder;
 use crate::server::approval::{Approval, Approvals, Stand};
@@ -49,6 +50,8 @@ pub(crate) struct Live {
     pub(crate) process: u32,
     recorder: Recorder,
     durability: Durability,
+    /// Who helps to mask long results.
+    pub(crate) crew: Option<Arc<Crew>>,
     pub(crate) tab: Tab,
     /// Ends the session before its time, and says why in a word for the record.
     enough: mpsc::Sender<(Failure, &'static str)>,
@@ -106,6 +109,7 @@ pub(crate) struct Opening {
     pub(crate) recorder: Recorder,
     /// How sure a record must be before its statement is sent.
     pub(crate) durability: Durability,
+    pub(crate) crew: Option<Arc<Crew>>,
     pub(crate) tab: Tab,
 }
 
@@ -313,6 +317,7 @@ impl LiveSessions {
             process: opening.process,
             recorder: opening.recorder,
             durability: opening.durability,
+            crew: opening.crew,
             tab: opening.tab,
             enough,
             streams: Mutex::default(),

@@ -47,6 +47,7 @@ use crate::audit::Pseudonyms;
 use crate::domain::{Failure, Happening, Kind, ResourceName, Secret};
 use crate::engine::MaskKey;
 use crate::identity::jwt::KeySet;
+use crate::runtime::crew::Crew;
 use crate::runtime::drain::Recovery;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::tls::{self, CertifiedPem};
@@ -96,6 +97,8 @@ pub(crate) struct Server {
     pub(crate) timeline: Arc<Timeline>,
     readings: api::timeline::Readings,
     pub(crate) approvals: Arc<Approvals>,
+    /// Who helps sessions to mask long results; nobody on a machine of one core.
+    crew: Option<Arc<Crew>>,
 }
 
 impl Server {
@@ -199,6 +202,7 @@ impl Gateway {
             approvals,
             timeline,
             readings: api::timeline::Readings::default(),
+            crew: Crew::start()?.map(Arc::new),
         });
         Ok(Self { server, listener, tls })
     }

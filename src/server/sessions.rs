@@ -134,6 +134,7 @@ pub(super) async fn open(
             process: request.process,
             recorder: books.gateway,
             durability: server.config().durability,
+            crew: server.crew.clone(),
             tab,
         };
         Ok((server.live.add(opening), books.client_certificate))

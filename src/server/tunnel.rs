@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::domain::{ApprovalId, Duration, Failure, Happening, Kind};
 use crate::engine::Scope;
+use crate::runtime::crew::Crew;
 use crate::runtime::net::Socket;
 use crate::runtime::pump::{Cancel, Pump};
 use crate::runtime::{database, random};
@@ -95,7 +96,10 @@ async fn connect(live: &Arc<Live>, stream: u32, mut socket: Socket, startup: &St
         approvals: true,
         tells_masked: wish.tells_masked,
     };
-    let session = Session::new(setup, scope);
+    let mut session = Session::new(setup, scope);
+    if let Some(crew) = &live.crew {
+        session = session.helped(Arc::<Crew>::clone(crew));
+    }
     let mut pump = Pump::new(session, socket, opened.socket, live.records(), commands, greeting)
         .refreshing(live.refresher())
         .estimating(rehearsal::estimator(live))

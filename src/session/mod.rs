@@ -21,6 +21,7 @@ mod hold;
 mod ledger;
 mod request;
 mod response;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -45,6 +46,9 @@ use transaction::Script;
 pub(crate) use hold::{Ask, Plea, WAITS};
 pub(crate) use ledger::AUDIT;
 pub(crate) use response::tripped;
+#[cfg(test)]
+pub(crate) use rows::tests::share_of_rows;
+pub(crate) use rows::{Helper, Share};
 
 /// Which end of the tunnel this is. Both decide; only one is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +203,8 @@ pub(crate) struct Session {
     unparked: bool,
     /// The database has said itself why it closes the connection.
     farewell: bool,
+    /// Masks rows at the same time.
+    helper: Option<Arc<dyn Helper>>,
     /// A statement was running when the connection ended.
     cut: bool,
     closed: bool,
@@ -338,6 +344,8 @@ struct Run {
     masker: Option<Masker>,
     /// Rows of COPY … TO STDOUT are being sent.
     copy: Option<CopyOut>,
+    /// With whoever helps to mask its rows; kept for its memory.
+    share: Option<Box<Share>>,
     started: Timestamp,
     rows: u64,
     bytes: u64,
@@ -409,7 +417,7 @@ impl Run {
 
     /// Takes the masker's counts before it is dropped or replaced.
     fn settle(&mut self) {
-        self.copy = None;
+        (self.copy, self.share) = (None, None);
         if let Some(masker) = self.masker.take() {
             self.masked_columns = self.masked_columns.saturating_add(masker.columns_masked());
             self.masked_cells = self.masked_cells.saturating_add(masker.cells_masked());
@@ -493,6 +501,7 @@ impl Session {
             estimated: None,
             unparked: false,
             farewell: false,
+            helper: None,
             cut: false,
             closed: false,
         }

@@ -525,6 +525,7 @@ impl Session {
             command: 0,
             masker: None,
             copy: None,
+            share: None,
             started: now,
             rows: 0,
             bytes: 0,

@@ -1,9 +1,10 @@
-//! Database → client: split, mask, pass on. The only place that writes rows towards a client, and it takes a
+//! Database → client: split, mask, pass on. Rows are written towards a client in `rows.rs` only, which takes a
 //! [`Masked`].
 
 use std::sync::Arc;
 
 use super::ledger::Doom;
+use super::rows::{deliver, deliver_run, is_copied_row, mask, mask_copied};
 use super::{
     Closed, Closing, CopyOut, Duty, Fallen, NEVER_RAN, Pending, Portal, Run, Session, Setup, Task, Turn, WAITS,
     Waiting, copy_format,
@@ -11,7 +12,7 @@ use super::{
 use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
 use crate::engine::{Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
-use crate::wire::postgres::{self, Cells, CopyFormat, CopyPiece, CopyRow, Format, Severity, Target, Transaction, tag};
+use crate::wire::postgres::{self, CopyFormat, CopyRow, Format, Severity, Target, Transaction, tag};
 use crate::wire::tunnel;
 
 impl Session {
@@ -30,7 +31,7 @@ impl Session {
                 Err(error) => break Err(error),
                 Ok(None) => break Ok(()),
                 Ok(Some(Piece::Frame(frame))) => {
-                    let is_row = frame.tag == tag::DATA_ROW;
+                    let tag = frame.tag;
                     let told = turn.to_client.len();
                     let muted = self.muted;
                     if let Err(error) = self.response(now, frame, turn) {
@@ -40,13 +41,18 @@ impl Session {
                         turn.to_client.truncate(told);
                     }
                     // Rows that need no look go on together.
-                    if is_row
+                    if tag == tag::DATA_ROW
                         && let Some((run, proof)) = self.clear_rows()
-                        && let Some((raw, count)) = chunk.run(tag::DATA_ROW)
+                        && let Some((raw, count)) = chunk.run(tag, u64::MAX)
                     {
                         run.rows = run.rows.saturating_add(count);
                         run.bytes = run.bytes.saturating_add(u64::try_from(raw.len()).unwrap_or(0));
-                        deliver_run(raw, &proof, turn);
+                        deliver_run(raw, &proof, &mut turn.to_client);
+                    } else if let Some(most) = self.together(tag)
+                        && let Some((raw, _)) = chunk.run(tag, most)
+                        && let Err(error) = self.mask_together(raw, turn)
+                    {
+                        break Err(error);
                     }
                     continue;
                 }
@@ -193,7 +199,7 @@ impl Session {
                 done = false;
             }
             (tag::COPY_DATA, Pending::Query(run) | Pending::Execute { run, .. }) => {
-                let is_row = is_copied_row(run, frame.body);
+                let is_row = run.copy.as_mut().is_none_or(|copy| is_copied_row(copy, frame.body));
                 if is_row && run.is_full() {
                     self.drain(frame.raw.len(), turn);
                     return Ok(());
@@ -264,21 +270,8 @@ impl Session {
         let before = turn.to_client.len();
         match &mut run.masker {
             Some(masker) => match masker.clear() {
-                Some(proof) => deliver(frame, &proof, turn)?,
-                None => {
-                    masker.begin();
-                    let mut cells = Cells::of(frame.body)?;
-                    let mut index = 0;
-                    while let Some(cell) = cells.next()? {
-                        masker.cell(index, cell);
-                        index += 1;
-                    }
-                    cells.finish()?;
-                    if masker.tripped().is_some() {
-                        return Err(TRIPPED);
-                    }
-                    deliver(frame, &masker.finish(), turn)?;
-                }
+                Some(proof) => deliver(frame, &proof, &mut turn.to_client)?,
+                None => mask(frame, masker, &mut turn.to_client)?,
             },
             None => return Err(WireError::Violation("a row arrived without a description")),
         }
@@ -739,11 +732,6 @@ impl Session {
     }
 }
 
-/// Writes rows of which no cell needs a look, as they came.
-fn deliver_run(raw: &[u8], _proof: &Masked<'static>, turn: &mut Turn) {
-    turn.to_client.extend_from_slice(raw);
-}
-
 /// Bytes of rows beyond the limit that are read before the rest is cancelled: about what is on its way already.
 const DRAIN_MAX: u64 = 256 * 1024;
 
@@ -756,26 +744,6 @@ const OWN_TABLES: &str =
 
 /// `configuration_limit_exceeded`: a statement returned more rows than it may.
 const CUT: &[u8; 5] = b"53400";
-
-/// Writes a row. Only the engine's proof opens this way.
-fn deliver(frame: Frame<'_>, proof: &Masked<'_>, turn: &mut Turn) -> Result<(), WireError> {
-    if proof.is_unchanged() {
-        turn.to_client.extend_from_slice(frame.raw);
-        return Ok(());
-    }
-    let mut cells = Cells::of(frame.body)?;
-    let mut message = Writer::message(&mut turn.to_client, tag::DATA_ROW);
-    message.count(cells.count());
-    let mut index = 0;
-    while let Some(cell) = cells.next()? {
-        message.value(proof.change(index).unwrap_or(cell));
-        index += 1;
-    }
-    Ok(())
-}
-
-/// A row that must not go out. Nobody is told this: [`Session::trips`] says what is to be said.
-const TRIPPED: WireError = WireError::Violation("a masked value");
 
 /// What the connections of a session are told in which a masked value was about to leave as it is.
 pub(crate) fn tripped() -> Failure {
@@ -813,58 +781,15 @@ fn plan_copy(
     Ok(())
 }
 
-/// Whether a message of COPY data is a row. The server sends one with each message (manual, "Message Formats"), besides
-/// the columns' names before them and the end of the binary form behind.
-fn is_copied_row(run: &mut Run, body: &[u8]) -> bool {
-    let names = run.copy.as_mut().is_some_and(|copy| std::mem::take(&mut copy.names));
-    !names && body != BINARY_END
-}
-
-/// What ends COPY data in binary form: -1 in place of a row's number of cells.
-const BINARY_END: &[u8] = &[0xff, 0xff];
-
 /// Sends COPY data on, its rows masked.
 fn copy_data(frame: Frame<'_>, run: &mut Run, turn: &mut Turn) -> Result<(), WireError> {
     let masker = run.masker.as_mut().ok_or(WireError::Unexpected(frame.tag))?;
     if let Some(proof) = masker.clear() {
-        deliver_run(frame.raw, &proof, turn);
+        deliver_run(frame.raw, &proof, &mut turn.to_client);
         return Ok(());
     }
     let copy = run.copy.as_mut().ok_or(WireError::Unexpected(frame.tag))?;
-    let mut message = Writer::message(&mut turn.to_client, tag::COPY_DATA);
-    let mut data = frame.body;
-    while let Some((piece, rest)) = postgres::next_piece(&copy.format, data, copy.first, &mut copy.row)? {
-        match piece {
-            CopyPiece::Frame(bytes) => {
-                message.raw(bytes);
-            }
-            CopyPiece::Row(raw) if std::mem::take(&mut copy.header) => {
-                message.raw(raw);
-            }
-            CopyPiece::Row(raw) => {
-                masker.begin();
-                copy.row.cells().enumerate().for_each(|(index, cell)| masker.cell(index, cell));
-                if masker.tripped().is_some() {
-                    return Err(TRIPPED);
-                }
-                let row = masked_copy_row(copy, raw, &masker.finish());
-                message.raw(row);
-            }
-        }
-        (data, copy.first) = (rest, false);
-    }
-    Ok(())
-}
-
-/// A row of COPY data as it may go out. Only the engine's proof opens this way.
-fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], proof: &Masked<'_>) -> &'r [u8] {
-    if proof.is_unchanged() {
-        return raw;
-    }
-    let changed = |(index, cell)| proof.change(index).unwrap_or(cell);
-    copy.written.clear();
-    postgres::write_row(&copy.format, copy.row.cells().enumerate().map(changed), &mut copy.written);
-    &copy.written
+    mask_copied(frame, masker, copy, &mut turn.to_client)
 }
 
 fn describe(portal: &Portal, body: &[u8]) -> Result<(), WireError> {

@@ -292,13 +292,16 @@ impl Chunk<'_> {
     }
 
     /// The messages of type `tag` that come next, as they stand on the wire, and how many they are: as many as lie whole
-    /// within the input and are not long. `None` when that is none, or when something was kept that comes before them.
-    pub(crate) fn run(&mut self, tag: u8) -> Option<(&[u8], u64)> {
+    /// within the input and are not long, up to `most`. `None` when that is none, or when something was kept that comes
+    /// before them.
+    pub(crate) fn run(&mut self, tag: u8, most: u64) -> Option<(&[u8], u64)> {
         if self.frames.streaming > 0 || self.kept_done < self.kept.len() {
             return None;
         }
         let (mut end, mut count) = (0usize, 0u64);
-        while let Some(next) = self.input.get(end..).filter(|next| next.first() == Some(&tag)) {
+        while count < most
+            && let Some(next) = self.input.get(end..).filter(|next| next.first() == Some(&tag))
+        {
             // What is wrong with a length is said when the message is asked for by itself.
             let Ok(Some(length)) = self.length(next) else { break };
             if length > Frames::WHOLE_MAX || length > next.len() {
@@ -402,6 +405,17 @@ impl Chunk<'_> {
     }
 }
 
+/// The messages in bytes that are nothing but whole messages.
+pub(crate) fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    std::iter::from_fn(move || {
+        let field = bytes.get(1..HEAD)?.first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*field)).ok()?.checked_add(1)?;
+        let (raw, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        frame(raw)
+    })
+}
+
 fn frame(raw: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { tag: *raw.first()?, body: raw.get(HEAD..)?, raw })
 }
@@ -497,19 +511,19 @@ mod tests {
         let mut frames = Frames::new(usize::MAX);
         // Cut in the second row.
         let mut chunk = frames.chunk(&stream[..12]);
-        assert_eq!(chunk.run(b'C'), None);
-        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
-        assert_eq!(chunk.run(b'D'), None);
+        assert_eq!(chunk.run(b'C', u64::MAX), None);
+        assert_eq!(chunk.run(b'D', u64::MAX), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D', u64::MAX), None);
         assert_eq!(chunk.next(), Ok(None));
         chunk.end();
         let mut chunk = frames.chunk(&stream[12..]);
-        assert_eq!(chunk.run(b'D'), None, "the rest of the second row was kept and comes first");
+        assert_eq!(chunk.run(b'D', u64::MAX), None, "the rest of the second row was kept and comes first");
         assert!(matches!(chunk.next(), Ok(Some(Piece::Frame(Frame { tag: b'D', .. })))));
-        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
-        assert_eq!(chunk.run(b'D'), None);
+        assert_eq!(chunk.run(b'D', u64::MAX), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D', u64::MAX), None);
         assert!(matches!(chunk.next(), Ok(Some(Piece::Frame(Frame { tag: b'C', .. })))));
-        assert_eq!(chunk.run(b'D'), Some((&row[..], 1)));
-        assert_eq!(chunk.run(b'D'), None);
+        assert_eq!(chunk.run(b'D', u64::MAX), Some((&row[..], 1)));
+        assert_eq!(chunk.run(b'D', u64::MAX), None);
         assert!(matches!(chunk.next(), Ok(Some(Piece::Long { tag: b'D', .. }))));
     }
 

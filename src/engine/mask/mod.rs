@@ -129,6 +129,27 @@ impl Masker {
         self
     }
 
+    /// Another that masks as this one does, and has masked nothing yet.
+    pub(crate) fn apart(&self) -> Self {
+        let pen = self.pen.as_ref().map(|pen| Pen::new(pen.pseudonyms.clone()));
+        let (columns, touched) = (self.columns.clone(), vec![false; self.columns.len()]);
+        let (row, shown) = Default::default();
+        let watch = self.watch.as_ref().map(|watch| {
+            let (tripwire, revealed) = (Arc::clone(&watch.tripwire), watch.revealed.clone());
+            Watch { tripwire, revealed, tripped: None }
+        });
+        Self { pen, columns, row, cells_masked: 0, touched, shown, watch }
+    }
+
+    /// Takes over what another has counted and met since the last time.
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
+        self.cells_masked = self.cells_masked.saturating_add(std::mem::take(&mut other.cells_masked));
+        self.touched.iter_mut().zip(&other.touched).for_each(|(own, theirs)| *own |= theirs);
+        if let (Some(own), Some(theirs)) = (&mut self.watch, &other.watch) {
+            own.tripped = own.tripped.or(theirs.tripped);
+        }
+    }
+
     /// The masked column of which a value was about to go out as it is, in the row at hand. Such a row must not.
     pub(crate) fn tripped(&self) -> Option<&str> {
         let watch = self.watch.as_ref()?;
