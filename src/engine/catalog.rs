@@ -305,6 +305,7 @@ impl Catalog {
     pub(crate) fn seen_through(&self, masking: Arc<MaskedViews>) -> Self {
         let mut catalog = self.clone();
         catalog.classification.masked.clone_from(&masking.masked);
+        catalog.classification.scrubbed.clone_from(&masking.scrubbed);
         catalog.masking = Some(masking);
         catalog
     }

@@ -44,6 +44,8 @@ pub(crate) struct Classification {
     pub(crate) tripwire: Option<Arc<Tripwire>>,
     /// Columns of which the database shows masked values only.
     pub(super) masked: HashSet<(u32, i16)>,
+    /// Columns that may hold anything, of which the database shows what is left when all that is known by its form is gone.
+    pub(super) scrubbed: HashSet<(u32, i16)>,
 }
 
 /// What is known about a column.
@@ -83,6 +85,11 @@ impl Classification {
     /// Whether what is seen of a column was masked before.
     pub(super) fn is_masked(&self, relation: u32, attribute: i16) -> bool {
         self.masked.contains(&(relation, attribute))
+    }
+
+    /// Whether what is seen of a column that may hold anything was rid of what is known by its form.
+    pub(super) fn is_scrubbed(&self, relation: u32, attribute: i16) -> bool {
+        self.scrubbed.contains(&(relation, attribute))
     }
 
     /// Whether anything was found at all.

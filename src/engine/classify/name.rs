@@ -73,6 +73,11 @@ pub(super) fn is_of_things(column: &str) -> bool {
     words(column).iter().any(|word| THINGS.binary_search(&word.as_str()).is_ok())
 }
 
+/// Whether a name says that people write texts there.
+pub(super) fn is_of_texts(column: &str) -> bool {
+    words(column).last().is_some_and(|word| TEXTS.binary_search(&word.as_str()).is_ok())
+}
+
 /// Whether a comment speaks of an entity, by the places of their detectors.
 pub(super) fn spoken_of(comment: &str) -> Vec<usize> {
     let words = words(comment);
@@ -302,6 +307,35 @@ const ASIDE: &[&str] = &[
     "verified",
     "version",
     "year",
+];
+
+/// What people call what they write. Sorted.
+const TEXTS: &[&str] = &[
+    "bemerkung",
+    "bio",
+    "body",
+    "comment",
+    "commentaire",
+    "comments",
+    "complaint",
+    "feedback",
+    "freetext",
+    "kommentar",
+    "memo",
+    "message",
+    "messages",
+    "msg",
+    "nota",
+    "notas",
+    "note",
+    "notes",
+    "notiz",
+    "observaciones",
+    "remark",
+    "remarks",
+    "reply",
+    "subject",
+    "transcript",
 ];
 
 /// Things that are numbered. Sorted.

@@ -142,6 +142,10 @@ struct Seen {
     repeats: bool,
     /// Texts with something in them.
     holding: usize,
+    /// Texts as people write them.
+    sentences: usize,
+    /// Texts of more than one word.
+    phrases: usize,
 }
 
 impl Seen {
@@ -184,7 +188,17 @@ impl Seen {
         distinct.sort_unstable();
         distinct.dedup();
         let repeats = values.len() >= 10 && distinct.len() * 5 <= values.len();
-        Self { count: values.len(), likeness, births: births(&values), repeats, holding }
+        let sentences = values.iter().filter(|value| is_sentence(value)).count();
+        let phrases = values.iter().filter(|value| value.trim().contains(char::is_whitespace)).count();
+        Self { count: values.len(), likeness, births: births(&values), repeats, holding, sentences, phrases }
+    }
+
+    /// Whether people write into the column as they like. What is sensitive stands in few rows of such a column, and a
+    /// sample need not have one of them.
+    fn is_prose(&self, name: &str) -> bool {
+        let written = percent(self.sentences, self.count) >= SENTENCES_MIN;
+        let named = self.phrases > 0 && name::is_of_texts(name);
+        self.count >= VALUES_MIN && !self.repeats && (written || named)
     }
 
     fn looks(&self, place: usize) -> [usize; 3] {
@@ -224,6 +238,17 @@ impl Seen {
 /// Fewest words of a text.
 const WORDS_MIN: usize = 3;
 
+/// Share of a column's values, in percent, that make it one of texts when they are sentences.
+const SENTENCES_MIN: usize = 20;
+
+/// Whether a text is more than a name or a code: several words, most of which begin with a small letter.
+fn is_sentence(text: &str) -> bool {
+    let words = text.split_ascii_whitespace().count();
+    let small =
+        text.split_ascii_whitespace().filter(|word| word.chars().next().is_some_and(char::is_lowercase)).count();
+    words > WORDS_MIN && small * 2 >= words
+}
+
 /// Whether these are dates on which people who live were born: none recent, many years, some long ago.
 fn births(values: &[&str]) -> bool {
     let year = |value: &&str| {
@@ -247,6 +272,9 @@ fn free_text(column: &Sampled<'_>, seen: &Seen) -> Option<Finding> {
             format!("values within are looked at one by one; {share} % of {} hold something", seen.count)
         }
         Kind::Text if seen.holding > 0 => format!("{share} % of {} values hold something", seen.count),
+        Kind::Text if seen.is_prose(column.name) => {
+            format!("texts as people write them; none of {} values holds anything", seen.count)
+        }
         Kind::Text
         | Kind::Number
         | Kind::Date

@@ -109,3 +109,23 @@ fn scores() {
     assert!(share(sum("opaque")) >= 0.80);
     assert!(share(sum("clear")) <= 0.04);
 }
+
+/// What is sensitive in texts stands in few of their rows, of which a sample may have none.
+#[test]
+fn texts_that_people_write_may_hold_anything() {
+    let check = |name: &str, values: &[&str], expected: bool| {
+        let sampled =
+            Sampled { table: "tickets", name, kind: Kind::Text, comment: None, values: values.repeat(3).clone() };
+        let finding = relation(&[sampled]).remove(0);
+        assert_eq!(finding.map(|finding| finding.entity), expected.then(|| FREE_TEXT.to_owned()), "{name}");
+    };
+    let sentences =
+        ["the widget came late, as before", "prefers contact by mail; ticket 7", "it is still broken for us"];
+    check("c7", &sentences, true);
+    check("subject", &["Ticket 1", "Ticket 2", "Ticket 3"], true);
+    check("c7", &["Ticket 1", "Ticket 2", "Ticket 3"], false);
+    check("subject", &["maths", "physics", "latin"], false);
+    check("agent", &["Mozilla/5.0 (X11; Linux x86_64; rv:109.0)", "curl/7.88.1", "Mozilla/5.0 (like Gecko)"], false);
+    // One of a few texts, again and again.
+    check("state", &["waiting for the other side to answer"; 10], false);
+}

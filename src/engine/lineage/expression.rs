@@ -38,6 +38,11 @@ impl Tracer<'_, '_> {
                 if origin.sources().any(|(_, form)| form > Form::Picked) {
                     self.used(Purpose::Risk, origin.clone());
                 }
+                // Its texts stand side by side.
+                if node.children("args").count() > 1 && origin.sources().any(|(source, _)| self.is_looked_into(source))
+                {
+                    return origin.blurred();
+                }
                 origin.at_least(Form::Readable)
             }
             "XmlSerialize"
@@ -81,6 +86,10 @@ impl Tracer<'_, '_> {
         }
         match name {
             "text" | "varchar" | "bpchar" | "citext" | "name" if is_whole => self.as_text(origin),
+            // One kind of document in the other's place.
+            "json" | "jsonb" if is_whole && origin.sources().all(|(source, form)| self.is_document(source, form)) => {
+                origin.at_least(Form::Picked)
+            }
             "json" | "jsonb" | "xml" if is_whole && origin.sources().all(|(_, form)| form <= Form::Picked) => {
                 origin.at_least(Form::Readable)
             }
@@ -89,26 +98,35 @@ impl Tracer<'_, '_> {
                 if origin.sources().any(|(_, form)| form > Form::Picked) {
                     self.used(Purpose::Risk, origin.clone());
                 }
-                origin.computed()
+                if is_whole && PLAIN.contains(&name) { origin.computed() } else { self.changed(origin) }
             }
         }
+    }
+
+    fn is_document(&self, source: &Source, form: Form) -> bool {
+        form <= Form::Picked && matches!(source, Source::Column { .. }) && !self.is_text(source)
     }
 
     /// A value as text: the same where it was text before.
     fn as_text(&self, origin: Origin) -> Origin {
         let is_text = |source: &Source| match source {
-            Source::Column { relation, attribute, key } => {
-                let columns = self.facts.catalog.relation(*relation).map(|relation| relation.columns.as_slice());
-                let column = columns.unwrap_or_default().iter().find(|column| column.attribute == *attribute);
-                key.is_some() || column.is_some_and(|column| TEXT.contains(&column.kind))
-            }
+            Source::Column { relation, attribute, key } => key.is_some() || self.is_text_column(*relation, *attribute),
             Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => true,
         };
         let stays = origin.sources().all(|(source, _)| is_text(source));
         if stays { origin } else { origin.at_least(Form::Readable) }
     }
 
+    pub(super) fn is_text_column(&self, relation: u32, attribute: i16) -> bool {
+        let columns = self.facts.catalog.relation(relation).map(|relation| relation.columns.as_slice());
+        let column = columns.unwrap_or_default().iter().find(|column| column.attribute == attribute);
+        column.is_some_and(|column| TEXT.contains(&column.kind))
+    }
+
     fn operation(&mut self, node: Node<'_>) -> Origin {
+        if node.choice::<AExprKind>("kind") == AExprKind::AexprOp && node.words("name").last() == Some("||") {
+            return self.joined(node);
+        }
         let (left, right) = (self.part(node, "lexpr"), self.part(node, "rexpr"));
         match (node.choice::<AExprKind>("kind"), node.words("name").last().unwrap_or_default()) {
             (AExprKind::AexprOp, operator @ ("->" | "->>")) => match node.child("rexpr").map(constant) {
@@ -126,7 +144,6 @@ impl Tracer<'_, '_> {
                 }
                 _ => left.and(&right).computed(),
             },
-            (AExprKind::AexprOp, "||") => left.and(&right).at_least(Form::Readable),
             // Whether there is a value tells whether they are equal.
             (AExprKind::AexprNullif, _) => {
                 if let Some((one, other)) = node.child("lexpr").zip(node.child("rexpr")) {
@@ -268,6 +285,11 @@ impl Tracer<'_, '_> {
                 self.used(Purpose::Word, origin.clone());
                 origin
             }
+            AExprKind::AexprOp if matches!(operator, "~" | "~*") && is_pattern_of_word(right) => {
+                let origin = self.value(left);
+                self.used(Purpose::Word, origin.clone());
+                origin
+            }
             _ => self.tested_value(node),
         }
     }
@@ -338,6 +360,24 @@ const CANNOT_FAIL: [&str; 24] = [
     "?&", "&&", "<<", ">>", "@@",
 ];
 
+/// Types of values that say nothing of the text they were made of but themselves.
+const PLAIN: [&str; 14] = [
+    "bool",
+    "date",
+    "float4",
+    "float8",
+    "int2",
+    "int4",
+    "int8",
+    "interval",
+    "numeric",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "uuid",
+];
+
 /// text, varchar, bpchar, name
 const TEXT: [u32; 4] = [25, 1043, 1042, 19];
 
@@ -370,10 +410,17 @@ fn is_written_out(node: Node<'_>) -> bool {
 /// Shortest word that one may look for. Shorter ones can be put together to what is there.
 const WORD_MIN: usize = 3;
 
-/// Whether a pattern is `%word%`: letters and blanks, nothing that is particular to one value.
+/// Whether a pattern is `%word%`, or a text that begins or ends with the word: letters and blanks, nothing that is
+/// particular to one value.
 fn is_word_search(pattern: Node<'_>) -> bool {
     let Constant::Text(pattern) = constant(pattern) else { return false };
-    pattern.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).is_some_and(is_word)
+    let word = pattern.strip_prefix('%').unwrap_or(&pattern);
+    is_word(word.strip_suffix('%').unwrap_or(word))
+}
+
+/// Whether a regular expression is such a word.
+fn is_pattern_of_word(pattern: Node<'_>) -> bool {
+    matches!(constant(pattern), Constant::Text(word) if is_word(&word))
 }
 
 /// Whether a query of a full text search is such words too, none of which stands for others by how it begins.

@@ -1,6 +1,7 @@
 //! What functions do with where their arguments come from.
 
-use super::{Form, Origin, Purpose, Source, Tracer};
+use super::apart::{Part, formatted};
+use super::{Form, Kept, Origin, Purpose, Source, Tracer};
 use crate::engine::builtin::{self, Class};
 use crate::engine::sql::constant;
 use crate::engine::sql::fact::{Constant, Name};
@@ -17,12 +18,7 @@ const READABLE: &[&str] = &[
     "array_cat",
     "array_prepend",
     "array_to_json",
-    "array_to_string",
-    "btrim",
-    "concat",
-    "concat_ws",
     "convert_from",
-    "format",
     "initcap",
     "json_agg",
     "json_agg_strict",
@@ -37,18 +33,36 @@ const READABLE: &[&str] = &[
     "jsonb_pretty",
     "json_strip_nulls",
     "jsonb_strip_nulls",
-    "lower",
-    "ltrim",
     "quote_ident",
     "quote_literal",
     "quote_nullable",
-    "rtrim",
-    "string_agg",
     "text",
-    "upper",
     "varchar",
     "xmlagg",
     "xmlconcat",
+];
+
+/// Put texts together.
+const JOINING: &[&str] = &["array_to_string", "concat", "concat_ws", "format", "string_agg"];
+
+/// Give a text without what it begins or ends with, or all of it in another case: names are known by their capitals.
+const FOLDING: &[&str] = &["btrim", "casefold", "lower", "ltrim", "rtrim", "upper"];
+
+/// Say how much there is of a value, or of which type it is.
+const MEASURING: &[&str] = &[
+    "array_length",
+    "bit_length",
+    "cardinality",
+    "char_length",
+    "character_length",
+    "json_array_length",
+    "json_typeof",
+    "jsonb_array_length",
+    "jsonb_typeof",
+    "length",
+    "octet_length",
+    "pg_column_size",
+    "pg_typeof",
 ];
 
 /// Give a row in another form, in which its columns keep their names.
@@ -278,6 +292,9 @@ impl Tracer<'_, '_> {
         if EXPANDING.contains(&name) {
             self.used(Purpose::Rows, all.clone());
         }
+        if JOINING.contains(&name) {
+            return self.joins(node, name, arguments, &all).and(&ordered.computed());
+        }
         let mut listed = arguments.into_iter();
         let mut first = listed.next().unwrap_or_default();
         if within {
@@ -305,7 +322,18 @@ impl Tracer<'_, '_> {
             "json_extract_path" | "json_extract_path_text" | "jsonb_extract_path" | "jsonb_extract_path_text" => {
                 self.path(node, name, first, &all)
             }
-            "substring" | "substr" | "left" if self.is_long_part(node, name) => all.at_least(Form::Readable),
+            "substring" | "substr" | "left" if self.is_long_part(node, name) && self.is_plain_text(&all) => {
+                all.at_least(Form::Readable)
+            }
+            name if FOLDING.contains(&name) && self.is_folded(node, &first) => all.at_least(Form::Readable),
+            // Of what may hold anything it says nothing.
+            name if MEASURING.contains(&name)
+                && first.is_same()
+                && first.kept(self.facts.catalog) == Kept::Mixed
+                && listed.all(|one| one.is_empty()) =>
+            {
+                Origin::default()
+            }
             name if CATALOG_TEXTS.contains(&name) => Origin::of(Source::CatalogText, Form::Same).and(&all.printed()),
             name if SECRETS.contains(&name) => Origin::of(Source::Secret, Form::Same).and(&all.computed()),
             name => {
@@ -314,7 +342,7 @@ impl Tracer<'_, '_> {
                     "date_part" | "date_trunc" | "extract" => first.is_empty(),
                     name => CANNOT_FAIL.contains(&name) && listed.all(|one| one.is_empty()),
                 };
-                let all = all.and(&ordered).computed();
+                let all = self.changed(all.and(&ordered));
                 // An index out of range, a unit that is none, a number too large: each is an answer.
                 if !written_out {
                     self.used(Purpose::Risk, all.clone());
@@ -322,6 +350,40 @@ impl Tracer<'_, '_> {
                 all
             }
         }
+    }
+
+    /// What a function gives back that puts texts together.
+    fn joins(&self, node: Node<'_>, name: &str, arguments: Vec<Origin>, all: &Origin) -> Origin {
+        let part = |(node, origin): (Node<'_>, Origin)| match constant(node) {
+            Constant::Text(text) => Part::Written(text),
+            Constant::Integer(number) => Part::Written(number.to_string().into()),
+            Constant::Null => Part::Written("".into()),
+            Constant::Boolean(_) | Constant::Unknown => Part::Value(origin),
+        };
+        let mut parts: Vec<Part> = node.children("args").zip(arguments).map(part).collect();
+        let value = || Part::Value(all.clone());
+        match (name, parts.first(), parts.get(1)) {
+            ("concat", _, _) => {}
+            ("concat_ws", Some(Part::Written(between)), _) | (_, _, Some(Part::Written(between)))
+                if name != "format" =>
+            {
+                parts = vec![value(), Part::Written(between.clone()), value()];
+            }
+            ("format", Some(Part::Written(pattern)), _) => parts = formatted(pattern, all),
+            // Nobody knows what stands between them.
+            _ => parts = vec![value(), value()],
+        }
+        self.put_together(&parts)
+    }
+
+    /// Whether a text is left as it is but for its case and blanks at its ends, where that leaves what is in it.
+    fn is_folded(&self, node: Node<'_>, first: &Origin) -> bool {
+        let is_blank = |node| matches!(constant(node), Constant::Text(text) if text.trim().is_empty());
+        node.children("args").skip(1).all(is_blank)
+            && first.sources().all(|(source, form)| {
+                let has_key = matches!(source, Source::Column { key: Some(key), .. } if key.leaf);
+                !self.is_looked_into(source) || has_key && form <= Form::Picked
+            })
     }
 
     /// `json_extract_path(document, name, …)`

@@ -38,10 +38,14 @@ impl Source {
         match self {
             Self::Column { relation, attribute, key } => match verdict(catalog, *relation, *attribute) {
                 Verdict::Sensitive(_) | Verdict::Unknown => Kept::Closed,
+                // Conditions meet what the database shows.
+                Verdict::Clear if catalog.classification.is_scrubbed(*relation, *attribute) => Kept::Open,
                 Verdict::Clear if !is_mixed(catalog, *relation, *attribute) => Kept::Open,
                 Verdict::Clear => match key {
                     Some(key) if key.claimed().is_some() => Kept::Closed,
-                    Some(Key { leaf: true, .. }) => Kept::Open,
+                    Some(key) if key.leaf && key.hinted().is_none() && holds_names(catalog, *relation, *attribute) => {
+                        Kept::Open
+                    }
                     Some(_) | None => Kept::Mixed,
                 },
             },
@@ -62,6 +66,11 @@ impl Key {
     /// What a value under this name holds.
     pub(in crate::engine) fn claimed(&self) -> Option<&'static dyn Detector> {
         detector::claimed(&detector::words(&self.name))
+    }
+
+    /// What a value under this name may hold, if it reads like it.
+    pub(in crate::engine) fn hinted(&self) -> Option<&'static dyn Detector> {
+        detector::hinted(&detector::words(&self.name))
     }
 }
 
@@ -95,13 +104,16 @@ fn judged(
 
 /// Whether a column's type holds values with names of their own, which may be anything, or its texts hold something.
 pub(in crate::engine) fn is_mixed(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
+    let free_text = |found: &CatalogRelation| catalog.classification.is_free_text(found.oid, attribute);
+    catalog.relation(relation).is_some_and(free_text) || holds_names(catalog, relation, attribute)
+}
+
+fn holds_names(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
     /// json, jsonb, xml, record and their arrays
     const BUILT_IN: [u32; 8] = [114, 3802, 142, 2249, 199, 3807, 143, 2287];
     let relation = catalog.relation(relation);
     let column = relation.and_then(|found| found.columns.iter().find(|column| column.attribute == attribute));
-    let free_text = |found: &CatalogRelation| catalog.classification.is_free_text(found.oid, attribute);
-    relation.is_some_and(free_text)
-        || column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
+    column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
 }
 
 /// Types that are not the server's own: rows, hstore, and arrays of them.

@@ -9,6 +9,7 @@
 //! Two things are told. What each result column comes from, for the masks. And where a value decides something that can
 //! be seen without being shown, or goes where no mask follows ([`Use`]), for the rules.
 
+mod apart;
 mod expression;
 mod from;
 mod function;

@@ -121,6 +121,18 @@ impl Origin {
         self.at_least(Form::Computed)
     }
 
+    /// Changed so that nobody recognises any more what stands in it: also what has no names in it can be anything.
+    pub(super) fn blurred(self) -> Self {
+        let Self { sources, .. } = self;
+        let blur = |source: Source| match source {
+            Source::Column { relation, attribute, key: Some(Key { name, .. }) } => {
+                Source::Column { relation, attribute, key: Some(Key { name, leaf: false }) }
+            }
+            source => source,
+        };
+        Self { sources: sources.into_keys().map(|source| (blur(source), Form::Computed)).collect(), fields: None }
+    }
+
     /// Written out by a function that prints the system catalogs: what they hold stays what it is, of everything else it
     /// was computed.
     pub(super) fn printed(mut self) -> Self {
@@ -143,7 +155,7 @@ impl Origin {
                 .at_least(Form::Readable);
         }
         let under = |source: &Source, form: Form| match source {
-            Source::Column { relation, attribute, .. } if form <= Form::Picked => {
+            Source::Column { relation, attribute, .. } if form <= Form::Readable => {
                 Source::Column { relation: *relation, attribute: *attribute, key: Some(Key { name: key.into(), leaf }) }
             }
             other => other.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::{Access, Environment, IdentityKind, Timestamp};
 use crate::engine::Engine;
 use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation, RelationKind};
-use crate::engine::classify::{Classification, Finding};
+use crate::engine::classify::{Classification, FREE_TEXT, Finding};
 use crate::engine::mask::plan::{Treatment, of_origin};
 use crate::engine::mask::recognise::Recogniser;
 use crate::engine::policy::Policy;
@@ -43,7 +43,8 @@ fn view(oid: u32, name: &str, columns: &[(&str, u32)], definition: &str) -> Cata
     }
 }
 
-/// `people.email` and `staff.mail` are masked, `people.profile` is JSON, everything else is open.
+/// `people.email` and `staff.mail` are masked, `people.profile` is JSON, `letters.body` text that may hold anything,
+/// everything else is open.
 fn catalog() -> Catalog {
     let relations = vec![
         relation(20_000, "people", &[("id", INTEGER), ("email", TEXT), ("city", TEXT), ("profile", JSON)]),
@@ -55,9 +56,11 @@ fn catalog() -> Catalog {
             &[("k", INTEGER), ("label", TEXT)],
             " SELECT people.id, people.email FROM public.people WHERE (people.email ~~ 'a%'::text);",
         ),
+        relation(20_004, "letters", &[("id", INTEGER), ("body", TEXT)]),
     ];
-    let finding = || Finding { entity: "email".to_owned(), confidence: 1.0, evidence: String::new() };
-    let findings = [((20_000, 2), finding()), ((20_001, 2), finding())].into();
+    let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
+    let findings =
+        [((20_000, 2), finding("email")), ((20_001, 2), finding("email")), ((20_004, 2), finding(FREE_TEXT))].into();
     let columns =
         relations.iter().flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column.attribute)));
     let examined = columns.collect();
@@ -109,6 +112,7 @@ impl Bench {
                 Treatment::Look => 'l',
                 Treatment::Entity(_) => 'E',
                 Treatment::Redact => 'R',
+                Treatment::Suspect(_) => 'S',
                 Treatment::Hide => 'H',
             };
             match &lineage.outputs {
@@ -196,6 +200,75 @@ fn expressions_are_computed_from_their_parts() {
     check("SELECT nobody_knows(1), now(), $1", "H..");
     check("SELECT obj_description(1), query FROM pg_stat_activity", "lH");
     check("EXPLAIN SELECT * FROM people", "*l");
+}
+
+/// Detectors find a value by where it begins and ends and by its case, and a document by its names.
+#[test]
+fn texts_that_may_hold_anything_are_hidden_where_nobody_would_find_it_any_more() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT body, body::text, max(body), coalesce(body, ''), to_jsonb(l) FROM letters l GROUP BY 1, 5", "lllll");
+    check("SELECT left(body, 80), left(body, 40), substr(body, 2), split_part(body, ' ', 3) FROM letters", "lHHH");
+    check("SELECT reverse(body), body::bytea, body::varchar(5), translate(body, '@', '#') FROM letters", "HHHH");
+    check("SELECT regexp_split_to_table(body, ' '), string_to_array(body, ' '), ascii(body) FROM letters", "HHH");
+    check(
+        "SELECT lower(body), upper(body), initcap(body), ltrim(body, 'H'), lower(status) FROM letters, orders",
+        "HHlH.",
+    );
+    check("SELECT body || '', body || ' / ' || id, '9' || body, body || body, id || body FROM letters", "llHHH");
+    check(
+        "SELECT concat('(', body, ')'), concat('x', body), concat_ws(', ', body, id), concat_ws('', body) FROM letters",
+        "lHlH",
+    );
+    check("SELECT format('%s (%s)', body, id), format('%s%s', body, id), format('9%1$s', body) FROM letters", "lHH");
+    check(
+        "SELECT string_agg(body, '; '), string_agg(body, ''), string_agg(body, '0'), array_agg(body) FROM letters",
+        "lHHl",
+    );
+    check("SELECT xmlelement(name a, body), xmlelement(name a, '9', body) FROM letters", "lH");
+    check("SELECT length(body), length(left(body, 1)), body IS NULL FROM letters", ".H.");
+    // A document with something behind it is none.
+    check("SELECT profile::text, profile::text || ' ', left(profile::text, 80), profile || '{}' FROM people", "lHHl");
+    check("SELECT p.profile::text || 'x' FROM people p", "H");
+    let stopped = |sql, stops: bool| bench.stopped(sql, if stops { "masked_condition" } else { "" });
+    stopped("SELECT id FROM letters WHERE body ILIKE '%late%' AND length(body) > 10 ORDER BY body", false);
+    stopped("SELECT id FROM letters WHERE body LIKE 'late%' OR body ~* 'late' OR body LIKE '%so late'", false);
+    stopped(
+        "SELECT id FROM letters WHERE to_tsvector('english', body) @@ plainto_tsquery('english', 'late order')",
+        false,
+    );
+    stopped("SELECT id FROM letters WHERE body LIKE '078%'", true);
+    stopped("SELECT id FROM letters WHERE body ~ 'l.te'", true);
+    stopped("SELECT id FROM letters WHERE to_tsvector(body) @@ to_tsquery('late:*')", true);
+    stopped("SELECT id FROM letters WHERE substr(body, 1, 1) = 'a'", true);
+    stopped("SELECT id FROM people WHERE email LIKE 'late%' OR email ~ 'late'", true);
+}
+
+/// A name is what says what stands under it, or what may.
+#[test]
+fn values_under_names_in_documents() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT profile ->> 'name', profile -> 'kin' -> 'name', profile #>> '{kin,name}' FROM people", "SSS");
+    check("SELECT profile::json ->> 'name', jsonb_extract_path_text(profile, 'kin', 'name') FROM people", "SS");
+    check("SELECT upper(profile ->> 'name'), json_build_object('a', profile) -> 'a' ->> 'name' FROM people", "HH");
+    check("SELECT to_jsonb(p) -> 'profile' ->> 'name' FROM people p", "H");
+    check("SELECT profile ->> 'page', upper(profile ->> 'page'), (profile ->> 'ms')::int + 1 FROM people", "lll");
+    check(
+        "SELECT reverse(profile ->> 'page'), (profile ->> 'page') || 'x', (profile ->> 'page')::bytea FROM people",
+        "HHH",
+    );
+    check("SELECT jsonb_array_length(profile -> 'items'), jsonb_typeof(profile -> 'x') FROM people", "..");
+    check(
+        "SELECT json_build_object('x', body) ->> 'x', reverse(json_build_object('x', body) ->> 'x') FROM letters",
+        "lH",
+    );
+    let stopped = |sql, stops: bool| bench.stopped(sql, if stops { "masked_condition" } else { "" });
+    stopped("SELECT id FROM people WHERE profile ->> 'page' LIKE '/a%'", false);
+    stopped("SELECT id FROM people WHERE profile ->> 'name' = 'Ada Lovelace'", false);
+    stopped("SELECT id FROM people WHERE profile ->> 'name' LIKE 'A%'", true);
+    stopped("SELECT id FROM people WHERE substr(profile ->> 'page', 1, 1) = 'a'", true);
+    stopped("SELECT id FROM letters WHERE json_build_object('x', body) ->> 'x' LIKE 'a%'", true);
 }
 
 #[test]

@@ -160,6 +160,28 @@ pub(super) fn text_row(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &
     if changed { Applied::Written } else { Applied::Unchanged }
 }
 
+/// Whether a text is a row as the server writes one, which puts fields into quotes that hold a sign of its own. Other texts
+/// in brackets are not taken for rows: written anew, quotes in them would double with every bracket.
+pub(super) fn is_row(value: &[u8]) -> bool {
+    let inner = value.strip_prefix(b"(").and_then(|rest| rest.strip_suffix(b")"));
+    let Some(mut rest) = inner else { return false };
+    let mut plain = Vec::new();
+    loop {
+        plain.clear();
+        let Some((raw, after)) = read_field(rest, &mut plain).and_then(|length| rest.split_at_checked(length)) else {
+            return false;
+        };
+        let is_special = |byte: &u8| byte.is_ascii_whitespace() || b"()\"\\".contains(byte);
+        if raw.first() != Some(&b'"') && raw.iter().any(is_special) {
+            return false;
+        }
+        match after.split_first() {
+            None => return true,
+            Some((_, after)) => rest = after,
+        }
+    }
+}
+
 /// Reads one field up to a comma or the end; its length as it is written.
 fn read_field(bytes: &[u8], plain: &mut Vec<u8>) -> Option<usize> {
     let (mut at, mut quoted) = (0, false);
@@ -251,7 +273,7 @@ fn applied(masked: Option<bool>) -> Applied {
 }
 
 /// Goes one level down; `None` when that is too deep.
-fn nested<T>(pen: &mut Pen, work: impl FnOnce(&mut Pen) -> Option<T>) -> Option<T> {
+pub(super) fn nested<T>(pen: &mut Pen, work: impl FnOnce(&mut Pen) -> Option<T>) -> Option<T> {
     if pen.depth >= NESTING_MAX {
         return None;
     }

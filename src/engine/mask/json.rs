@@ -2,8 +2,9 @@
 //! spaces stay as they are. Works on the text without a tree, so depth costs nothing but a word per level.
 
 use super::number;
+use super::shape::Shape;
 use super::text;
-use super::treatment::{Applied, Pen, Treatment, constant};
+use super::treatment::{Applied, Pen, Treatment, apply, constant};
 use crate::engine::detector::{self, Detector, Likeness, Method};
 
 /// What stands for a document of which nothing may stay.
@@ -18,14 +19,14 @@ pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut 
         Treatment::Clear => return Applied::Unchanged,
         Treatment::Redact | Treatment::Hide => return masked(out),
         Treatment::Glance => Likeness::Certain,
-        Treatment::Look | Treatment::Entity(_) => Likeness::Likely,
+        Treatment::Look | Treatment::Suspect(_) | Treatment::Entity(_) => Likeness::Likely,
     };
-    let whole = match treatment {
-        Treatment::Entity(entity) => Some(entity),
-        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => None,
+    let (whole, hinted) = match treatment {
+        Treatment::Entity(entity) => (Some(entity), None),
+        Treatment::Suspect(entity) => (None, Some(entity)),
+        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => (None, None),
     };
-    match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, hinted: None, changed: false })
-        .run(pen, out)
+    match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, hinted, changed: false }).run(pen, out)
     {
         Some(true) => Applied::Written,
         Some(false) => Applied::Unchanged,
@@ -120,6 +121,10 @@ impl<'a> Walk<'a> {
         self.whole.or(self.pending).or_else(|| self.levels.last().copied().flatten())
     }
 
+    fn treatment(&self) -> Treatment {
+        if self.floor == Likeness::Certain { Treatment::Glance } else { Treatment::Look }
+    }
+
     /// A key names what is below it. It can be a value itself.
     fn key(&mut self, raw: &[u8], text: &str, pen: &mut Pen, out: &mut Vec<u8>) {
         let words = detector::words(text);
@@ -144,7 +149,8 @@ impl<'a> Walk<'a> {
             Some(entity) => text::mask(Some(entity), text.as_bytes(), usize::MAX, pen, &mut masked),
             None => match self.hinted.filter(|entity| detector::agrees(*entity, text)) {
                 Some(entity) => text::mask(Some(entity), text.as_bytes(), usize::MAX, pen, &mut masked),
-                None => text::look(self.floor, text.as_bytes(), usize::MAX, pen, &mut masked),
+                // A text can be a document itself.
+                None => apply(self.treatment(), &Shape::Text, false, usize::MAX, text.as_bytes(), pen, &mut masked),
             },
         };
         if applied != Applied::Written || masked == text.as_bytes() {

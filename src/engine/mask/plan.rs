@@ -126,17 +126,23 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
                 Form::Computed => Treatment::Clear,
                 Form::Same | Form::Picked | Form::Readable => Treatment::Look,
             },
+            // The form of a value is not all that there is to find.
+            Verdict::Clear if catalog.classification.is_scrubbed(*relation, *attribute) => Treatment::Look,
             Verdict::Clear if !is_mixed(catalog, *relation, *attribute) => match form {
                 Form::Computed => Treatment::Clear,
                 Form::Same | Form::Picked | Form::Readable => Treatment::Glance,
             },
-            Verdict::Clear => match key.as_ref().and_then(|key| key.claimed()) {
-                Some(entity) if form <= Form::Picked => Treatment::Entity(entity),
-                Some(_) => Treatment::Hide,
-                None if form <= Form::Readable => Treatment::Look,
-                None if source.kept(catalog) == Kept::Open => Treatment::Look,
-                None => Treatment::Hide,
-            },
+            Verdict::Clear => {
+                let (claimed, hinted) = key.as_ref().map_or((None, None), |key| (key.claimed(), key.hinted()));
+                match (claimed, hinted) {
+                    (Some(entity), _) if form <= Form::Picked => Treatment::Entity(entity),
+                    (None, Some(entity)) if form <= Form::Picked => Treatment::Suspect(entity),
+                    (Some(_), _) | (_, Some(_)) => Treatment::Hide,
+                    (None, None) if form <= Form::Readable => Treatment::Look,
+                    (None, None) if source.kept(catalog) == Kept::Open => Treatment::Look,
+                    (None, None) => Treatment::Hide,
+                }
+            }
         },
         Source::Temporary | Source::CatalogText if form <= Form::Readable => Treatment::Look,
         Source::Temporary => Treatment::Clear,
@@ -153,6 +159,8 @@ fn stricter(one: Treatment, other: Treatment) -> Treatment {
             Treatment::Redact
         }
         (Treatment::Entity(entity), _) | (_, Treatment::Entity(entity)) => Treatment::Entity(entity),
+        (Treatment::Suspect(one), Treatment::Suspect(other)) if one.name() != other.name() => Treatment::Redact,
+        (Treatment::Suspect(entity), _) | (_, Treatment::Suspect(entity)) => Treatment::Suspect(entity),
         (Treatment::Look, _) | (_, Treatment::Look) => Treatment::Look,
         (Treatment::Glance, _) | (_, Treatment::Glance) => Treatment::Glance,
         (Treatment::Clear, Treatment::Clear) => Treatment::Clear,

@@ -247,6 +247,30 @@ fn the_same_value_found_in_a_text_and_in_a_column_has_the_same_pseudonym() {
     assert_eq!(within, [b"to ", alone.as_slice(), b"."].concat());
 }
 
+/// Rows, arrays and documents that were written as text are read as what they are, also within one another.
+#[test]
+fn what_is_within_a_text_is_looked_at_by_itself() {
+    let check = |value: &str, hidden: &str| {
+        let masked = mask(Treatment::Look, &column(TEXT, -1, false), &key(1), value.as_bytes()).unwrap();
+        let masked = String::from_utf8(masked).unwrap();
+        assert!(!masked.contains(hidden), "{value}: {masked}");
+    };
+    let name = "Zoe Quillfeather";
+    check(r#"(7,"refund for Zoe Quillfeather",x)"#, name);
+    check(r#"(7,"{""user"":{""name"":""Zoe Quillfeather""}}")"#, name);
+    check(r#"{"refund for Zoe Quillfeather",b}"#, name);
+    check(r#"{"row": "(7,\"refund for Zoe Quillfeather\")"}"#, name);
+    check(r#"{"text": "{\"name\": \"Zoe Quillfeather\"}"}"#, name);
+    // What only begins like one is a text all the same.
+    check("(he asked, again: ada@example.com)", "ada@example.com");
+    check(&format!("{}ada@example.com{}", "(".repeat(10_000), ")".repeat(10_000)), "ada@example.com");
+    let person = Treatment::Suspect(detector::named("person_name").unwrap());
+    let suspect = |value: &str| mask(person, &column(TEXT, -1, false), &key(1), value.as_bytes()).unwrap();
+    assert_eq!(suspect("large widget"), b"large widget");
+    assert!(suspect("Ada Lovelace").starts_with(b"person_name_"));
+    assert!(suspect("write to ada@example.com").ends_with(b"@masked.invalid"));
+}
+
 #[test]
 fn declared_lengths_are_kept() {
     let short = column(1043, 4 + 10, false);
@@ -358,7 +382,8 @@ const WRITTEN: &[(u32, bool, &[&[u8]])] = &[
 ];
 
 fn treatments() -> Vec<Treatment> {
-    let entities = detector::DETECTORS.iter().map(|entity| Treatment::Entity(*entity));
+    let entities =
+        detector::DETECTORS.iter().flat_map(|entity| [Treatment::Entity(*entity), Treatment::Suspect(*entity)]);
     entities.chain([Treatment::Clear, Treatment::Glance, Treatment::Look, Treatment::Redact, Treatment::Hide]).collect()
 }
 

@@ -17,6 +17,8 @@ pub(in crate::engine) enum Treatment {
     Glance,
     /// It may hold anything: all detectors look at every value.
     Look,
+    /// It may hold this, where a value reads like it; it is looked at as well.
+    Suspect(&'static dyn Detector),
     /// It holds this, whatever a value looks like.
     Entity(&'static dyn Detector),
     /// It is sensitive, and nobody knows what it is.
@@ -102,9 +104,12 @@ impl Column {
     pub(super) fn apply_null(&self, out: &mut Vec<u8>) -> Applied {
         match self.treatment {
             Treatment::Hide => hide(&self.shape, self.binary, self.room, out),
-            Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Entity(_) | Treatment::Redact => {
-                Applied::Unchanged
-            }
+            Treatment::Clear
+            | Treatment::Glance
+            | Treatment::Look
+            | Treatment::Suspect(_)
+            | Treatment::Entity(_)
+            | Treatment::Redact => Applied::Unchanged,
         }
     }
 
@@ -179,7 +184,7 @@ pub(super) fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
         shape => can_hold(shape),
     };
     match treatment {
-        Treatment::Glance | Treatment::Look if !holds_text => Treatment::Clear,
+        Treatment::Glance | Treatment::Look | Treatment::Suspect(_) if !holds_text => Treatment::Clear,
         treatment => treatment,
     }
 }
@@ -198,8 +203,9 @@ pub(super) fn apply(
     let start = out.len();
     let applied = match usual(treatment, shape) {
         Treatment::Clear => Applied::Unchanged,
-        Treatment::Glance => look(Likeness::Certain, shape, binary, room, value, pen, out),
-        Treatment::Look => look(Likeness::Likely, shape, binary, room, value, pen, out),
+        Treatment::Glance | Treatment::Look | Treatment::Suspect(_) => {
+            look(treatment, shape, binary, room, value, pen, out)
+        }
         Treatment::Entity(entity) => mask(Some(entity), shape, binary, room, value, pen, out),
         Treatment::Redact => mask(None, shape, binary, room, value, pen, out),
         Treatment::Hide => hide(shape, binary, room, out),
@@ -212,7 +218,7 @@ pub(super) fn apply(
 
 /// Masks what detectors find in a value.
 fn look(
-    floor: Likeness,
+    treatment: Treatment,
     shape: &Shape,
     binary: bool,
     room: usize,
@@ -220,20 +226,13 @@ fn look(
     pen: &mut Pen,
     out: &mut Vec<u8>,
 ) -> Applied {
-    let treatment = if floor == Likeness::Certain { Treatment::Glance } else { Treatment::Look };
+    let floor = if let Treatment::Glance = treatment { Likeness::Certain } else { Likeness::Likely };
     match shape {
-        // A document as text keeps the names that say what its values are.
-        Shape::Text if room == usize::MAX && matches!(value.first(), Some(b'{' | b'[')) => {
-            let start = out.len();
-            match json::walk(treatment, value, pen, out) {
-                Applied::Null => {
-                    out.truncate(start);
-                    text::look(floor, value, room, pen, out)
-                }
-                applied => applied,
-            }
-        }
-        Shape::Text | Shape::Name => text::look(floor, value, room, pen, out),
+        Shape::Text if room == usize::MAX => match look_within(treatment, floor, value, pen, out) {
+            Applied::Null => look_at_text(treatment, floor, value, room, pen, out),
+            applied => applied,
+        },
+        Shape::Text | Shape::Name => look_at_text(treatment, floor, value, room, pen, out),
         Shape::Xml => text::look(floor, value, usize::MAX, pen, out),
         Shape::Json => json::walk(treatment, value, pen, out),
         Shape::Jsonb if binary => jsonb(value, out, |value, out| json::walk(treatment, value, pen, out)),
@@ -269,6 +268,49 @@ fn look(
         | Shape::Range
         | Shape::MultiRange
         | Shape::Plain => Applied::Unchanged,
+    }
+}
+
+/// A document as text keeps the names that say what its values are, a row or an array where its values begin and end.
+/// `Null` where it is none of these.
+fn look_within(treatment: Treatment, floor: Likeness, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+    let start = out.len();
+    if let Some(b'{' | b'[') = value.first() {
+        match json::walk(treatment, value, pen, out) {
+            Applied::Null => out.truncate(start),
+            applied => return applied,
+        }
+    }
+    let mut parts = Vec::new();
+    let parted = array::nested(pen, |pen| match value.first()? {
+        b'{' => Some(array::text(treatment, &Shape::Text, usize::MAX, value, pen, &mut parts)),
+        b'(' if array::is_row(value) => Some(array::text_row(treatment, value, pen, &mut parts)),
+        _ => None,
+    });
+    // It may also be a text that begins like one, in which a value goes on behind a comma.
+    if parted != Some(Applied::Written) {
+        return Applied::Null;
+    }
+    if text::look(floor, &parts, usize::MAX, pen, out) != Applied::Written {
+        out.truncate(start);
+        out.extend_from_slice(&parts);
+    }
+    Applied::Written
+}
+
+/// Where a text may be of an entity and reads like it, all of it is masked.
+fn look_at_text(
+    treatment: Treatment,
+    floor: Likeness,
+    value: &[u8],
+    room: usize,
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    let suspect = if let Treatment::Suspect(entity) = treatment { Some(entity) } else { None };
+    match suspect.filter(|entity| detector::agrees(*entity, &String::from_utf8_lossy(value))) {
+        Some(entity) => text::mask(Some(entity), value, room, pen, out),
+        None => text::look(floor, value, room, pen, out),
     }
 }
 

@@ -37,14 +37,19 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
     let treatment = usual(treatment, shape);
     let method = match treatment {
         Treatment::Clear | Treatment::Glance => return sql.to_owned(),
-        Treatment::Look => return look(value, support),
+        Treatment::Look | Treatment::Suspect(_) => return look(value, support),
         Treatment::Hide => return hide(value),
         Treatment::Redact => Method::Redact,
         Treatment::Entity(entity) => entity.method(),
     };
     let entity = match treatment {
         Treatment::Entity(entity) => literal(entity.name()),
-        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => "''".to_owned(),
+        Treatment::Clear
+        | Treatment::Glance
+        | Treatment::Look
+        | Treatment::Suspect(_)
+        | Treatment::Redact
+        | Treatment::Hide => "''".to_owned(),
     };
     let cast = |expression: String| format!("({expression})::{written}");
     match shape {

@@ -284,6 +284,7 @@ pub(crate) struct MaskingPlan {
     /// Relations that sessions would see without masks, and do not with them.
     pub(crate) left_out: Vec<LeftOut>,
     masked: HashSet<(u32, i16)>,
+    scrubbed: HashSet<(u32, i16)>,
     moved: HashMap<u32, String>,
     named: HashMap<(u32, i16), (&'static str, usize)>,
     revealed: HashMap<SessionId, Revealed>,
@@ -338,6 +339,8 @@ pub(crate) enum LeftOutWhy {
 pub(crate) struct MaskedViews {
     /// Columns of which sessions see only masked values.
     pub(in crate::engine) masked: HashSet<(u32, i16)>,
+    /// Columns that may hold anything, of which sessions see what is left when all that is known by its form is gone.
+    pub(in crate::engine) scrubbed: HashSet<(u32, i16)>,
     /// The schema of a relation's view.
     pub(in crate::engine) moved: HashMap<u32, String>,
     /// Columns of which pseudonyms of addresses are seen: of which entity, in at most so many characters.
@@ -379,6 +382,7 @@ impl MaskingPlan {
             opened: BTreeSet::new(),
             left_out: Vec::new(),
             masked: HashSet::new(),
+            scrubbed: HashSet::new(),
             moved: HashMap::new(),
             named: HashMap::new(),
             revealed: HashMap::new(),
@@ -410,8 +414,12 @@ impl MaskingPlan {
         let name = || format!("{}.{}", relation.schema, relation.name);
         let treatment = |column: &ColumnRights| treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
         for column in rights {
-            if matches!(treatment(column), Treatment::Entity(_) | Treatment::Redact | Treatment::Hide) {
-                self.masked.insert((relation.oid, column.attribute));
+            match treatment(column) {
+                Treatment::Clear | Treatment::Glance => {}
+                Treatment::Look | Treatment::Suspect(_) => drop(self.scrubbed.insert((relation.oid, column.attribute))),
+                Treatment::Entity(_) | Treatment::Redact | Treatment::Hide => {
+                    self.masked.insert((relation.oid, column.attribute));
+                }
             }
         }
         let wanted: Vec<&ColumnRights> = rights.iter().copied().filter(|column| column.wanted).collect();
@@ -521,6 +529,7 @@ impl MaskingPlan {
     pub(crate) fn views(&self) -> MaskedViews {
         MaskedViews {
             masked: self.masked.clone(),
+            scrubbed: self.scrubbed.clone(),
             moved: self.moved.clone(),
             named: self.named.clone(),
             revealed: self.revealed.clone(),
