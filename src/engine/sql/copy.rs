@@ -30,7 +30,9 @@ fn read(copy: Node<'_>) -> Option<CopyForm> {
             "null" => null = Some(text()?),
             "quote" => quote = Some(byte(&text()?)?),
             "escape" => escape = Some(byte(&text()?)?),
-            "header" | "force_quote" | "freeze" => {}
+            // What the server does with a row, not how it is written.
+            "header" | "force_quote" | "freeze" | "force_null" | "force_not_null" | "default" | "on_error"
+            | "reject_limit" | "log_verbosity" => {}
             // In another encoding a row means something else.
             "encoding" if is_utf8(&text()?) => {}
             _ => return None,

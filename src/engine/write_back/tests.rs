@@ -8,7 +8,7 @@ use crate::engine::classify::{Classification, Finding};
 use crate::engine::policy::Policy;
 use crate::engine::scope::Scope;
 use crate::engine::tests::grant;
-use crate::engine::{Decision, Engine, MaskKey, Parameter, ResultColumn};
+use crate::engine::{CopyForm, Decision, Engine, MaskKey, Parameter, ResultColumn};
 
 const TABLE: u32 = 20_000;
 const COLUMNS: [(&str, u32, &str); 11] = [
@@ -210,5 +210,14 @@ fn masks_in_copied_rows_are_known() {
     assert_eq!(brought("COPY people (born, salary) FROM STDIN", &[Some("1990-05-01"), Some("50000")]), None);
     assert_eq!(brought("COPY people (card, email) FROM STDIN", &[None]), None);
     assert!(engine.incoming(&who, &engine.understand(b"COPY strangers FROM STDIN"), &scope()).is_none());
+    // What the server does with a row does not keep it from being read.
+    let form = |options: &str| {
+        let text = format!("COPY people FROM STDIN (FORMAT csv, {options})");
+        engine.incoming(&who, &engine.understand(text.as_bytes()), &scope()).unwrap().form
+    };
+    for options in ["FORCE_NULL (card), FORCE_NOT_NULL (email)", "HEADER MATCH", "ON_ERROR ignore", "DEFAULT 'd'"] {
+        assert!(matches!(form(options), CopyForm::Csv { .. }), "{options}");
+    }
+    assert_eq!(form("ENCODING 'latin1'"), CopyForm::Unknown);
     assert!(engine.incoming(&who, &engine.understand(b"COPY people TO STDOUT"), &scope()).is_none());
 }
