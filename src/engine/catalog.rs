@@ -350,6 +350,7 @@ impl Catalog {
         };
         let mut catalog = Self { revealed, ..catalog };
         catalog.classification.masked.retain(|column| !catalog.revealed.contains(column));
+        catalog.classification.scrubbed.retain(|column| !catalog.revealed.contains(column));
         catalog
     }
 

@@ -356,6 +356,7 @@ impl MaskedViews {
         if let Some(Revealed { moved, shown }) = self.revealed.get(&session) {
             own.moved.extend(moved.iter().map(|(relation, schema)| (*relation, schema.clone())));
             own.masked.retain(|column| !shown.contains(column));
+            own.scrubbed.retain(|column| !shown.contains(column));
             own.named.retain(|column, _| !shown.contains(column));
         }
         own

@@ -230,6 +230,14 @@ fn a_revealed_column_is_not_masked_for_its_session_whatever_its_views_show() {
         assert!(catalog.reveals(20_000, 2) && !catalog.classification.is_masked(20_000, 2));
         assert!(catalog.classification.is_masked(20_000, 3) && catalog.classification.is_masked(20_004, 1));
     }
+    // Nor is one that may hold anything, of which others are shown what is left.
+    let note = Revealing { columns: vec!["public.people.note".parse().unwrap()], ..revealing() };
+    for made in [&[][..], std::slice::from_ref(&note)] {
+        let views = Arc::new(plan_revealing(|_, _| {}, made).views());
+        let seen = catalog().seen_through(views);
+        assert!(seen.classification.is_scrubbed(20_000, 4));
+        assert!(!seen.revealing(note.session, &note.columns).classification.is_scrubbed(20_000, 4));
+    }
     let moved = |catalog: &Catalog, oid: u32| catalog.masking.as_ref().unwrap().moved.get(&oid).cloned();
     let own = masked(std::slice::from_ref(&one));
     assert_eq!(moved(&own, 20_000), Some(names().schema_of(one.session, "public")));
