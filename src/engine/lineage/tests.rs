@@ -16,6 +16,7 @@ use crate::engine::sql::Understood;
 use crate::engine::tests::grant;
 
 const TEXT: u32 = 25;
+const BYTES: u32 = 17;
 const INTEGER: u32 = 23;
 const JSON: u32 = 3802;
 
@@ -43,8 +44,8 @@ fn view(oid: u32, name: &str, columns: &[(&str, u32)], definition: &str) -> Cata
     }
 }
 
-/// `people.email` and `staff.mail` are masked, `people.profile` is JSON, `letters.body` text that may hold anything,
-/// everything else is open.
+/// `people.email` and `staff.mail` are masked, `people.profile` is JSON, `letters.body` text and `scans.page` bytes that
+/// may hold anything, everything else is open.
 fn catalog() -> Catalog {
     let relations = vec![
         relation(20_000, "people", &[("id", INTEGER), ("email", TEXT), ("city", TEXT), ("profile", JSON)]),
@@ -57,10 +58,16 @@ fn catalog() -> Catalog {
             " SELECT people.id, people.email FROM public.people WHERE (people.email ~~ 'a%'::text);",
         ),
         relation(20_004, "letters", &[("id", INTEGER), ("body", TEXT)]),
+        relation(20_005, "scans", &[("id", INTEGER), ("page", BYTES)]),
     ];
     let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
-    let findings =
-        [((20_000, 2), finding("email")), ((20_001, 2), finding("email")), ((20_004, 2), finding(FREE_TEXT))].into();
+    let findings = [
+        ((20_000, 2), finding("email")),
+        ((20_001, 2), finding("email")),
+        ((20_004, 2), finding(FREE_TEXT)),
+        ((20_005, 2), finding(FREE_TEXT)),
+    ]
+    .into();
     let columns =
         relations.iter().flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column.attribute)));
     let examined = columns.collect();
@@ -227,6 +234,8 @@ fn texts_that_may_hold_anything_are_hidden_where_nobody_would_find_it_any_more()
     );
     check("SELECT xmlelement(name a, body), xmlelement(name a, '9', body) FROM letters", "lH");
     check("SELECT length(body), length(left(body, 1)), body IS NULL FROM letters", ".H.");
+    // Bytes are read as they are; what is made of them is written in hexadecimal.
+    check("SELECT page, max(page), page::text, format('%s', page), to_json(page), ROW(page, 1) FROM scans", "llHHHH");
     // A document with something behind it is none.
     check("SELECT profile::text, profile::text || ' ', left(profile::text, 80), profile || '{}' FROM people", "lHHl");
     check("SELECT p.profile::text || 'x' FROM people p", "H");

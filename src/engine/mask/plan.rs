@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::shape::Shape;
 use super::treatment::Column;
 pub(in crate::engine) use super::treatment::Treatment;
 use super::{MaskKey, Masker, ResultColumn};
@@ -138,6 +139,10 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
                     (Some(entity), _) if form <= Form::Picked => Treatment::Entity(entity),
                     (None, Some(entity)) if form <= Form::Picked => Treatment::Suspect(entity),
                     (Some(_), _) | (_, Some(_)) => Treatment::Hide,
+                    // Bytes are written in hexadecimal, in which no detector reads.
+                    (None, None) if form == Form::Readable && is_bytes(catalog, *relation, *attribute) => {
+                        Treatment::Hide
+                    }
                     (None, None) if form <= Form::Readable => Treatment::Look,
                     (None, None) if source.kept(catalog) == Kept::Open => Treatment::Look,
                     (None, None) => Treatment::Hide,
@@ -148,6 +153,17 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
         Source::Temporary => Treatment::Clear,
         Source::CatalogText | Source::Secret | Source::Unknown => Treatment::Hide,
     }
+}
+
+/// Whether a column holds `bytea`, or lists of them.
+fn is_bytes(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
+    let columns = catalog.relation(relation).map(|relation| relation.columns.as_slice()).unwrap_or_default();
+    let column = columns.iter().find(|column| column.attribute == attribute);
+    column.is_some_and(|column| match Shape::of(column.kind, catalog) {
+        Shape::Bytes => true,
+        Shape::Array(element) => *element == Shape::Bytes,
+        _ => false,
+    })
 }
 
 /// The stricter of two. Two entities in one value are masked as neither.
