@@ -76,9 +76,7 @@ impl Session {
     pub(super) fn together(&self, tag: u8) -> Option<u64> {
         self.helper.as_ref().filter(|_| !self.muted)?;
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return None };
-        // To look at cells costs less than to hand them over: masks are what pays.
-        let pays = |masker: &Masker| masker.clear().is_none() && masker.columns_masked() > 0;
-        let is_masked = run.masker.as_ref().is_some_and(pays);
+        let is_masked = run.masker.as_ref().is_some_and(|masker| masker.clear().is_none());
         let is_begun = match tag {
             tag::DATA_ROW => run.copy.is_none(),
             tag::COPY_DATA => run.copy.as_ref().is_some_and(|copy| !(copy.first || copy.names || copy.header)),
