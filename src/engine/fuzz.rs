@@ -26,7 +26,9 @@ pub(crate) fn policies(bytes: &[u8]) -> bool {
             true
         }
         Err(mistake) => {
-            assert!(mistake.line <= text.lines().count() + 1, "{mistake:?} {text}");
+            // YAML ends lines with more than Rust does (1.1, production 28).
+            let ends = text.matches(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
+            assert!(mistake.line <= ends + 2, "{mistake:?} {text}");
             assert!(!mistake.message.is_empty() && mistake.message.len() < text.len() + 2_000, "{mistake:?}");
             false
         }
