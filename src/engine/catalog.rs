@@ -97,6 +97,13 @@ pub(crate) struct CatalogFunction {
     pub(crate) extension: Option<String>,
 }
 
+impl CatalogRelation {
+    /// A column by its number.
+    pub(crate) fn column(&self, attribute: i16) -> Option<&CatalogColumn> {
+        self.columns.iter().find(|column| column.attribute == attribute)
+    }
+}
+
 impl CatalogFunction {
     /// Whether a call with so many arguments can mean this function.
     pub(crate) fn takes(&self, arguments: usize) -> bool {
@@ -329,6 +336,11 @@ impl Catalog {
         self.relations.get(&oid)
     }
 
+    /// A column by its relation and number.
+    pub(crate) fn column(&self, relation: u32, attribute: i16) -> Option<&CatalogColumn> {
+        self.relation(relation)?.column(attribute)
+    }
+
     pub(crate) fn relations(&self) -> impl Iterator<Item = &CatalogRelation> {
         self.relations.values()
     }
@@ -369,7 +381,7 @@ impl Catalog {
     /// What a column is called, with its schema.
     pub(crate) fn column_name(&self, relation: u32, attribute: i16) -> Option<ColumnName> {
         let relation = self.relation(relation)?;
-        let column = relation.columns.iter().find(|column| column.attribute == attribute)?;
+        let column = relation.column(attribute)?;
         Some(ColumnName {
             schema: Some(relation.schema.clone()),
             relation: relation.name.clone(),

@@ -55,7 +55,7 @@ fn explained(catalog: &Catalog, source: &Source, form: Form) -> ExplainedSource 
     let name = match source {
         Source::Column { relation, attribute, key } => {
             let relation = catalog.relation(*relation);
-            let column = relation.and_then(|found| found.columns.iter().find(|column| column.attribute == *attribute));
+            let column = relation.and_then(|found| found.column(*attribute));
             match relation.zip(column) {
                 Some((relation, column)) => {
                     let key = key.as_ref().map(|key| format!(" -> {}", key.name)).unwrap_or_default();

@@ -587,7 +587,7 @@ impl<'a> Facts<'a> {
         let name = |source: &Source| match source {
             Source::Column { relation, attribute, key } => {
                 let relation = self.catalog.relation(*relation)?;
-                let column = relation.columns.iter().find(|column| column.attribute == *attribute)?;
+                let column = relation.column(*attribute)?;
                 let key = key.as_ref().map(|key| format!(".{}", key.name)).unwrap_or_default();
                 Some(format!("`{}.{}{key}`", relation.name, column.name))
             }

@@ -12,7 +12,7 @@ use super::masking::DatabaseMasking;
 use super::resource::Resource;
 use crate::domain::{Failure, Grant, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, LeftBehind, Overrules, Revealing, Snapshot};
+use crate::engine::{Catalog, LeftBehind, MaskedViews, Overrules, Revealing, Snapshot};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -35,6 +35,13 @@ impl Reading {
     pub(crate) fn catalog_of(&self, masking: Masking) -> Arc<Catalog> {
         let masked = self.masked.as_ref().filter(|_| masking == Masking::Database);
         Arc::clone(masked.unwrap_or(&self.catalog))
+    }
+
+    /// The same where these are the views in the database now.
+    fn masked_by(&self, views: Option<Arc<MaskedViews>>) -> Self {
+        let masked = views.map(|views| Arc::new(self.catalog.seen_through(views)));
+        let (snapshot, catalog) = (self.snapshot.clone(), Arc::clone(&self.catalog));
+        Self { snapshot, catalog, masked, search_path: self.search_path.clone() }
     }
 }
 
@@ -128,13 +135,7 @@ impl Schema {
         let removed = self.masking.remove().await?;
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known {
-            let (snapshot, catalog) = (known.snapshot.clone(), Arc::clone(&known.catalog));
-            self.replace(&Arc::new(Reading {
-                snapshot,
-                catalog,
-                masked: None,
-                search_path: known.search_path.clone(),
-            }));
+            self.replace(&Arc::new(known.masked_by(None)));
         }
         Ok(removed)
     }
@@ -152,9 +153,7 @@ impl Schema {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let known = known.ok_or_else(|| Failure::new(Kind::Internal, "the schema has not been read yet"))?;
         let views = self.masking.reveal(&known.catalog, revealing).await?;
-        let (snapshot, catalog) = (known.snapshot.clone(), Arc::clone(&known.catalog));
-        let masked = Some(Arc::new(catalog.seen_through(views)));
-        let reading = Arc::new(Reading { snapshot, catalog, masked, search_path: known.search_path.clone() });
+        let reading = Arc::new(known.masked_by(Some(views)));
         self.replace(&reading);
         Ok(reading)
     }

@@ -26,30 +26,24 @@ macro_rules! counts {
     };
 }
 
+/// Those, and the number of the newest relation.
+macro_rules! select_counts {
+    () => {
+        concat!("SELECT ", counts!(), ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)")
+    };
+}
+
 /// Asked before the first statement that may change something.
-pub(super) const COUNTS: &str =
-    concat!("SELECT ", counts!(), ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)");
+pub(super) const COUNTS: &str = select_counts!();
 
 /// The same where the transaction is opened for one statement, in a session whose transactions otherwise only read.
-pub(super) const BEGIN_WRITING_AND_COUNTS: &str = concat!(
-    "BEGIN READ WRITE; SELECT ",
-    counts!(),
-    ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
-);
+pub(super) const BEGIN_WRITING_AND_COUNTS: &str = concat!("BEGIN READ WRITE; ", select_counts!());
 
 /// The same where it is the first in a transaction block of such a session.
-pub(super) const WRITE_AND_COUNTS: &str = concat!(
-    "SET TRANSACTION READ WRITE; SELECT ",
-    counts!(),
-    ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
-);
+pub(super) const WRITE_AND_COUNTS: &str = concat!("SET TRANSACTION READ WRITE; ", select_counts!());
 
 /// The same where the transaction is opened for one statement.
-pub(super) const BEGIN_AND_COUNTS: &str = concat!(
-    "BEGIN; SELECT ",
-    counts!(),
-    ", (SELECT pg_catalog.max(r.oid)::pg_catalog.text FROM pg_catalog.pg_class r)"
-);
+pub(super) const BEGIN_AND_COUNTS: &str = concat!("BEGIN; ", select_counts!());
 
 /// Asked before the transaction may commit: the counts, a relation or object held in a lock that keeps writers out,
 /// whether the transaction wrote anything at all, and whether rows are being counted.

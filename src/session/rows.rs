@@ -263,11 +263,12 @@ pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::fuzz::setup;
+    use super::super::tests::{described, message, row};
     use super::*;
     use crate::domain::{Chance, Environment, Happening, Secret, Timestamp};
     use crate::engine::{Catalog, Classification, Engine, Fingerprinter, MaskKey, Policy, Scope, Tripwire, Watched};
     use crate::session::Duty;
-    use crate::wire::postgres::{Column, Format, Request};
+    use crate::wire::postgres::Request;
 
     /// Does one after the other, the share first or last, and counts them.
     #[derive(Debug)]
@@ -343,36 +344,6 @@ pub(crate) mod tests {
         (client, ends.join("\n"))
     }
 
-    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        Writer::message(&mut out, tag).raw(body);
-        out
-    }
-
-    fn description() -> Vec<u8> {
-        let text = |name: &str| Column {
-            name: name.to_owned(),
-            table: 0,
-            attribute: 0,
-            kind: 25,
-            size: -1,
-            modifier: -1,
-            format: Format::Text,
-        };
-        let mut out = Vec::new();
-        postgres::write_columns(&[text("a"), text("b")], &mut out);
-        out
-    }
-
-    fn row(cells: &[&str]) -> Vec<u8> {
-        let mut body = u16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
-        for cell in cells {
-            body.extend_from_slice(&u32::try_from(cell.len()).unwrap().to_be_bytes());
-            body.extend_from_slice(cell.as_bytes());
-        }
-        message(tag::DATA_ROW, &body)
-    }
-
     /// Answers of 2,000 rows: as a result and as COPY data, whole, with a row that is broken or must not go out somewhere.
     fn answers(chance: &mut Chance) -> Vec<(&'static str, Vec<u8>)> {
         let addresses = |chance: &mut Chance| {
@@ -386,7 +357,7 @@ pub(crate) mod tests {
         let mut found = Vec::new();
         for odd in [None, Some("watched"), Some("broken")] {
             let at = 1 + chance.below(1_999);
-            let (mut rows, mut lines) = (description(), message(b'H', &[0, 0, 2, 0, 0, 0, 0]));
+            let (mut rows, mut lines) = (described(&["a", "b"]), message(b'H', &[0, 0, 2, 0, 0, 0, 0]));
             for index in 0..2_000 {
                 let (address, phone) = addresses(chance);
                 let odd = odd.filter(|_| index == at);
@@ -415,7 +386,7 @@ pub(crate) mod tests {
     /// A share of a few rows, and what stands in their place when it is done.
     pub(crate) fn share_of_rows(number: usize) -> (Box<Share>, Vec<u8>) {
         let mut session = asked("select a, b from t", None, None);
-        session.from_database(Timestamp::from_millis(2), &description(), &mut Turn::default());
+        session.from_database(Timestamp::from_millis(2), &described(&["a", "b"]), &mut Turn::default());
         let Some(Pending::Query(run)) = session.pending.front_mut() else { panic!("nothing runs") };
         let mut share = Share::of(run.masker.as_ref().unwrap(), None);
         let rows: Vec<_> = (0..5).map(|index| row(&[&format!("p{number}.{index}@mail.example.org"), "x"])).collect();

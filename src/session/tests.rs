@@ -184,7 +184,7 @@ impl Bench {
     }
 }
 
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Writer::message(&mut out, tag).raw(body);
     out
@@ -202,7 +202,7 @@ fn failed(sqlstate: &str, text: &str) -> Vec<u8> {
     message(b'E', format!("SERROR\0C{sqlstate}\0M{text}\0\0").as_bytes())
 }
 
-fn described(names: &[&str]) -> Vec<u8> {
+pub(super) fn described(names: &[&str]) -> Vec<u8> {
     let columns: Vec<Column> = names
         .iter()
         .map(|name| Column {
@@ -220,7 +220,7 @@ fn described(names: &[&str]) -> Vec<u8> {
     out
 }
 
-fn row(cells: &[&str]) -> Vec<u8> {
+pub(super) fn row(cells: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut message = Writer::message(&mut out, b'D');
     message.count(cells.len());

@@ -118,9 +118,7 @@ impl Tracer<'_, '_> {
     }
 
     pub(super) fn is_text_column(&self, relation: u32, attribute: i16) -> bool {
-        let columns = self.facts.catalog.relation(relation).map(|relation| relation.columns.as_slice());
-        let column = columns.unwrap_or_default().iter().find(|column| column.attribute == attribute);
-        column.is_some_and(|column| TEXT.contains(&column.kind))
+        self.facts.catalog.column(relation, attribute).is_some_and(|column| TEXT.contains(&column.kind))
     }
 
     fn operation(&mut self, node: Node<'_>) -> Origin {

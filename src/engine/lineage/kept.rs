@@ -90,7 +90,7 @@ fn judged(
         return own;
     }
     let Some(child) = catalog.relation(relation) else { return own };
-    let name = child.columns.iter().find(|column| column.attribute == attribute).map(|column| &column.name);
+    let name = child.column(attribute).map(|column| &column.name);
     let above = child.parents.iter().filter_map(|parent| catalog.relation(*parent)).filter_map(|parent| {
         let column = parent.columns.iter().find(|column| Some(&column.name) == name)?;
         // Inheritance has no loops.
@@ -111,9 +111,9 @@ pub(in crate::engine) fn is_mixed(catalog: &Catalog, relation: u32, attribute: i
 fn holds_names(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
     /// json, jsonb, xml, record and their arrays
     const BUILT_IN: [u32; 8] = [114, 3802, 142, 2249, 199, 3807, 143, 2287];
-    let relation = catalog.relation(relation);
-    let column = relation.and_then(|found| found.columns.iter().find(|column| column.attribute == attribute));
-    column.is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
+    catalog
+        .column(relation, attribute)
+        .is_some_and(|column| BUILT_IN.contains(&column.kind) || has_names(catalog, column.kind))
 }
 
 /// Types that are not the server's own: rows, hstore, and arrays of them.

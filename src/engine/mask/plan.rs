@@ -72,8 +72,7 @@ fn kind(catalog: &Catalog, origin: &Origin) -> Option<u32> {
     let mut sources = origin.sources();
     match (sources.next(), sources.next()) {
         (Some((Source::Column { relation, attribute, key: None }, Form::Same | Form::Picked)), None) => {
-            let columns = &catalog.relation(*relation)?.columns;
-            columns.iter().find(|column| column.attribute == *attribute).map(|column| column.kind)
+            catalog.column(*relation, *attribute).map(|column| column.kind)
         }
         _ => None,
     }
@@ -157,9 +156,7 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
 
 /// Whether a column holds `bytea`, or lists of them.
 fn is_bytes(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
-    let columns = catalog.relation(relation).map(|relation| relation.columns.as_slice()).unwrap_or_default();
-    let column = columns.iter().find(|column| column.attribute == attribute);
-    column.is_some_and(|column| match Shape::of(column.kind, catalog) {
+    catalog.column(relation, attribute).is_some_and(|column| match Shape::of(column.kind, catalog) {
         Shape::Bytes => true,
         Shape::Array(element) => *element == Shape::Bytes,
         _ => false,

@@ -514,7 +514,7 @@ impl MaskingPlan {
     ) -> Vec<(i16, String)> {
         let support = quoted(self.names.reader());
         let columns = wanted.iter().filter_map(|column| {
-            let found = relation.columns.iter().find(|found| found.attribute == column.attribute)?;
+            let found = relation.column(column.attribute)?;
             let name = quoted(&found.name);
             let sql = format!("r.{name}");
             let shape = shape_of(catalog, relation, column);
@@ -696,8 +696,7 @@ fn treatments(ground: &Ground<'_>, who: &Grant, relation: &CatalogRelation) -> B
 }
 
 fn shape_of(catalog: &Catalog, relation: &CatalogRelation, column: &ColumnRights) -> Shape {
-    let found = relation.columns.iter().find(|found| found.attribute == column.attribute);
-    found.map_or(Shape::Unknown, |found| shape(catalog, found.kind))
+    relation.column(column.attribute).map_or(Shape::Unknown, |found| shape(catalog, found.kind))
 }
 
 /// What values of a type are made of. A list of values of a domain would have to pass the domain's conditions.
