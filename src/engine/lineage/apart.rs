@@ -16,15 +16,22 @@ pub(super) enum Part {
     Value(Origin),
 }
 
+impl Part {
+    /// What is written out, or else a value that comes from this.
+    pub(super) fn of(node: Node<'_>, origin: impl FnOnce() -> Origin) -> Self {
+        match constant(node) {
+            Constant::Text(text) => Self::Written(text),
+            Constant::Integer(number) => Self::Written(number.to_string().into()),
+            Constant::Null => Self::Written("".into()),
+            Constant::Boolean(_) | Constant::Unknown => Self::Value(origin()),
+        }
+    }
+}
+
 impl Tracer<'_, '_> {
     /// One part of a text.
     pub(super) fn piece(&mut self, node: Node<'_>) -> Part {
-        match constant(node) {
-            Constant::Text(text) => Part::Written(text),
-            Constant::Integer(number) => Part::Written(number.to_string().into()),
-            Constant::Null => Part::Written("".into()),
-            Constant::Boolean(_) | Constant::Unknown => Part::Value(self.value(node)),
-        }
+        Part::of(node, || self.value(node))
     }
 
     /// `a || b || c`

@@ -354,12 +354,7 @@ impl Tracer<'_, '_> {
 
     /// What a function gives back that puts texts together.
     fn joins(&self, node: Node<'_>, name: &str, arguments: Vec<Origin>, all: &Origin) -> Origin {
-        let part = |(node, origin): (Node<'_>, Origin)| match constant(node) {
-            Constant::Text(text) => Part::Written(text),
-            Constant::Integer(number) => Part::Written(number.to_string().into()),
-            Constant::Null => Part::Written("".into()),
-            Constant::Boolean(_) | Constant::Unknown => Part::Value(origin),
-        };
+        let part = |(node, origin): (Node<'_>, Origin)| Part::of(node, || origin);
         let mut parts: Vec<Part> = node.children("args").zip(arguments).map(part).collect();
         let value = || Part::Value(all.clone());
         match (name, parts.first(), parts.get(1)) {

@@ -283,11 +283,8 @@ pub(crate) struct MaskingPlan {
     opened: BTreeSet<String>,
     /// Relations that sessions would see without masks, and do not with them.
     pub(crate) left_out: Vec<LeftOut>,
-    masked: HashSet<(u32, i16)>,
-    scrubbed: HashSet<(u32, i16)>,
-    moved: HashMap<u32, String>,
-    named: HashMap<(u32, i16), (&'static str, usize)>,
-    revealed: HashMap<SessionId, Revealed>,
+    /// What the engine has to know of it.
+    seen: MaskedViews,
 }
 
 #[derive(Debug)]
@@ -364,7 +361,8 @@ impl MaskedViews {
 }
 
 impl MaskingPlan {
-    /// What should stand there for this classification, with what some sessions see as it is. The thread needs [`crate::engine::STACK`] bytes of stack.
+    /// What should stand there for this classification, with what some sessions see as it is. The thread needs
+    /// [`crate::engine::STACK`] bytes of stack.
     pub(crate) fn new(
         names: &MaskingNames,
         catalog: &Arc<Catalog>,
@@ -382,11 +380,7 @@ impl MaskingPlan {
             granted: BTreeSet::new(),
             opened: BTreeSet::new(),
             left_out: Vec::new(),
-            masked: HashSet::new(),
-            scrubbed: HashSet::new(),
-            moved: HashMap::new(),
-            named: HashMap::new(),
-            revealed: HashMap::new(),
+            seen: MaskedViews::default(),
         };
         let mut by_relation: BTreeMap<u32, Vec<&ColumnRights>> = BTreeMap::new();
         for column in rights {
@@ -413,13 +407,15 @@ impl MaskingPlan {
         rights: &[&ColumnRights],
     ) {
         let name = || format!("{}.{}", relation.schema, relation.name);
-        let treatment = |column: &ColumnRights| treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
+        let treatment = |column: &ColumnRights| treatment_of(treatments, column);
         for column in rights {
             match treatment(column) {
                 Treatment::Clear | Treatment::Glance => {}
-                Treatment::Look | Treatment::Suspect(_) => drop(self.scrubbed.insert((relation.oid, column.attribute))),
+                Treatment::Look | Treatment::Suspect(_) => {
+                    self.seen.scrubbed.insert((relation.oid, column.attribute));
+                }
                 Treatment::Entity(_) | Treatment::Redact | Treatment::Hide => {
-                    self.masked.insert((relation.oid, column.attribute));
+                    self.seen.masked.insert((relation.oid, column.attribute));
                 }
             }
         }
@@ -441,8 +437,7 @@ impl MaskingPlan {
             self.left_out.push(LeftOut { relation: name(), why });
             return;
         }
-        let shape = |column: &ColumnRights| shape_of(catalog, relation, column);
-        let passes = wanted.iter().all(|column| expression::passes(treatment(column), &shape(column)));
+        let passes = pass(catalog, relation, treatments, &wanted);
         if passes && first.grantable && relation.kind != RelationKind::View && wanted.len() == rights.len() {
             self.granted.insert((relation.schema.clone(), relation.name.clone()));
             if first.opens {
@@ -451,16 +446,16 @@ impl MaskingPlan {
             return;
         }
         for column in &wanted {
-            if let (Treatment::Entity(entity), Shape::Text) = (treatment(column), shape(column))
+            if let (Treatment::Entity(entity), Shape::Text) = (treatment(column), shape_of(catalog, relation, column))
                 && entity.method() == Method::Pseudonym(detector::Form::Email)
             {
                 let room = room(column.kind, column.modifier);
-                self.named.insert((relation.oid, column.attribute), (entity.name(), room));
+                self.seen.named.insert((relation.oid, column.attribute), (entity.name(), room));
             }
         }
         let shown = self.shown(catalog, relation, treatments, &wanted);
         let schema = self.names.schema(&relation.schema);
-        self.moved.insert(relation.oid, schema.clone());
+        self.seen.moved.insert(relation.oid, schema.clone());
         self.views.push(View::new(schema, relation, &shown, passes, self.names.reader()));
     }
 
@@ -478,7 +473,7 @@ impl MaskingPlan {
             Ground { policy: Arc::clone(&ground.policy), catalog: Arc::clone(&catalog), recogniser: ground.recogniser };
         let mut revealed = Revealed::default();
         for (oid, rights) in by_relation {
-            let Some(relation) = catalog.relation(*oid).filter(|_| self.moved.contains_key(oid)) else { continue };
+            let Some(relation) = catalog.relation(*oid).filter(|_| self.seen.moved.contains_key(oid)) else { continue };
             let has_one = relation.columns.iter().any(|column| catalog.reveals(*oid, column.attribute));
             if !has_one && relation.kind != RelationKind::View {
                 continue;
@@ -492,16 +487,13 @@ impl MaskingPlan {
             if differs.is_empty() {
                 continue;
             }
-            let passes = wanted.iter().all(|column| {
-                let treatment = treatments_now.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
-                expression::passes(treatment, &shape_of(&catalog, relation, column))
-            });
+            let passes = pass(&catalog, relation, &treatments_now, &wanted);
             let schema = self.names.schema_of(revealing.session, &relation.schema);
             self.views.push(View::new(schema.clone(), relation, &now, passes, &revealing.role));
             revealed.moved.insert(*oid, schema);
             revealed.shown.extend(differs);
         }
-        self.revealed.insert(revealing.session, revealed);
+        self.seen.revealed.insert(revealing.session, revealed);
     }
 
     /// What a view shows of each column, in SQL.
@@ -520,7 +512,7 @@ impl MaskingPlan {
             let shape = shape_of(catalog, relation, column);
             let room = room(column.kind, column.modifier);
             let value = Value { sql: &sql, shape: &shape, written: &column.written, room };
-            let treatment = treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide);
+            let treatment = treatment_of(treatments, column);
             Some((column.attribute, format!("{} AS {name}", expression::expression(treatment, value, &support))))
         });
         columns.collect()
@@ -528,18 +520,12 @@ impl MaskingPlan {
 
     /// What the engine should know once it stands there.
     pub(crate) fn views(&self) -> MaskedViews {
-        MaskedViews {
-            masked: self.masked.clone(),
-            scrubbed: self.scrubbed.clone(),
-            moved: self.moved.clone(),
-            named: self.named.clone(),
-            revealed: self.revealed.clone(),
-        }
+        self.seen.clone()
     }
 
     /// Relations of which the reader may read a column past its mask: then no view keeps it.
     pub(crate) fn exposed(&self, catalog: &Catalog, readable: &[(u32, i16)]) -> BTreeSet<String> {
-        let masked = readable.iter().filter(|column| self.masked.contains(column));
+        let masked = readable.iter().filter(|column| self.seen.masked.contains(column));
         let relation = masked.filter_map(|(relation, _)| catalog.relation(*relation));
         relation.map(|relation| format!("{}.{}", quoted(&relation.schema), quoted(&relation.name))).collect()
     }
@@ -693,6 +679,24 @@ fn treatments(ground: &Ground<'_>, who: &Grant, relation: &CatalogRelation) -> B
         }
     };
     columns.map(|(index, column)| (column.attribute, treatment(index))).collect()
+}
+
+/// What becomes of a column; of one that nothing is known about, nothing is shown.
+fn treatment_of(treatments: &BTreeMap<i16, Treatment>, column: &ColumnRights) -> Treatment {
+    treatments.get(&column.attribute).copied().unwrap_or(Treatment::Hide)
+}
+
+/// Whether all these columns are shown as they are.
+fn pass(
+    catalog: &Catalog,
+    relation: &CatalogRelation,
+    treatments: &BTreeMap<i16, Treatment>,
+    wanted: &[&ColumnRights],
+) -> bool {
+    let passes = |column: &&ColumnRights| {
+        expression::passes(treatment_of(treatments, column), &shape_of(catalog, relation, column))
+    };
+    wanted.iter().all(passes)
 }
 
 fn shape_of(catalog: &Catalog, relation: &CatalogRelation, column: &ColumnRights) -> Shape {
