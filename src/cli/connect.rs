@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Print how to connect, for programs; the password is part of it
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, value_name = "FORM", conflicts_with = "command")]
     print: Option<Form>,
     /// Offer TLS at the port, for tools that insist on it
     #[arg(long, conflicts_with = "command")]

@@ -38,7 +38,7 @@ struct Arguments {
     #[command(flatten)]
     wish: WishArguments,
     /// Run this; may be repeated
-    #[arg(short, long = "command", value_name = "SQL", conflicts_with = "file")]
+    #[arg(short, long = "command", value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
     command: Vec<String>,
     /// Run what is in this file; `-` is the input
     #[arg(short, long, value_name = "FILE")]

@@ -170,7 +170,7 @@ impl Session {
             statement: Arc::clone(&refusal.statement),
             text: case.text.to_vec(),
             values: case.values.unwrap_or_default().to_vec(),
-            reason: refusal.reason.clone(),
+            reason: self.tidied(&refusal.reason),
             binding,
             search_path: self.scope.names().path().map(str::to_owned).collect(),
             audit: obligations.audit.filter(|_| !obligations.alone),
@@ -180,6 +180,19 @@ impl Session {
         let rules = refusal.rules.iter().map(|(rule, _)| *rule).collect();
         let (request, raw, refusal) = (raw(request), case.raw.clone(), refusal.clone());
         self.waiting = Some(Waiting::Approval(Box::new(Held { request, binding, rules, raw, refusal })));
+    }
+
+    /// The same reason without what looks like a value, for others than the client to read.
+    fn tidied(&self, reason: &Reason) -> Reason {
+        let mut reason = reason.clone();
+        let texts = [Some(&mut reason.message), reason.detail.as_mut(), reason.hint.as_mut()];
+        for text in texts.into_iter().flatten() {
+            let mut fields = [(b'M', std::mem::take(text))];
+            self.setup.engine.tidy(&mut fields);
+            let [(_, tidied)] = fields;
+            *text = tidied;
+        }
+        reason
     }
 
     /// Tells the client that its statement waits, and for whom.
@@ -202,7 +215,8 @@ impl Session {
         self.request_again(now, &held.request, turn);
     }
 
-    /// Nobody agreed, or nobody is waited for: then with the request that was made, to come back with.
+    /// Nobody agreed, or nobody is waited for: then with the request that was made, to come back with. What the failure
+    /// says of the statement is tidied already, and the names and words of persons in it stay as they are.
     pub(crate) fn not_approved(
         &mut self,
         now: Timestamp,
@@ -213,7 +227,7 @@ impl Session {
     ) {
         let Some(held) = self.take_held() else { return };
         self.turned_away(now, &held.raw, &held.refusal, turn);
-        let mut complaint = self.complaint(sqlstate, failure, None);
+        let mut complaint = postgres::complaint(Severity::Error, sqlstate, failure, None);
         complaint.fields.extend(asked.map(|id| (postgres::APPROVAL, id.to_string())));
         if held.request.first() == Some(&b'Q') {
             self.answer_query(complaint, turn);

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tracing::info;
 
 use super::{Call, Contents, Handler, Method, Route, json, status};
 use crate::audit;
@@ -106,7 +107,9 @@ async fn exchange(mut call: Call) -> Result<TokenResponse, Refused> {
         return Err(Refused::new("invalid_request", "the token was exchanged before, by another device"));
     }
     let until = call.now.after(lifetime);
-    respond(&call, Login { identity: proved.identity, pseudonym, key, until }, method)
+    let response = respond(&call, Login { identity: proved.identity, pseudonym: pseudonym.clone(), key, until })?;
+    call.server.happened(Happening::LoginSucceeded { subject: pseudonym, method });
+    Ok(response)
 }
 
 /// What a subject token proves.
@@ -146,6 +149,9 @@ async fn subject(call: &Call, request: &TokenRequest) -> Result<Subject, Refused
 
 /// Lets an agent act for whoever is logged in (RFC 8693 section 1.1): the subject stays, the agent becomes the actor.
 /// The token lives no longer than the login it comes from, and no further agent can be put before this one.
+///
+/// It is no login, and not on record as one: each command of an agent begins with it. Whatever the agent then opens is on
+/// record under both names.
 async fn delegate(call: &Call, request: &TokenRequest, actor: &str) -> Result<TokenResponse, Refused> {
     if request.subject_token_type != ACCESS_TOKEN_TYPE {
         return Err(Refused::new("invalid_request", "an agent acts for somebody who is logged in at this server"));
@@ -166,7 +172,8 @@ async fn delegate(call: &Call, request: &TokenRequest, actor: &str) -> Result<To
         .ok_or_else(|| Refused::new("invalid_target", format!("there is no agent `{id}` that may act for you")))?;
     identity.actors.push(Actor { kind: IdentityKind::Agent, id: id.to_string(), charter: Some(agent.charter) });
     let until = login.expires_at.min(call.now.after(LIFETIME_MAX));
-    respond(call, Login { identity, pseudonym: login.pseudonym, key, until }, "delegation")
+    info!(subject = %login.pseudonym, agent = %id, "an agent may act");
+    respond(call, Login { identity, pseudonym: login.pseudonym, key, until })
 }
 
 /// What a token is to say.
@@ -177,15 +184,14 @@ struct Login {
     until: Timestamp,
 }
 
-fn respond(call: &Call, login: Login, method: &'static str) -> Result<TokenResponse, Refused> {
+fn respond(call: &Call, login: Login) -> Result<TokenResponse, Refused> {
     let server = &call.server;
     let id: String = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
     let Login { identity, pseudonym, key, until } = login;
-    let token = AccessToken { id, pseudonym: pseudonym.clone(), identity, key, issued_at: call.now, expires_at: until };
+    let token = AccessToken { id, pseudonym, identity, key, issued_at: call.now, expires_at: until };
     let signed = token
         .sign(&server.url, &server.keys.signing)
         .map_err(|_| Refused::new("server_error", "the token could not be made"))?;
-    server.happened(Happening::LoginSucceeded { subject: pseudonym, method });
     Ok(TokenResponse {
         access_token: signed,
         issued_token_type: ACCESS_TOKEN_TYPE.to_owned(),
