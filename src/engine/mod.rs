@@ -40,6 +40,8 @@ mod yaml;
 
 pub(crate) use case::OperationWord;
 pub(crate) use catalog::Catalog;
+#[cfg(test)]
+pub(crate) use catalog::{CatalogColumn, CatalogRelation};
 pub(crate) use classify::{
     Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,
 };

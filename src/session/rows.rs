@@ -72,11 +72,13 @@ impl Session {
         self
     }
 
-    /// How many messages that follow one of this type may be masked together with others: those of the result at hand.
+    /// How many messages that follow one of this type may be masked together with others: those of the result at hand, if it
+    /// has a column that is masked.
     pub(super) fn together(&self, tag: u8) -> Option<u64> {
         self.helper.as_ref().filter(|_| !self.muted)?;
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return None };
-        let is_masked = run.masker.as_ref().is_some_and(|masker| masker.clear().is_none());
+        // A look at values costs less than to pass them on.
+        let is_masked = run.masker.as_ref().is_some_and(|masker| masker.columns_masked() > 0);
         let is_begun = match tag {
             tag::DATA_ROW => run.copy.is_none(),
             tag::COPY_DATA => run.copy.as_ref().is_some_and(|copy| !(copy.first || copy.names || copy.header)),
@@ -266,7 +268,10 @@ pub(crate) mod tests {
     use super::super::tests::{described, message, row};
     use super::*;
     use crate::domain::{Chance, Environment, Happening, Secret, Timestamp};
-    use crate::engine::{Catalog, Classification, Engine, Fingerprinter, MaskKey, Policy, Scope, Tripwire, Watched};
+    use crate::engine::{
+        Catalog, CatalogColumn, CatalogRelation, Classification, Engine, Finding, Fingerprinter, MaskKey, Policy,
+        Scope, Tripwire, Watched,
+    };
     use crate::session::Duty;
     use crate::wire::postgres::Request;
 
@@ -316,7 +321,23 @@ pub(crate) mod tests {
         let watched = Watched { place: (16_400, 3), name: "public.t.c".to_owned(), prints };
         let mut classification = Classification::default();
         classification.tripwire = Tripwire::new(&maker, vec![watched], &HashSet::new()).map(Arc::new);
-        let catalog = Arc::new(Catalog::new(Vec::new(), classification));
+        let finding = Finding { entity: "email".to_owned(), confidence: 1.0, evidence: String::new() };
+        classification.findings.insert((16_400, 1), finding);
+        classification.examined.extend([(16_400, 1), (16_400, 2)]);
+        let column = |(name, attribute): (&str, _)| CatalogColumn {
+            name: name.to_owned(),
+            attribute,
+            kind: 25,
+            ..CatalogColumn::default()
+        };
+        let table = CatalogRelation {
+            oid: 16_400,
+            schema: "public".to_owned(),
+            name: "t".to_owned(),
+            columns: [("a", 1), ("b", 2)].map(column).into(),
+            ..CatalogRelation::default()
+        };
+        let catalog = Arc::new(Catalog::new(vec![table], classification));
         let policy = Arc::new(Policy::built_in(Environment::Production));
         setup.engine = Arc::new(Engine::new(policy, catalog, Some(MaskKey(Secret::new([7; 32])))));
         let mut session = Session::new(setup, Scope::default());
@@ -423,6 +444,16 @@ pub(crate) mod tests {
             }
         }
         assert!(tripped > 0, "a row that must not go out was among them");
+    }
+
+    #[test]
+    fn what_is_only_looked_at_is_not_shared() {
+        let answer: Vec<u8> = [described(&["b"]), row(&["mail ada@example.org"]).repeat(4_000)].concat();
+        let helper = Arc::new(Alone { share_first: true, shares: AtomicUsize::new(0) });
+        let helped = asked("select b from t", Some(Arc::<Alone>::clone(&helper)), None);
+        let (client, _) = told(helped, &answer, usize::MAX);
+        assert_eq!(memchr::memmem::find(&client, b"ada@"), None, "it is looked at");
+        assert_eq!(helper.shares.load(Ordering::Relaxed), 0);
     }
 
     #[test]

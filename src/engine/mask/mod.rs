@@ -21,7 +21,7 @@ pub(super) mod view;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pseudonym::Pseudonyms;
+use pseudonym::{Drafts, Pseudonyms};
 use treatment::{Applied, Column, Pen};
 
 use crate::domain::{Secret, Shown};
@@ -78,6 +78,8 @@ struct Row {
     changes: Vec<Change>,
     /// The new values, one after the other.
     bytes: Vec<u8>,
+    /// Those of them that are still to be made.
+    drafts: Drafts,
 }
 
 #[derive(Debug)]
@@ -186,6 +188,7 @@ impl Masker {
     pub(crate) fn begin(&mut self) {
         self.row.changes.clear();
         self.row.bytes.clear();
+        self.row.drafts.clear();
     }
 
     /// Takes the next cell of the row; `None` is NULL, which stays where it tells nothing.
@@ -194,7 +197,7 @@ impl Masker {
         let start = self.row.bytes.len();
         // A cell beyond the description is not known to be anything.
         let applied = match (self.columns.get(index), value) {
-            (Some(column), Some(value)) => column.apply(value, pen, &mut self.row.bytes),
+            (Some(column), Some(value)) => column.apply(value, pen, &mut self.row.drafts, &mut self.row.bytes),
             (Some(column), None) => column.apply_null(&mut self.row.bytes),
             (None, Some(_)) => Applied::Null,
             (None, None) => Applied::Unchanged,
@@ -220,7 +223,11 @@ impl Masker {
     }
 
     /// Ends the row.
-    pub(crate) fn finish(&self) -> Masked<'_> {
+    pub(crate) fn finish(&mut self) -> Masked<'_> {
+        let Row { drafts, bytes, .. } = &mut self.row;
+        if let Some(pseudonyms) = self.pen.as_ref().and_then(|pen| pen.pseudonyms.as_ref()) {
+            drafts.write_all(pseudonyms, bytes);
+        }
         Masked { row: Some(&self.row) }
     }
 }

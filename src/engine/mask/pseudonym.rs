@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use ring::hmac;
 
 use super::MaskKey;
-use super::hash::{BLOCK, Begun};
+use super::hash::{BLOCK, Begun, Last, Start};
 use super::number::{read_numeric, read_uuid};
 use crate::engine::detector::{self, Detector, Form, Method};
 
@@ -32,8 +32,10 @@ const TAG_LENGTH: usize = 4;
 
 /// Digits from the value in a telephone number, and of the proof: E.164 allows 15 in all.
 const PHONE_NAME: u64 = 1_000_000_000;
+const PHONE_NAME_DIGITS: usize = 9;
 const PHONE_TAG: u64 = 1_000;
-const PHONE_DIGITS: usize = 12;
+const PHONE_TAG_DIGITS: usize = 3;
+const PHONE_DIGITS: usize = PHONE_NAME_DIGITS + PHONE_TAG_DIGITS;
 
 /// The first digits of masked numbers. No telephone number begins so (E.164: 888 is given to no country), no payment card
 /// (ISO/IEC 7812: no issuer is known by 88), and no number of a person that is as long.
@@ -91,38 +93,15 @@ impl Pseudonyms {
     /// Writes the pseudonym of `value` in so many characters; false when it does not fit.
     pub(super) fn write(
         &self,
-        entity: &dyn Detector,
+        entity: &'static dyn Detector,
         form: Form,
         value: &[u8],
         room: usize,
         out: &mut Vec<u8>,
     ) -> bool {
-        let length = match form {
-            Form::Word => entity.name().len() + 1 + NAME_LENGTH + TAG_LENGTH,
-            Form::Email => NAME_LENGTH + TAG_LENGTH + DOMAIN.len(),
-            Form::Phone => PHONE.len() + PHONE_DIGITS,
-        };
-        if length > room {
-            return false;
-        }
-        let name = self.number(Use::Name, entity.name(), value);
-        match form {
-            Form::Word => {
-                out.extend_from_slice(entity.name().as_bytes());
-                out.push(b'_');
-                self.write_token(entity, name, out);
-            }
-            Form::Email => {
-                self.write_token(entity, name, out);
-                out.extend_from_slice(DOMAIN.as_bytes());
-            }
-            Form::Phone => {
-                let name = name % PHONE_NAME;
-                let tag = self.number(Use::Tag, entity.name(), &name.to_be_bytes()) % PHONE_TAG;
-                out.extend_from_slice(PHONE.as_bytes());
-                digits(name * PHONE_TAG + tag, PHONE_DIGITS, out);
-            }
-        }
+        let Some(gap) = Gap::leave(entity, form, room, out) else { return false };
+        let named = gap.write_name(self.number(Use::Name, entity.name(), value), out);
+        gap.write_tag(self.number(Use::Tag, entity.name(), named.bytes()), out);
         true
     }
 
@@ -142,8 +121,11 @@ impl Pseudonyms {
                 .filter(|entity| entity.method() == Method::Pseudonym(Form::Phone))
                 .any(|entity| self.number(Use::Tag, entity.name(), &name.to_be_bytes()) % PHONE_TAG == tag);
         }
-        let Some((name, token)) = text.rsplit_once('_') else { return false };
-        detector::named(name).is_some_and(|entity| self.is_token(entity, token))
+        let token = text.len().checked_sub(NAME_LENGTH + TAG_LENGTH).and_then(|at| text.split_at_checked(at));
+        let Some((name, token)) = token.and_then(|(name, token)| Some((name.strip_suffix('_')?, token))) else {
+            return false;
+        };
+        !token.contains('_') && detector::named(name).is_some_and(|entity| self.is_token(entity, token))
     }
 
     /// Whether a pseudonym that was made with this key stands anywhere in a value: in text, or as the bytes of a UUID.
@@ -251,25 +233,228 @@ impl Pseudonyms {
         self.number(Use::Tag, "", &rest.to_be_bytes())
     }
 
-    fn write_token(&self, entity: &dyn Detector, name: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        letters(name, NAME_LENGTH, out);
-        let tag = self.number(Use::Tag, entity.name(), out.get(start..).unwrap_or_default());
-        letters(tag, TAG_LENGTH, out);
-    }
-
     fn is_token(&self, entity: &dyn Detector, token: &str) -> bool {
         let Some((name, tag)) = token.split_at_checked(NAME_LENGTH).filter(|_| token.len() == NAME_LENGTH + TAG_LENGTH)
         else {
             return false;
         };
-        let mut expected = Vec::with_capacity(TAG_LENGTH);
-        letters(self.number(Use::Tag, entity.name(), name.as_bytes()), TAG_LENGTH, &mut expected);
-        expected == tag.as_bytes()
+        letters::<TAG_LENGTH>(self.number(Use::Tag, entity.name(), name.as_bytes())) == tag.as_bytes()
     }
 
     fn number(&self, usage: Use, entity: &str, value: &[u8]) -> u64 {
-        self.begun.number([&[usage as u8], entity.as_bytes(), &[0], value])
+        let [usage, entity, between] = start(usage, entity);
+        self.begun.number([usage, entity, between, value])
+    }
+}
+
+/// What a number is made from, before the value.
+fn start(usage: Use, entity: &str) -> [&[u8]; 3] {
+    [usage.byte(), entity.as_bytes(), &[0]]
+}
+
+/// A pseudonym of which the name and what proves it are missing.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    form: Form,
+    /// Where its name begins.
+    at: usize,
+}
+
+impl Gap {
+    /// Appends the pseudonym without them; nothing when it does not fit in so many characters.
+    fn leave(entity: &'static dyn Detector, form: Form, room: usize, out: &mut Vec<u8>) -> Option<Self> {
+        let (before, length, behind): (&[&str], _, _) = match form {
+            Form::Word => (&[entity.name(), "_"], NAME_LENGTH + TAG_LENGTH, ""),
+            Form::Email => (&[], NAME_LENGTH + TAG_LENGTH, DOMAIN),
+            Form::Phone => (&[PHONE], PHONE_DIGITS, ""),
+        };
+        if before.iter().fold(length + behind.len(), |sum, part| sum + part.len()) > room {
+            return None;
+        }
+        before.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+        let at = out.len();
+        out.resize(at + length, 0);
+        out.extend_from_slice(behind.as_bytes());
+        Some(Self { form, at })
+    }
+
+    /// Fills in the name, and gives what is to be proven of it.
+    fn write_name(self, number: u64, out: &mut [u8]) -> Named {
+        match self.form {
+            Form::Word | Form::Email => {
+                let name = letters::<NAME_LENGTH>(number);
+                put(&name, self.at, out);
+                Named::Letters(name)
+            }
+            Form::Phone => {
+                let name = number % PHONE_NAME;
+                put(&digits::<PHONE_NAME_DIGITS>(name), self.at, out);
+                Named::Digits(name.to_be_bytes())
+            }
+        }
+    }
+
+    /// Fills in what proves the name.
+    fn write_tag(self, number: u64, out: &mut [u8]) {
+        match self.form {
+            Form::Word | Form::Email => put(&letters::<TAG_LENGTH>(number), self.at + NAME_LENGTH, out),
+            Form::Phone => put(&digits::<PHONE_TAG_DIGITS>(number % PHONE_TAG), self.at + PHONE_NAME_DIGITS, out),
+        }
+    }
+}
+
+/// A name as it is proven.
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    Letters([u8; NAME_LENGTH]),
+    Digits([u8; 8]),
+}
+
+impl Named {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Letters(letters) => letters,
+            Self::Digits(digits) => digits,
+        }
+    }
+}
+
+/// Puts bytes where there is room for them.
+fn put(bytes: &[u8], at: usize, out: &mut [u8]) {
+    if let Some(room) = out.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+        room.copy_from_slice(bytes);
+    }
+}
+
+/// How a pseudonym is made: at once, or with the others of its row where there are drafts.
+pub(super) struct Making<'a> {
+    pub(super) pseudonyms: &'a Pseudonyms,
+    pub(super) drafts: Option<&'a mut Drafts>,
+}
+
+impl Making<'_> {
+    /// Writes the pseudonym of `value`, or leaves room for it, as [`Pseudonyms::write`] does.
+    pub(super) fn write(
+        self,
+        entity: &'static dyn Detector,
+        form: Form,
+        value: &[u8],
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match self.drafts {
+            Some(drafts) => drafts.add(self.pseudonyms, entity, form, value, room, out),
+            None => self.pseudonyms.write(entity, form, value, room, out),
+        }
+    }
+}
+
+/// Pseudonyms of a row that are still to be made.
+///
+/// Those of one row do not wait for each other, so that all their names are hashed together and then all that proves them,
+/// which takes little more than half the time ([`super::hash`]). Until then there is a gap where each will stand.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    waiting: Vec<Draft>,
+    /// Of the entities that have come so far: a row has few, and those of the next row are the same.
+    patterns: Vec<Pattern>,
+}
+
+struct Draft {
+    gap: Gap,
+    /// Of its entity: where among the patterns it is.
+    pattern: usize,
+    /// What is hashed next.
+    last: Last,
+    /// What came of it.
+    number: u64,
+}
+
+/// What the messages have in common that are hashed for the pseudonyms of one entity.
+struct Pattern {
+    entity: &'static str,
+    name: Start,
+    tag: Start,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Draft(***)")
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({})", self.entity)
+    }
+}
+
+impl Drafts {
+    /// Leaves room for the pseudonym of `value`, as [`Pseudonyms::write`] writes it, and writes those of long values at
+    /// once. Until [`Drafts::write_all`], nothing may be taken away from `out`.
+    pub(super) fn add(
+        &mut self,
+        pseudonyms: &Pseudonyms,
+        entity: &'static dyn Detector,
+        form: Form,
+        value: &[u8],
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let pattern = self.pattern(entity.name());
+        let Some((place, known)) = pattern.and_then(|place| Some((place, self.patterns.get(place)?))) else {
+            return pseudonyms.write(entity, form, value, room, out);
+        };
+        if !known.name.holds(value.len()) {
+            return pseudonyms.write(entity, form, value, room, out);
+        }
+        let Some(gap) = Gap::leave(entity, form, room, out) else { return false };
+        self.waiting.push(Draft { gap, pattern: place, last: Last::default(), number: 0 });
+        if let Some(draft) = self.waiting.last_mut() {
+            known.name.end(value, &mut draft.last);
+        }
+        true
+    }
+
+    /// Where the pattern of an entity is; nothing where its name leaves no room for another.
+    fn pattern(&mut self, entity: &'static str) -> Option<usize> {
+        let known = self.patterns.iter().position(|pattern| pattern.entity == entity);
+        known.or_else(|| {
+            let (name, tag) = (Start::of(start(Use::Name, entity))?, Start::of(start(Use::Tag, entity))?);
+            self.patterns.extend(tag.holds(NAME_LENGTH).then_some(Pattern { entity, name, tag }));
+            self.patterns.iter().position(|pattern| pattern.entity == entity)
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Fills all gaps in `out`.
+    pub(super) fn write_all(&mut self, pseudonyms: &Pseudonyms, out: &mut [u8]) {
+        self.hash(pseudonyms);
+        for Draft { gap, pattern, last, number } in &mut self.waiting {
+            let Some(Pattern { tag, .. }) = self.patterns.get(*pattern) else { continue };
+            match gap.write_name(*number, out) {
+                Named::Letters(letters) => tag.end(&letters, last),
+                Named::Digits(digits) => tag.end(&digits, last),
+            }
+        }
+        self.hash(pseudonyms);
+        for Draft { gap, number, .. } in self.waiting.drain(..) {
+            gap.write_tag(number, out);
+        }
+    }
+
+    fn hash(&mut self, pseudonyms: &Pseudonyms) {
+        for draft in &mut self.waiting {
+            draft.number = pseudonyms.begun.ended(&draft.last);
+        }
     }
 }
 
@@ -305,8 +490,17 @@ const SHOWN_END: u64 = 10_000;
 /// What a number is for: one key, two purposes, never the same input.
 #[derive(Clone, Copy, Debug)]
 enum Use {
-    Name = 1,
-    Tag = 2,
+    Name,
+    Tag,
+}
+
+impl Use {
+    fn byte(self) -> &'static [u8] {
+        match self {
+            Self::Name => &[1],
+            Self::Tag => &[2],
+        }
+    }
 }
 
 /// Bytes as text; none when they are not.
@@ -320,20 +514,20 @@ fn words() -> impl Iterator<Item = &'static dyn Detector> {
     detector::DETECTORS.iter().copied().filter(is_word)
 }
 
-/// So many digits of a number, zeros first.
-fn digits(mut number: u64, count: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + count, b'0');
-    for place in out.iter_mut().skip(start).rev() {
-        *place += u8::try_from(number % 10).unwrap_or(0);
+/// The last digits of a number.
+fn digits<const COUNT: usize>(mut number: u64) -> [u8; COUNT] {
+    let mut digits = [b'0'; COUNT];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
     }
+    digits
 }
 
-fn letters(mut number: u64, count: usize, out: &mut Vec<u8>) {
-    for _ in 0..count {
+fn letters<const COUNT: usize>(mut number: u64) -> [u8; COUNT] {
+    [0; COUNT].map(|_: u8| {
         let place = usize::try_from(number % 32).unwrap_or(0);
-        out.push(ALPHABET.get(place).copied().unwrap_or(b'0'));
         number /= 32;
-    }
+        ALPHABET.get(place).copied().unwrap_or(b'0')
+    })
 }

@@ -3,7 +3,7 @@
 //! Lives as long as one result is on its way, and holds [`SLOTS`] values of it at most. Where values do not repeat, it is
 //! not asked for a while.
 
-use super::pseudonym::Pseudonyms;
+use super::pseudonym::Making;
 use crate::engine::detector::{Detector, Form};
 
 /// Values that are remembered, each in the place that its bytes give it.
@@ -44,15 +44,17 @@ impl Recent {
     /// Writes the pseudonym of `value` as [`Pseudonyms::write`] does.
     pub(super) fn write(
         &mut self,
-        pseudonyms: &Pseudonyms,
+        making: Making<'_>,
         entity: &'static dyn Detector,
         form: Form,
         value: &[u8],
         room: usize,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(place) = self.place(value) else { return pseudonyms.write(entity, form, value, room, out) };
-        let Some(slot) = self.slots.get_mut(place) else { return pseudonyms.write(entity, form, value, room, out) };
+        let place = self.place(value);
+        let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) else {
+            return making.write(entity, form, value, room, out);
+        };
         if slot.entity == entity.name() && slot.value == value {
             self.known += 1;
             if slot.made.len() <= room {
@@ -61,7 +63,7 @@ impl Recent {
             return slot.made.len() <= room;
         }
         let start = out.len();
-        let written = pseudonyms.write(entity, form, value, room, out);
+        let written = making.pseudonyms.write(entity, form, value, room, out);
         if written {
             slot.entity = entity.name();
             slot.value.clear();
@@ -103,11 +105,12 @@ mod tests {
     use crate::domain::{Chance, Secret};
     use crate::engine::detector::{self, Method};
     use crate::engine::mask::MaskKey;
+    use crate::engine::mask::pseudonym::{Drafts, Pseudonyms};
 
     #[test]
     fn what_is_remembered_is_what_would_be_made() {
         let pseudonyms = Pseudonyms::new(&MaskKey(Secret::new([3; 32])));
-        let (mut chance, mut recent) = (Chance::new(27), Recent::default());
+        let (mut chance, mut recent, mut drafts) = (Chance::new(27), Recent::default(), Drafts::default());
         let forms = detector::DETECTORS.iter().filter_map(|entity| match entity.method() {
             Method::Pseudonym(form) => Some((*entity, form)),
             Method::Redact | Method::LastFour | Method::Coarsen => None,
@@ -122,7 +125,9 @@ mod tests {
             let room = if chance.below(9) == 0 { chance.below(40) } else { usize::MAX };
             let (mut made, mut expected) = (b"before ".to_vec(), b"before ".to_vec());
             let before = recent.known;
-            let written = recent.write(&pseudonyms, entity, form, value.as_bytes(), room, &mut made);
+            let making = Making { pseudonyms: &pseudonyms, drafts: Some(&mut drafts).filter(|_| chance.below(2) == 0) };
+            let written = recent.write(making, entity, form, value.as_bytes(), room, &mut made);
+            drafts.write_all(&pseudonyms, &mut made);
             assert_eq!(written, pseudonyms.write(entity, form, value.as_bytes(), room, &mut expected));
             assert_eq!(made, expected, "{value} in {room}");
             known += u32::from(recent.known > before);

@@ -3,7 +3,7 @@
 //! A pseudonym proves itself, wherever it stands. Of other masks no form is theirs alone: `1990-05-01` is the mask of a
 //! birthday and the birthday of some. But masks are idempotent: what the mask of a column leaves as it is may be one.
 
-use super::pseudonym::Pseudonyms;
+use super::pseudonym::{Drafts, Pseudonyms};
 use super::treatment::{Applied, Column, Pen};
 use super::{MaskKey, ResultColumn};
 use crate::engine::catalog::Catalog;
@@ -58,7 +58,9 @@ impl Recogniser {
             (Treatment::Look | Treatment::Suspect(_), None) => None,
             (Treatment::Entity(_) | Treatment::Redact, Some(value)) => {
                 let is_word = Self::is_marked(value);
-                let stays = |pen: &mut Pen| masked.apply(value, pen, &mut Vec::new()) == Applied::Unchanged;
+                let stays = |pen: &mut Pen| {
+                    masked.apply(value, pen, &mut Drafts::default(), &mut Vec::new()) == Applied::Unchanged
+                };
                 // The catalog does not say how many digits a column has: without room for a pseudonym it shows ranges.
                 let is_mask = stays(&mut pen) || (masked.is_measured() && stays(&mut Pen::new(None)));
                 is_mask.then_some(if is_word { Resemblance::Sure } else { Resemblance::Possible })

@@ -560,3 +560,35 @@ fn a_value_of_another_column_trips_unless_it_was_revealed() {
         assert_eq!(tripped(treatment, value, revealed), None, "{treatment:?}");
     }
 }
+
+/// Rows of pseudonyms of all kinds, made together, are what each is when it is made alone.
+#[test]
+fn pseudonyms_of_a_row_are_those_of_their_values() {
+    let pseudonyms = Pseudonyms::new(&key(5));
+    let (mut chance, mut drafts) = (Chance(9), Drafts::default());
+    let entities = detector::DETECTORS.iter().filter_map(|entity| match entity.method() {
+        detector::Method::Pseudonym(form) => Some((*entity, form)),
+        _ => None,
+    });
+    let entities: Vec<_> = entities.collect();
+    let (mut refused, mut long) = (0, 0);
+    for _ in 0..5_000 {
+        let (mut expected, mut row) = (b"before".to_vec(), b"before".to_vec());
+        for _ in 0..chance.below(9) {
+            let (entity, form) = entities[chance.below(entities.len())];
+            let value = "v".repeat(chance.below(70));
+            let room = if chance.below(4) == 0 { chance.below(40) } else { usize::MAX };
+            let written = pseudonyms.write(entity, form, value.as_bytes(), room, &mut expected);
+            assert_eq!(drafts.add(&pseudonyms, entity, form, value.as_bytes(), room, &mut row), written);
+            refused += usize::from(!written);
+            long += usize::from(value.len() > 55);
+            // What needs no pseudonym stands between them.
+            expected.push(b'|');
+            row.push(b'|');
+        }
+        drafts.write_all(&pseudonyms, &mut row);
+        assert_eq!(row, expected);
+        assert_eq!(drafts.count(), 0);
+    }
+    assert!(refused > 1_000 && long > 1_000, "{refused} without room, {long} in several blocks");
+}

@@ -1,6 +1,9 @@
 //! Masks text: whole values, and values within a text.
 
+use std::borrow::Cow;
+
 use super::number;
+use super::pseudonym::{Drafts, Making};
 use super::treatment::{Applied, Pen, constant};
 use crate::engine::detector::{self, Detector, Likeness, Method};
 
@@ -13,6 +16,29 @@ pub(super) fn mask(
     value: &[u8],
     room: usize,
     pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
+    mask_how(entity, value, room, pen, None, out)
+}
+
+/// The same of a cell of a row, which may be left among the row's drafts.
+pub(super) fn draft(
+    entity: &'static dyn Detector,
+    value: &[u8],
+    room: usize,
+    pen: &mut Pen,
+    drafts: &mut Drafts,
+    out: &mut Vec<u8>,
+) -> Applied {
+    mask_how(Some(entity), value, room, pen, Some(drafts), out)
+}
+
+fn mask_how(
+    entity: Option<&'static dyn Detector>,
+    value: &[u8],
+    room: usize,
+    pen: &mut Pen,
+    drafts: Option<&mut Drafts>,
     out: &mut Vec<u8>,
 ) -> Applied {
     if value.is_empty() {
@@ -34,7 +60,9 @@ pub(super) fn mask(
             let is_masked = text.bytes().all(|byte| byte == b'*');
             let Pen { pseudonyms, recent, .. } = pen;
             let pseudonyms = pseudonyms.as_ref().filter(|_| !is_masked);
-            pseudonyms.is_some_and(|known| recent.write(known, entity, form, text.as_bytes(), room, out))
+            pseudonyms.is_some_and(|pseudonyms| {
+                recent.write(Making { pseudonyms, drafts }, entity, form, text.as_bytes(), room, out)
+            })
         }
     };
     if written { Applied::Written } else { stars(room, out) }
@@ -62,10 +90,15 @@ fn last_four(text: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Bytes as text. Only text is looked at; what is not UTF-8 came from a database that holds no text of the kind.
+pub(super) fn lossy(value: &[u8]) -> Cow<'_, str> {
+    // What reads byte by byte is only for what needs it.
+    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
+}
+
 /// Masks the values that detectors find in a text, in at most `room` characters.
 pub(super) fn look(floor: Likeness, value: &[u8], room: usize, pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
-    // Only text is looked at; what is not UTF-8 came from a database that holds no text of the kind.
-    let lossy = String::from_utf8_lossy(value);
+    let lossy = lossy(value);
     let mut found = std::mem::take(&mut pen.found);
     detector::scan(&lossy, floor, &mut found);
     let mut from = 0;

@@ -1,7 +1,7 @@
 //! Applies a treatment to a value: text and binary formats, every type. What cannot be masked true to its type becomes
 //! NULL, never what it was.
 
-use super::pseudonym::Pseudonyms;
+use super::pseudonym::{Drafts, Pseudonyms};
 use super::recent::Recent;
 use super::shape::Shape;
 use super::{ResultColumn, array, json, number, text};
@@ -113,12 +113,21 @@ impl Column {
         }
     }
 
-    /// Applies the treatment to a value that is not NULL. Appends to `out` what is written.
-    pub(super) fn apply(&self, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+    /// Applies the treatment to a value that is not NULL. Appends to `out` what is written, of a pseudonym perhaps no more
+    /// than room for it, which the row's drafts then hold.
+    pub(super) fn apply(&self, value: &[u8], pen: &mut Pen, drafts: &mut Drafts, out: &mut Vec<u8>) -> Applied {
         if self.is_clear() {
             return Applied::Unchanged;
         }
         let start = out.len();
+        if let (Treatment::Entity(entity), Shape::Text | Shape::Name, false) =
+            (self.treatment, &self.shape, self.padded)
+        {
+            let before = drafts.count();
+            let applied = text::draft(entity, value, self.room, pen, drafts, out);
+            let is_same = drafts.count() == before && out.get(start..) == Some(value);
+            return if is_same { Applied::Unchanged } else { applied };
+        }
         let applied = apply(self.treatment, &self.shape, self.binary, self.room, value, pen, out);
         if applied == Applied::Written {
             if self.padded {
@@ -246,12 +255,12 @@ fn look(
         // Bytes in which something is found are not cut to pieces: nobody knows what they are.
         Shape::Bytes => {
             let decoded = if binary { None } else { bytes(value) };
-            let lossy = String::from_utf8_lossy(decoded.as_deref().unwrap_or(value));
+            let lossy = text::lossy(decoded.as_deref().unwrap_or(value));
             detector::scan(&lossy, floor, &mut pen.found);
             if pen.found.is_empty() { Applied::Unchanged } else { constant(if binary { b"" } else { b"\\x" }, out) }
         }
         Shape::Hstore | Shape::Unknown => {
-            let lossy = String::from_utf8_lossy(value);
+            let lossy = text::lossy(value);
             match text::look(floor, lossy.as_bytes(), usize::MAX, pen, out) {
                 Applied::Unchanged => Applied::Unchanged,
                 Applied::Written | Applied::Null => Applied::Null,
@@ -274,6 +283,7 @@ fn look(
 /// A document as text keeps the names that say what its values are, a row or an array where its values begin and end.
 /// `Null` where it is none of these.
 fn look_within(treatment: Treatment, floor: Likeness, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+    let Some(b'{' | b'[' | b'(') = value.first() else { return Applied::Null };
     let start = out.len();
     if let Some(b'{' | b'[') = value.first() {
         match json::walk(treatment, value, pen, out) {
@@ -308,7 +318,7 @@ fn look_at_text(
     out: &mut Vec<u8>,
 ) -> Applied {
     let suspect = if let Treatment::Suspect(entity) = treatment { Some(entity) } else { None };
-    match suspect.filter(|entity| detector::agrees(*entity, &String::from_utf8_lossy(value))) {
+    match suspect.filter(|entity| detector::agrees(*entity, &text::lossy(value))) {
         Some(entity) => text::mask(Some(entity), value, room, pen, out),
         None => text::look(floor, value, room, pen, out),
     }

@@ -202,8 +202,12 @@ fn unescape_text(field: &[u8], out: &mut Vec<u8>) {
 }
 
 fn escape_text(bytes: &[u8], delimiter: u8, out: &mut Vec<u8>) {
-    // Most values have nothing to escape, and those that have have it in few places.
     let is_odd = |byte: &u8| matches!(byte, 8..=13 | b'\\') || *byte == delimiter;
+    // Most values have nothing to escape, which many bytes at a time are asked for; those that have have it in few places.
+    if !bytes.iter().fold(false, |any, byte| any | is_odd(byte)) {
+        out.extend_from_slice(bytes);
+        return;
+    }
     let mut rest = bytes;
     while let Some((plain, [odd, behind @ ..])) = rest.iter().position(is_odd).and_then(|at| rest.split_at_checked(at))
     {
