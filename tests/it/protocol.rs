@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::postgres::{self, Database};
-use crate::support::wire::{Wire, shown};
+use crate::support::wire::{Answer, Wire, shown};
 use crate::support::{Connected, Sandbox, finish, repository, tool};
 
 /// An open endpoint, and what must outlive it. Fields are dropped in this order.
@@ -319,6 +319,36 @@ fn pg_05_random_pipelines_are_answered_as_by_the_database_itself() {
             let (ours, direct) = (heard(&mut ours), heard(&mut direct));
             assert_eq!(ours, direct, "seed {seed}, round {round}, {readies} times ready");
         }
+    }
+}
+
+/// psql draws its caret, and a tool puts its cursor, where the error says.
+#[test]
+fn pg_12_errors_point_where_the_databases_own_do() {
+    let stage = Stage::new("env=dev", &["--write"]);
+    let user = [("user", "postgres"), ("database", stage.database.name.as_str())];
+    let (mut ours, mut direct) = (stage.wire(), Wire::open(&postgres::server().socket(), &user).unwrap());
+    for text in [
+        "selec 1",
+        "select 1; selec 2; select 3",
+        "select 'é', (1",
+        "select 1 +;",
+        "select 'selec' as selec; selec selec",
+        "select a, b,\n  , c from orders",
+        "select 'not over",
+        "select id, ünknown from orders",
+        "select id from orders where nope = 1 -- ünknown",
+        "select 1 from orders where status = 7 or no_column",
+        "select * from orders o join nowhere n on true",
+        "select 'abc'::int",
+        "update orders set nope = 1 where id = 1",
+        "insert into orders (id) values ('x')",
+        "select id, lower(1, 2, 3) from orders",
+    ] {
+        let (ours, direct) = (ours.simple(text.as_bytes()), direct.simple(text.as_bytes()));
+        let told = |answer: &Answer| answer.errors.iter().map(|e| (e.sqlstate.clone(), e.position.clone())).collect();
+        let (ours, direct): (Vec<_>, Vec<_>) = (told(&ours), told(&direct));
+        assert_eq!(ours, direct, "{text}");
     }
 }
 

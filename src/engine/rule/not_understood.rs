@@ -25,10 +25,9 @@ impl Rule for NotUnderstood {
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
         let complaint = facts.complaint?;
-        Some(
-            Reason::new(self.name(), complaint.text.as_str())
-                .detail("A statement that cannot be read is not sent to the database.")
-                .fault(complaint.fault),
-        )
+        let reason = Reason::new(self.name(), complaint.text.as_str())
+            .detail("A statement that cannot be read is not sent to the database.")
+            .fault(complaint.fault);
+        Some(Reason { position: complaint.position, ..reason })
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Understood {
 pub(crate) struct Complaint {
     pub(crate) text: String,
     pub(crate) fault: Fault,
+    /// Byte offset of what is not understood, where it is known.
+    pub(crate) position: Option<usize>,
 }
 
 /// How a command moves the bounds of a transaction.

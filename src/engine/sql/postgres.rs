@@ -35,7 +35,11 @@ pub(super) fn understand(text: &[u8]) -> Understood {
                 functions: Arc::from([]),
                 length: text.len(),
             }),
-            complaint: Some(Complaint { text: refused.to_string(), fault: refused.fault() }),
+            complaint: Some(Complaint {
+                text: refused.to_string(),
+                fault: refused.fault(),
+                position: refused.position(text),
+            }),
             commands: Vec::new(),
             memory: Memory::default(),
         },
@@ -66,6 +70,42 @@ impl Refused {
             Self::Syntax(_) => Fault::Syntax,
         }
     }
+
+    /// Where in the text it stands.
+    fn position(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Syntax(complaint) => position(std::str::from_utf8(text).ok()?, complaint),
+            Self::TooLong | Self::NotUtf8 | Self::ZeroByte | Self::TooDeep => None,
+        }
+    }
+}
+
+/// Longest text that is read again to find where it cannot be read.
+const SOUGHT_MAX: usize = 64 * 1024;
+
+/// Where the parser stopped. The crate gives its complaint and not the place; but the complaint quotes the text from
+/// there on. Where the same stands more than once, it is the last of them up to which the text can be read.
+fn position(text: &str, complaint: &str) -> Option<usize> {
+    if complaint.ends_with(" at end of input") {
+        return Some(text.len());
+    }
+    let (_, near) = complaint.split_once(" at or near \"")?;
+    let near = near.strip_suffix('"')?;
+    let places: Vec<usize> = text.match_indices(near).map(|(at, _)| at).collect();
+    if let [only] = places.as_slice() {
+        return Some(*only);
+    }
+    if text.len() > SOUGHT_MAX {
+        return None;
+    }
+    let is_readable = |at: &usize| {
+        let before = text.get(..*at).unwrap_or_default();
+        pg_query::parse(before, 0)
+            .map_err(Refused::from)
+            .map_or_else(|refused| refused.to_string() != complaint, |_| true)
+    };
+    let readable = places.partition_point(is_readable);
+    places.get(readable.checked_sub(1)?).copied()
 }
 
 impl From<pg_query::Error> for Refused {
@@ -135,4 +175,43 @@ pub(super) fn relations_of(command: &Command) -> Vec<Relation> {
     });
     let dropped = dropped.flatten().map(|name| relation(name, Touch::Define));
     command.relations.iter().map(|used| relation(&used.name, used.touch)).chain(dropped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `marked` has `«` where the complaint points to.
+    fn check(marked: &str) {
+        let text = marked.replacen('«', "", 1);
+        let found = understand(text.as_bytes()).complaint;
+        assert_eq!(found.as_ref().and_then(|found| found.position), marked.find('«'), "{marked}: {found:?}");
+    }
+
+    #[test]
+    fn a_complaint_points_to_where_reading_ends() {
+        check("«selec 1");
+        check("select 1; «selec 2");
+        check("select 1 +«;");
+        check("select (1«");
+        check("select (1 -- and so on\n«");
+        check("select é, «from, t");
+        check("select 'selec' as \"selec\" /* selec */; «selec selec");
+        check("select 1 from t where a = 1 «from t where a = 1");
+        check("select a, b, c, «, d");
+        check("select not a not «b not b");
+        check("select «'it''s not over");
+        check("select 1 as «\"x\"\"");
+        check("select 1 limit 1 «limit 2");
+        check("select a «\"\"");
+    }
+
+    #[test]
+    fn a_complaint_about_no_place_points_nowhere() {
+        for text in ["(select 1 order by 1) order by 2", "select '\u{0}'"] {
+            assert_eq!(understand(text.as_bytes()).complaint.unwrap().position, None, "{text}");
+        }
+        let long = format!("select {}, , 1", "1, ".repeat(SOUGHT_MAX));
+        assert_eq!(understand(long.as_bytes()).complaint.unwrap().position, None);
+    }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Complaint {
     pub(crate) message: String,
     pub(crate) detail: String,
     pub(crate) hint: String,
+    /// Where in the statement, in characters from 1, as it was said.
+    pub(crate) position: String,
     /// The part of the server that spoke: `gov_hold` and `gov_deny` are the gateway's.
     pub(crate) routine: String,
 }
@@ -68,6 +70,7 @@ impl Complaint {
                 b'M' => complaint.message = text,
                 b'D' => complaint.detail = text,
                 b'H' => complaint.hint = text,
+                b'P' => complaint.position = text,
                 b'R' => complaint.routine = text,
                 _ => {}
             }
