@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::builtin::{self, Class};
-use super::catalog::{CastContext, Catalog, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind};
+use super::catalog::{
+    CastContext, Catalog, CatalogCast, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind,
+};
 use super::lineage::{self, Kept, Lineage, Origin, Source};
 use super::mask::recognise::Recogniser;
 use super::policy::Policy;
 use super::scope::{Names, Scope};
 use super::sql::Complaint;
-use super::sql::fact::{Call, Command, CopyForm, Deed, Name, Notation, Use};
+use super::sql::fact::{Call, Command, CopyForm, Deed, Mention, Name, Notation, Use};
 use super::sql::tree::Node;
 use crate::domain::{Access, Function, Grant, IdentityKind, Relation, Timestamp, Touch};
 
@@ -462,6 +464,15 @@ impl<'a> Facts<'a> {
             }
         }
         self.behind_casts(&types, &mut out);
+        let written = self.parts.iter().find_map(|part| {
+            let is_own = |mention: &&Mention| self.catalog.types_named(&mention.name.name).is_empty();
+            let mention = part.command.types.iter().find(is_own)?;
+            Some(part.position.unwrap_or(mention.position))
+        });
+        for (function, position) in self.casts_to_built_in(&types).zip(written.into_iter().cycle()) {
+            let function = HiddenFunction::Catalog(function);
+            out.push(Hidden { behind: "a cast to a type of the server's own".to_owned(), function, position });
+        }
         for used in &self.relations {
             let Found::Known(relation) = used.found else { continue };
             let (functions, built_in) = self.catalog.behind(relation.oid);
@@ -487,7 +498,22 @@ impl<'a> Facts<'a> {
             Found::System(_) | Found::Temporary | Found::Missing => None,
         });
         let columns = columns.flat_map(|relation| &relation.columns).map(|column| column.kind);
-        mentioned.map(|kind| kind.oid).chain(columns).filter(|oid| *oid >= FIRST_USER_OID).collect()
+        let all = mentioned.map(|kind| kind.oid).chain(columns).filter(|oid| *oid >= FIRST_USER_OID);
+        // A cast of a list is one of each element, that of a domain one of what it is over.
+        let within = |oid| self.catalog.type_of(oid).map_or([oid; 3], |kind| [oid, kind.element, kind.base]);
+        all.flat_map(within).filter(|oid| *oid >= FIRST_USER_OID).collect()
+    }
+
+    /// Casts that somebody made of these types to the server's own: no name of theirs stands where they are called for.
+    fn casts_to_built_in(&self, types: &BTreeSet<u32>) -> impl Iterator<Item = &'a CatalogFunction> {
+        let is_one = |cast: &&CatalogCast| types.contains(&cast.source) && cast.target < FIRST_USER_OID;
+        let casts: Vec<_> = self.catalog.casts().iter().filter(is_one).collect();
+        casts.into_iter().filter_map(|cast| self.catalog.function(cast.function))
+    }
+
+    /// Whether a cast to one of the server's own types can run code that did not come with the server.
+    pub(super) fn casts_by_code(&self) -> bool {
+        self.casts_to_built_in(&self.types()).any(|function| !function.is_harmless())
     }
 
     fn behind_operator(&self, name: &Name, position: usize, types: &BTreeSet<u32>, out: &mut Vec<Hidden<'a>>) {

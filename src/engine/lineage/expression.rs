@@ -3,6 +3,8 @@
 use pg_query::protobuf::{AExprKind, BoolExprType, SubLinkType};
 
 use super::{Form, Origin, Purpose, Source, Tracer};
+use crate::engine::builtin;
+use crate::engine::detector::{Likeness, scan};
 use crate::engine::sql::constant;
 use crate::engine::sql::fact::Constant;
 use crate::engine::sql::tree::Node;
@@ -12,6 +14,8 @@ impl Tracer<'_, '_> {
     pub(super) fn value(&mut self, node: Node<'_>) -> Origin {
         self.position = node.location().unwrap_or(self.position);
         match node.kind() {
+            // Whoever made a view may have written a value into it; whoever wrote this statement knows what it says.
+            "AConst" if self.views > 0 && is_telling(node) => Origin::of(Source::CatalogText, Form::Same),
             "" | "AConst" | "Integer" | "Float" | "Boolean" | "String" | "BitString" | "ParamRef" | "SetToDefault"
             | "SqlValueFunction" | "CurrentOfExpr" | "GroupingFunc" | "MergeSupportFunc" | "TypeName" => {
                 Origin::default()
@@ -81,6 +85,9 @@ impl Tracer<'_, '_> {
         let Some(to) = node.child("type_name") else { return origin.computed() };
         let is_whole = to.child("typmods").is_none() && to.child("array_bounds").is_none();
         let name = to.words("names").last().unwrap_or_default();
+        if self.facts.casts_by_code() {
+            return origin.computed().and(&Origin::unknown());
+        }
         if origin.fields().is_some() && matches!(name, "json" | "jsonb") {
             return origin;
         }
@@ -191,7 +198,7 @@ impl Tracer<'_, '_> {
         let mut origin = self.part(node, "arg");
         for step in node.children("indirection") {
             origin = match step.kind() {
-                "String" => origin.under(step.text("sval"), true),
+                "String" => self.field(&origin, step.text("sval")),
                 "AIndices" => match step.child("uidx").map(constant) {
                     Some(Constant::Text(key)) => origin.under(&key, false),
                     _ => {
@@ -203,6 +210,33 @@ impl Tracer<'_, '_> {
             };
         }
         origin
+    }
+
+    /// `(value).name`: a field; or, where there is none of that name, a call of a function with the value.
+    fn field(&self, origin: &Origin, name: &str) -> Origin {
+        let catalog = self.facts.catalog;
+        let is_function = || {
+            let is_built_in = builtin::class(name).is_some() || catalog.has_built_in(name);
+            is_built_in || catalog.functions_named(name).next().is_some()
+        };
+        let has_field = match origin.fields() {
+            Some(fields) => fields.iter().any(|field| &*field.name == name),
+            None => origin.sources().all(|(source, _)| self.has_field(source, name)) || !is_function(),
+        };
+        if has_field { origin.under(name, true) } else { origin.clone().computed().and(&Origin::unknown()) }
+    }
+
+    /// Whether a column's values are rows with such a field.
+    fn has_field(&self, source: &Source, name: &str) -> bool {
+        let catalog = self.facts.catalog;
+        let Source::Column { relation, attribute, key: None } = source else { return false };
+        let kind = catalog.column(*relation, *attribute).and_then(|column| catalog.type_of(column.kind));
+        kind.into_iter().flat_map(|kind| [kind.oid, kind.element, kind.base]).any(|oid| {
+            let kind = catalog.type_of(oid);
+            kind.into_iter()
+                .flat_map(|kind| catalog.relations_named(&kind.name).map(move |row| (kind, row)))
+                .any(|(kind, row)| row.schema == kind.schema && row.columns.iter().any(|column| column.name == name))
+        })
     }
 
     fn sub_select(&mut self, node: Node<'_>) -> Origin {
@@ -350,6 +384,14 @@ impl Tracer<'_, '_> {
             _ => self.tested_value(node),
         }
     }
+}
+
+/// Whether something that looks like a value of somebody's is written here.
+fn is_telling(constant: Node<'_>) -> bool {
+    let Constant::Text(text) = self::constant(constant) else { return false };
+    let mut found = Vec::new();
+    scan(&text, Likeness::Likely, &mut found);
+    !found.is_empty()
 }
 
 /// Operators that give a value for any operands of their types. Arithmetic overflows, and divides by zero.

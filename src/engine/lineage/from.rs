@@ -226,6 +226,9 @@ impl Tracer<'_, '_> {
             [name] => self.bare(name),
             [.., item, name] => match self.items().find(|found| *found.alias == **item) {
                 Some(item) => match &item.columns {
+                    Columns::System(relation) if system::is_of_rows(name) => {
+                        system::relation(relation).computed().and(&Origin::unknown())
+                    }
                     Columns::System(relation) => system::column(relation, name),
                     Columns::Any(origin) => origin.clone(),
                     Columns::Known(_) if is_system_column(name) => Origin::default(),

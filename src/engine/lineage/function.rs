@@ -1,7 +1,7 @@
 //! What functions do with where their arguments come from.
 
 use super::apart::{Part, formatted};
-use super::{Form, Kept, Origin, Purpose, Source, Tracer};
+use super::{Form, Kept, Origin, Purpose, Source, Tracer, system};
 use crate::engine::builtin::{self, Class};
 use crate::engine::sql::constant;
 use crate::engine::sql::fact::{Constant, Name};
@@ -78,6 +78,8 @@ const CATALOG_TEXTS: &[&str] = &[
     "obj_description",
     "pg_get_constraintdef",
     "pg_get_expr",
+    "pg_get_function_arg_default",
+    "pg_get_function_arguments",
     "pg_get_function_sqlbody",
     "pg_get_functiondef",
     "pg_get_indexdef",
@@ -335,6 +337,13 @@ impl Tracer<'_, '_> {
                 Origin::default()
             }
             name if CATALOG_TEXTS.contains(&name) => Origin::of(Source::CatalogText, Form::Same).and(&all.printed()),
+            "current_setting" => {
+                let setting = match node.children("args").next().map(constant) {
+                    Some(Constant::Text(name)) => system::setting(&name),
+                    _ => Origin::of(Source::CatalogText, Form::Same),
+                };
+                setting.and(&all.computed())
+            }
             name if SECRETS.contains(&name) => Origin::of(Source::Secret, Form::Same).and(&all.computed()),
             name => {
                 let written_out = match name {

@@ -269,6 +269,7 @@ impl<'f, 'a> Tracer<'f, 'a> {
                 }
                 Outputs::default()
             }
+            "VariableShowStmt" => Outputs::All(system::setting(node.text("name"))),
             "CallStmt" | "DoStmt" | "ExecuteStmt" | "FetchStmt" => Outputs::All(Origin::unknown()),
             // Definitions and the like return nothing, but statements may stand in them.
             _ => {

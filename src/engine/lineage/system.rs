@@ -1,27 +1,39 @@
 //! What the system catalogs hold that values may stand in.
 
 use super::{Form, Origin, Source};
+use crate::engine::builtin;
+use crate::engine::detector;
 
 /// Columns with texts that people wrote, in which they may have quoted values.
 const TEXTS: &[&str] = &[
     "adbin",
+    "attfdwoptions",
     "check_clause",
     "column_default",
     "comment",
     "conbin",
     "definition",
     "description",
+    "fdwoptions",
+    "ftoptions",
     "generation_expression",
     "indexdef",
     "indexprs",
     "indpred",
+    "option_value",
+    "parameter_default",
     "partexprs",
     "polqual",
     "polwithcheck",
+    "proargdefaults",
     "prosqlbody",
     "prosrc",
+    "prqual",
     "qual",
     "routine_definition",
+    "rowfilter",
+    "setconfig",
+    "srvoptions",
     "stxexprs",
     "tgargs",
     "tgqual",
@@ -72,6 +84,22 @@ const SESSIONS: &[(&str, &[&str])] = &[
     ("pg_stat_statements", &["query"]),
 ];
 
+/// A setting of the server, by name; all of them. Those that are not the server's own have a dot in their names and hold
+/// what people keep there: addresses, tokens.
+pub(super) fn setting(name: &str) -> Origin {
+    // `app.jwt_secret`: what it is comes last.
+    let is_claimed = |last: &str| {
+        let words = detector::words(last);
+        (0..words.len()).any(|from| words.get(from..).and_then(detector::claimed).is_some())
+    };
+    match name.rsplit_once('.') {
+        Some((_, last)) if is_claimed(last) => Origin::of(Source::Secret, Form::Same),
+        Some(_) => Origin::of(Source::CatalogText, Form::Same),
+        None if name.eq_ignore_ascii_case("all") => Origin::of(Source::CatalogText, Form::Same),
+        None => Origin::default(),
+    }
+}
+
 /// A column of a system relation, or of one that an extension brought.
 pub(super) fn column(relation: &str, name: &str) -> Origin {
     let told = SESSIONS.iter().any(|(told, columns)| *told == relation && columns.contains(&name));
@@ -86,6 +114,14 @@ pub(super) fn column(relation: &str, name: &str) -> Origin {
         return Origin::of(Source::CatalogText, Form::Same);
     }
     Origin::default()
+}
+
+/// Names of built-in functions that are columns of system relations too.
+const COLUMNS: &[&str] = &["abbrev", "last_value", "mode", "name", "netmask", "oid", "version"];
+
+/// Whether `row.name` of a system relation is a call: whatever takes any row can be called so.
+pub(super) fn is_of_rows(name: &str) -> bool {
+    builtin::class(name).is_some() && !COLUMNS.contains(&name)
 }
 
 /// A whole row, or all columns, of a system relation.

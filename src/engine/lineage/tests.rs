@@ -59,6 +59,12 @@ fn catalog() -> Catalog {
         ),
         relation(20_004, "letters", &[("id", INTEGER), ("body", TEXT)]),
         relation(20_005, "scans", &[("id", INTEGER), ("page", BYTES)]),
+        view(
+            20_006,
+            "desk",
+            &[("contact", TEXT), ("kind", TEXT)],
+            " SELECT 'ada.lovelace@mail.example.org'::text AS contact, 'desk'::text AS kind;",
+        ),
     ];
     let finding = |entity: &str| Finding { entity: entity.to_owned(), confidence: 1.0, evidence: String::new() };
     let findings = [
@@ -174,6 +180,39 @@ fn columns_are_followed_through_queries() {
     check("FETCH ALL FROM nobody", "*H");
     // A cursor means what its names meant when it was declared.
     check("BEGIN; DECLARE c CURSOR FOR SELECT email || '' FROM people; SET search_path = other; FETCH ALL FROM c", "H");
+}
+
+/// Whatever takes a row can be written as if it were a field of it.
+#[test]
+fn functions_written_as_fields_are_calls() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT (p).row_to_json, (p).concat, (p).email, (p).id FROM people p", "HHH.");
+    check("SELECT p.row_to_json, p.to_jsonb FROM people p", "HH");
+    check("SELECT (q.r).record_send FROM (SELECT p AS r FROM people p) q", "H");
+    check("SELECT (profile).record_send FROM people", "H");
+    check("SELECT p.proname, p.to_jsonb, (p).to_jsonb, a.name FROM pg_proc p, pg_settings a", ".HH.");
+}
+
+/// Whoever wrote a statement knows what it says; who made a view said it to its owner.
+#[test]
+fn values_that_are_written_into_a_view_are_looked_at() {
+    let bench = Bench::new();
+    bench.outputs("SELECT contact, reverse(contact), kind, upper(kind), 'a@b.example.org' FROM desk", "lH...");
+}
+
+#[test]
+fn settings_that_people_made_are_looked_at() {
+    let bench = Bench::new();
+    let check = |sql, expected| bench.outputs(sql, expected);
+    check("SELECT current_setting('work_mem'), current_setting('app.contact'), current_setting($1)", ".ll");
+    check("SELECT reverse(current_setting('app.contact')), current_setting('app.jwt_secret')", "HH");
+    check("SHOW work_mem", "*.");
+    check("SHOW app.contact", "*l");
+    check("SHOW app.jwt_secret", "*H");
+    check("SHOW ALL", "*l");
+    check("SELECT setconfig, reverse(setconfig::text) FROM pg_db_role_setting", "lH");
+    check("SELECT reverse(pg_get_function_arguments(oid)), pg_get_function_arg_default(oid, 1) FROM pg_proc", "Hl");
 }
 
 #[test]
