@@ -210,7 +210,8 @@ fn masked(engine: &Engine, columns: &[ResultColumn], cells: &[Vec<u8>]) -> Vec<O
         masker.begin();
         cells.iter().enumerate().for_each(|(index, cell)| masker.cell(index, Some(cell)));
         let row = masker.finish();
-        (0..cells.len()).map(|index| row.change(index).map(|cell| cell.map(<[u8]>::to_vec))).collect()
+        let mut changes = row.changes();
+        (0..cells.len()).map(|index| changes.of(index).map(|cell| cell.map(<[u8]>::to_vec))).collect()
     };
     let first = play();
     assert_eq!(first, play(), "{columns:?} {cells:?}");

@@ -182,9 +182,9 @@ pub(super) fn deliver(frame: Frame<'_>, proof: &Masked<'_>, out: &mut Vec<u8>) -
     let mut cells = Cells::of(frame.body)?;
     let mut message = Writer::message(out, tag::DATA_ROW);
     message.count(cells.count());
-    let mut index = 0;
+    let (mut changes, mut index) = (proof.changes(), 0);
     while let Some(cell) = cells.next()? {
-        message.value(proof.change(index).unwrap_or(cell));
+        message.value(changes.of(index).unwrap_or(cell));
         index += 1;
     }
     Ok(())
@@ -252,7 +252,8 @@ fn masked_copy_row<'r>(copy: &'r mut CopyOut, raw: &'r [u8], proof: &Masked<'_>)
     if proof.is_unchanged() {
         return raw;
     }
-    let changed = |(index, cell)| proof.change(index).unwrap_or(cell);
+    let mut changes = proof.changes();
+    let changed = |(index, cell)| changes.of(index).unwrap_or(cell);
     copy.written.clear();
     postgres::write_row(&copy.format, copy.row.cells().enumerate().map(changed), &mut copy.written);
     &copy.written

@@ -95,13 +95,28 @@ pub(crate) struct Masked<'a> {
     row: Option<&'a Row>,
 }
 
-impl Masked<'_> {
-    /// The new value of cell `index`; `None` when it stays.
-    pub(crate) fn change(&self, index: usize) -> Option<Option<&[u8]>> {
+/// What changes in a row, from the first cell to the last.
+#[derive(Debug)]
+pub(crate) struct Changes<'a> {
+    row: Option<&'a Row>,
+    /// How many of them have been asked for.
+    next: usize,
+}
+
+impl<'a> Changes<'a> {
+    /// The new value of a cell, which is behind those that were asked for before; `None` when it stays.
+    pub(crate) fn of(&mut self, index: usize) -> Option<Option<&'a [u8]>> {
         let row = self.row?;
-        let at = row.changes.binary_search_by_key(&index, |change| change.index).ok()?;
-        let value = &row.changes.get(at)?.value;
-        Some(value.clone().and_then(|range| row.bytes.get(range)))
+        let change = row.changes.get(self.next).filter(|change| change.index == index)?;
+        self.next += 1;
+        Some(change.value.clone().and_then(|range| row.bytes.get(range)))
+    }
+}
+
+impl<'a> Masked<'a> {
+    /// What changes, to be asked cell by cell.
+    pub(crate) fn changes(&self) -> Changes<'a> {
+        Changes { row: self.row, next: 0 }
     }
 
     /// The row goes out as it came.

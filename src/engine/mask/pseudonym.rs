@@ -263,18 +263,19 @@ struct Gap {
 impl Gap {
     /// Appends the pseudonym without them; nothing when it does not fit in so many characters.
     fn leave(entity: &'static dyn Detector, form: Form, room: usize, out: &mut Vec<u8>) -> Option<Self> {
-        let (before, length, behind): (&[&str], _, _) = match form {
-            Form::Word => (&[entity.name(), "_"], NAME_LENGTH + TAG_LENGTH, ""),
-            Form::Email => (&[], NAME_LENGTH + TAG_LENGTH, DOMAIN),
-            Form::Phone => (&[PHONE], PHONE_DIGITS, ""),
+        let (before, between, missing, behind) = match form {
+            Form::Word => (entity.name(), "_", [0; NAME_LENGTH + TAG_LENGTH].as_slice(), ""),
+            Form::Email => ("", "", [0; NAME_LENGTH + TAG_LENGTH].as_slice(), DOMAIN),
+            Form::Phone => (PHONE, "", [0; PHONE_DIGITS].as_slice(), ""),
         };
-        if before.iter().fold(length + behind.len(), |sum, part| sum + part.len()) > room {
+        let ahead = before.len() + between.len();
+        if ahead + missing.len() + behind.len() > room {
             return None;
         }
-        before.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-        let at = out.len();
-        out.resize(at + length, 0);
-        out.extend_from_slice(behind.as_bytes());
+        let at = out.len() + ahead;
+        for part in [before.as_bytes(), between.as_bytes(), missing, behind.as_bytes()] {
+            out.extend_from_slice(part);
+        }
         Some(Self { form, at })
     }
 
@@ -418,11 +419,13 @@ impl Drafts {
 
     /// Where the pattern of an entity is; nothing where its name leaves no room for another.
     fn pattern(&mut self, entity: &'static str) -> Option<usize> {
-        let known = self.patterns.iter().position(|pattern| pattern.entity == entity);
+        // Whose name stands at one place is one.
+        let known = self.patterns.iter().position(|pattern| std::ptr::eq(pattern.entity, entity));
         known.or_else(|| {
             let (name, tag) = (Start::of(start(Use::Name, entity))?, Start::of(start(Use::Tag, entity))?);
+            let place = self.patterns.len();
             self.patterns.extend(tag.holds(NAME_LENGTH).then_some(Pattern { entity, name, tag }));
-            self.patterns.iter().position(|pattern| pattern.entity == entity)
+            (place < self.patterns.len()).then_some(place)
         })
     }
 

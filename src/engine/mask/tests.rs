@@ -23,7 +23,7 @@ fn mask(treatment: Treatment, kind: &ResultColumn, key: &MaskKey, value: &[u8]) 
     masker.begin();
     masker.cell(0, Some(value));
     let masked = masker.finish();
-    match masked.change(0) {
+    match masked.changes().of(0) {
         None => Some(value.to_vec()),
         Some(changed) => changed.map(<[u8]>::to_vec),
     }
@@ -290,7 +290,7 @@ fn without_a_key_nothing_stays() {
     );
     masker.begin();
     masker.cell(0, Some(b"ada@example.com"));
-    assert_eq!(masker.finish().change(0), Some(Some(b"***".as_slice())));
+    assert_eq!(masker.finish().changes().of(0), Some(Some(b"***".as_slice())));
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_cell_beyond_the_description_becomes_null() {
     let mut masker = Masker::new(Some(&key(1)), Vec::new(), Shown::default());
     masker.begin();
     masker.cell(0, Some(b"x"));
-    assert_eq!(masker.finish().change(0), Some(None));
+    assert_eq!(masker.finish().changes().of(0), Some(None));
 }
 
 /// A small generator (xorshift64*): the same seed makes the same values.
@@ -466,7 +466,7 @@ fn pseudonyms_follow_from_the_key_the_entity_and_the_value() {
             masker.begin();
             masker.cell(0, Some(value.as_bytes()));
             let alone = mask(treatment, &column, &key(1), value.as_bytes());
-            assert_eq!(masker.finish().change(0).unwrap().map(<[u8]>::to_vec), alone, "{entity:?} {value}");
+            assert_eq!(masker.finish().changes().of(0).unwrap().map(<[u8]>::to_vec), alone, "{entity:?} {value}");
         }
     }
 }

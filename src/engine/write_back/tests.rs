@@ -71,7 +71,7 @@ fn shown(engine: &Engine, column: usize, value: &str) -> String {
     let mut masker = engine.masker(&who, &what, 0, &scope(), &described);
     masker.begin();
     masker.cell(column, Some(value.as_bytes()));
-    let shown = masker.finish().change(column).unwrap().unwrap().to_vec();
+    let shown = masker.finish().changes().of(column).unwrap().unwrap().to_vec();
     String::from_utf8(shown).unwrap()
 }
 
