@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ring::hmac;
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::debug;
 
 use crate::domain::{Duration, Failure, Grant, Kind, Secret, Timestamp};
 use crate::engine::{Engine, Scope};
 use crate::runtime::database::{self, ConnectError};
-use crate::runtime::net::{self, Socket};
+use crate::runtime::net::{self, AcceptedTls, Socket};
 use crate::runtime::pump::{Command, Durability, Ended, Pump};
 use crate::runtime::read_ahead::ReadAhead;
 use crate::runtime::recorder::Recorder;
@@ -214,9 +214,10 @@ impl<D: Dial> Endpoint<D> {
     }
 
     /// Answers encryption requests, each at most once, until a startup packet comes.
-    async fn negotiate(&self, mut socket: Socket) -> Option<(Socket, Startup, ChannelBinding)> {
-        let mut binding = ChannelBinding::None;
-        let (mut asked_tls, mut asked_gss) = (false, false);
+    async fn negotiate(&self, socket: Socket) -> Option<(Socket, Startup, ChannelBinding)> {
+        let (mut socket, direct) = self.take_direct_tls(socket).await?;
+        let (mut asked_tls, mut asked_gss) = (direct.is_some(), false);
+        let mut binding = direct.unwrap_or(ChannelBinding::None);
         loop {
             match first_packet(&mut socket).await? {
                 FirstPacket::Startup(startup) => return Some((socket, startup, binding)),
@@ -229,10 +230,7 @@ impl<D: Dial> Endpoint<D> {
                     match (&self.door.tls, socket) {
                         (Some((config, ours)), Socket::Plain(mut stream)) => {
                             stream.write_all(b"S").await.ok()?;
-                            let accepted = tokio_rustls::TlsAcceptor::from(Arc::clone(config))
-                                .accept(ReadAhead::new(stream))
-                                .await;
-                            socket = Socket::Accepted(Box::new(accepted.ok()?));
+                            socket = Socket::Accepted(Box::new(accept_tls(config, stream).await?));
                             binding = ours.clone();
                         }
                         (_, mut plain) => {
@@ -248,6 +246,23 @@ impl<D: Dial> Endpoint<D> {
                 FirstPacket::DirectTls | FirstPacket::Ssl | FirstPacket::Gss => return None,
             }
         }
+    }
+
+    /// TLS that a caller starts without asking (`sslnegotiation=direct`), where it is offered. Such a caller must name
+    /// PostgreSQL's protocol (ALPN), as PostgreSQL itself insists: what was meant for another server is not taken here.
+    async fn take_direct_tls(&self, socket: Socket) -> Option<(Socket, Option<ChannelBinding>)> {
+        let (config, ours, stream) = match (&self.door.tls, socket) {
+            (Some((config, ours)), Socket::Plain(stream)) => (config, ours, stream),
+            (_, socket) => return Some((socket, None)),
+        };
+        let mut first = [0];
+        let count = stream.peek(&mut first).await.ok()?;
+        if !matches!(postgres::first_packet(first.get(..count)?), Ok(Some((FirstPacket::DirectTls, _)))) {
+            return Some((Socket::Plain(stream), None));
+        }
+        let accepted = accept_tls(config, stream).await?;
+        let is_named = accepted.get_ref().1.alpn_protocol().is_some();
+        is_named.then(|| (Socket::Accepted(Box::new(accepted)), Some(ours.clone())))
     }
 
     async fn authenticate(
@@ -358,6 +373,10 @@ impl<D: Dial> Endpoint<D> {
         }
         found
     }
+}
+
+async fn accept_tls(config: &Arc<ServerConfig>, stream: TcpStream) -> Option<AcceptedTls> {
+    tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(ReadAhead::new(stream)).await.ok()
 }
 
 /// Runs one connection to its end.

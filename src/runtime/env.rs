@@ -48,7 +48,8 @@ fn base(dir: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 /// `user@host`, as this machine calls them.
 pub(crate) fn user_at_host() -> String {
-    let user = var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
+    let user =
+        var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{user}@{host}")
 }

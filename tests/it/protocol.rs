@@ -127,6 +127,92 @@ fn pg_01_attack_08_a_cancel_request_needs_the_key_we_gave() {
 }
 
 #[test]
+fn pg_01_a_cancel_request_may_come_encrypted() {
+    let stage = Stage::new("env=dev", &["--tls"]);
+    let mut wire = stage.wire();
+    let (process, key) = wire.cancel.clone();
+    let packet = [&[0, 0, 0, 16, 4, 210, 22, 46][..], &process.to_be_bytes(), &key].concat();
+    wire.send(b'Q', b"SELECT pg_sleep(60)\0");
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // Sent before the statement has arrived it cancels nothing, so it is sent until it does.
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut tls = encrypted(&stage.endpoint, &["postgresql"], true).unwrap();
+                tls.write_all(&packet).unwrap();
+                assert_eq!(tls.read(&mut [0]).unwrap_or(0), 0, "nobody is told whether it worked");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let answer = wire.answer();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(answer.errors[0].sqlstate, "57014", "{answer:?}");
+    });
+}
+
+#[test]
+fn pg_01_attack_08_who_guesses_keys_is_not_heard_any_more() {
+    let stage = Stage::new("env=dev", &[]);
+    let mut wire = stage.wire();
+    let (process, key) = wire.cancel.clone();
+    let mut wrong = key.clone();
+    wrong[0] ^= 1;
+    (0..30).for_each(|_| Wire::cancel(&stage.endpoint.socket, process, &wrong));
+    wire.send(b'Q', b"SELECT pg_sleep(3)\0");
+    std::thread::sleep(Duration::from_secs(1));
+    Wire::cancel(&stage.endpoint.socket, process, &key);
+    assert_eq!(wire.answer().tags, ["SELECT 1"], "not even with the right one, for a minute");
+}
+
+/// TLS to an endpoint that offers it, asked for first or at once, by a client that names these protocols.
+fn encrypted(
+    endpoint: &Connected,
+    protocols: &[&str],
+    ask: bool,
+) -> std::io::Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
+    use rustls::pki_types::pem::PemObject as _;
+    let pem = std::fs::read(endpoint.ca_file.as_ref().unwrap()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = "localhost".try_into().unwrap();
+    let connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", endpoint.port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    if ask {
+        stream.write_all(&request(SSL))?;
+        stream.read_exact(&mut [0])?;
+    }
+    Ok(rustls::StreamOwned::new(connection, stream))
+}
+
+#[test]
+fn pg_02_attack_03_tls_may_begin_at_once_where_it_is_offered() {
+    let stage = Stage::new("env=dev", &["--tls"]);
+    let startup = startup(&[("user", &stage.endpoint.user), ("database", &stage.endpoint.database)]);
+    // Whoever begins at once must name the protocol; and nobody begins twice.
+    for (protocols, ask, packet, answered) in [
+        (&["postgresql"][..], false, startup.clone(), true),
+        (&["h2", "postgresql"], false, startup.clone(), true),
+        (&[], false, startup.clone(), false),
+        (&["http/1.1"], false, startup.clone(), false),
+        (&["postgresql"], true, startup.clone(), true),
+        (&[], true, startup.clone(), true),
+        (&["postgresql"], false, request(SSL), false),
+        (&["postgresql"], true, request(SSL), false),
+    ] {
+        let mut tls = encrypted(&stage.endpoint, protocols, ask).unwrap();
+        let mut byte = [0];
+        let heard = tls.write_all(&packet).and_then(|()| tls.read_exact(&mut byte));
+        assert_eq!(heard.is_ok_and(|()| byte == *b"R"), answered, "{protocols:?} {ask} {packet:?}");
+    }
+    assert_eq!(stage.wire().simple(b"SELECT 1").tags, ["SELECT 1"], "nobody else noticed");
+}
+
+#[test]
 fn pg_02_attack_03_what_comes_first_is_taken_in_order_and_nothing_is_kept_from_before() {
     let stage = Stage::new("env=dev", &[]);
     let startup = startup(&[("user", &stage.endpoint.user), ("database", &stage.endpoint.database)]);
@@ -493,6 +579,15 @@ fn pg_15_attack_10_long_and_slow_beginnings_cost_nothing() {
 }
 
 #[test]
+fn pg_15_as_many_values_as_the_protocol_has_room_for() {
+    let stage = Stage::new("env=dev", &[]);
+    let places: Vec<_> = (1..=65_535).map(|number| format!("${number}")).collect();
+    let text = format!("SELECT cardinality(ARRAY[{}]::text[])", places.join(","));
+    let answer = stage.wire().extended(text.as_bytes(), &vec!["x"; places.len()]);
+    assert_eq!(answer.rows, [[Some("65535".to_owned())]], "{:?}", answer.errors);
+}
+
+#[test]
 fn pg_17_a_session_serves_many_connections_and_no_more_than_it_may() {
     let stage = Stage::new("env=dev", &[]);
     let mut open = Vec::new();
@@ -574,6 +669,38 @@ fn pg_18_pg_20_an_expired_session_answers_in_words() {
     let error = &answer.errors[0];
     assert_eq!(error.sqlstate, "28000", "{error:?}");
     assert!(error.message.contains("expired") && error.hint.contains("gov connect shop"), "{error:?}");
+}
+
+/// A laptop that sleeps is a process that stands still while the time goes on, and whose other end gives it up.
+#[test]
+fn pg_18_what_slept_goes_on_or_says_why_not() {
+    let stage = Stage::new("env=dev", &["--ttl", "20s"]);
+    let lasting = stage.sandbox.connect(&["shop"]).unwrap();
+    let (mut over, mut open) = (stage.wire(), lasting.wire(&[]).unwrap());
+    let both = |signal: &str| {
+        for pid in [stage.endpoint.pid(), lasting.pid()] {
+            let mut command = Command::new("kill");
+            command.args([signal, &pid.to_string()]);
+            finish(command).ok();
+        }
+    };
+    both("-STOP");
+    // Longer than the server waits for an end that is silent, and than the first session lasts.
+    std::thread::sleep(Duration::from_secs(60));
+    both("-CONT");
+    let told = over.answer();
+    assert!(told.closed && told.errors.len() == 1, "{told:?}");
+    let answer = stage.endpoint.wire(&[]).unwrap_err();
+    assert_eq!(answer.errors[0].sqlstate, "28000", "{answer:?}");
+    assert!(answer.errors[0].hint.contains("gov connect shop"), "{answer:?}");
+    // The other session lasts: what was open is told that it is over, and a new connection works at the same address.
+    let told = open.answer();
+    assert!(told.closed && told.errors.len() == 1, "{told:?}");
+    let again = (0..60).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        lasting.wire(&[]).ok()
+    });
+    assert_eq!(again.unwrap().simple(b"SELECT 7").tags, ["SELECT 1"]);
 }
 
 #[test]
