@@ -122,6 +122,7 @@ pub fn classify(columns: &[(String, Vec<String>)]) -> usize {
         kind: ColumnKind::Text,
         comment: None,
         values: values.iter().map(String::as_str).collect(),
+        made_of: Vec::new(),
     });
     classify_relation(&sampled.collect::<Vec<_>>()).iter().flatten().count()
 }

@@ -183,6 +183,12 @@ impl Classifier {
                 name: singular(column),
                 kind: *kind,
                 comment: comments.of(relation.oid, column.attribute),
+                made_of: columns
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, other)| column.made_of.contains(&other.attribute))
+                    .map(|(index, _)| index)
+                    .collect(),
                 values: rows
                     .iter()
                     .filter_map(|row| row.text(index))
@@ -252,6 +258,7 @@ impl Classifier {
                 classification.findings.extend(finding.map(|finding| (place, finding)));
             }
         }
+        inherit(snapshot, &overrules, &mut classification);
         classification.tripwire = Tripwire::new(&self.fingerprinter, watched, &plain).map(Arc::new);
         classification
     }
@@ -275,12 +282,49 @@ impl Classifier {
     }
 }
 
+/// A foreign key holds values of the column that it points to, whatever can be seen of it. Somebody's word counts more.
+fn inherit(snapshot: &Snapshot, overrules: &Overrules, classification: &mut Classification) {
+    let relations: HashMap<u32, &Relation> =
+        snapshot.relations.iter().map(|relation| (relation.oid, relation)).collect();
+    let columns: HashMap<(u32, i16), &Column> =
+        snapshot.columns.iter().map(|column| ((column.relation, column.attribute), column)).collect();
+    let named = |place: (u32, i16)| Some((*relations.get(&place.0)?, *columns.get(&place)?));
+    let pairs = snapshot.foreign_keys.iter().flat_map(|key| {
+        let targets = key.target_columns.iter().map(|attribute| (key.target, *attribute));
+        key.columns.iter().map(|attribute| (key.relation, *attribute)).zip(targets)
+    });
+    let mut pairs: Vec<_> = pairs.collect();
+    loop {
+        let before = pairs.len();
+        pairs.retain(|(place, target)| {
+            let held = classification.findings.get(target).filter(|found| found.entity != FREE_TEXT);
+            let (Some(held), Some((relation, column)), Some((other, source))) = (held, named(*place), named(*target))
+            else {
+                return true;
+            };
+            let own = classification.findings.get(place).is_some_and(|found| found.entity != FREE_TEXT);
+            let said = overrules.of(&relation.schema, &relation.name, &column.name).is_some();
+            if !own && !said && classification.examined.contains(place) {
+                let evidence = format!("its values are those of `{}.{}`", other.name, source.name);
+                let finding = Finding { evidence, ..held.clone() };
+                classification.findings.insert(*place, finding);
+            }
+            false
+        });
+        if pairs.len() == before {
+            return;
+        }
+    }
+}
+
 /// Values from which something follows about a text.
 const VALUES_MIN: usize = 3;
 
 /// Tells two versions of a relation apart.
 fn fingerprint(columns: &[&Column]) -> String {
-    let parts = columns.iter().map(|column| format!("{}:{}:{}", column.attribute, column.kind, column.name));
+    let made_of = |column: &Column| column.made_of.iter().map(|attribute| format!(":{attribute}")).collect::<String>();
+    let parts =
+        columns.iter().map(|column| format!("{}:{}:{}{}", column.attribute, column.kind, column.name, made_of(column)));
     let text = parts.collect::<Vec<_>>().join("\n");
     let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -523,6 +567,49 @@ mod tests {
             [ColumnKind::Number, ColumnKind::Number, ColumnKind::Date]
         );
         assert_eq!([1000, 1009].map(|oid| kind(&snapshot, oid)), [ColumnKind::Other, ColumnKind::Container]);
+    }
+
+    #[test]
+    fn foreign_keys_hold_what_they_point_to() {
+        let relation = |oid: u32| {
+            format!(
+                "{{\"oid\":{oid},\"schema\":\"s\",\"name\":\"t{oid}\",\"kind\":\"r\",\"owner\":10,\"row_security\":false,\"rows\":1,\"rules\":false,\"definition\":null,\"extension\":null}}"
+            )
+        };
+        let column = |oid: u32| Column {
+            relation: oid,
+            attribute: 1,
+            name: "c".to_owned(),
+            kind: 25,
+            not_null: false,
+            counted: false,
+            made_of: Vec::new(),
+        };
+        let key = |relation: u32, target: u32| crate::engine::snapshot::ForeignKey {
+            relation,
+            columns: vec![1],
+            target,
+            target_columns: vec![1],
+            on_delete: 'a',
+            on_update: 'a',
+        };
+        let snapshot = Snapshot {
+            relations: [1, 2, 3, 4].map(|oid| serde_json::from_str(&relation(oid)).unwrap()).to_vec(),
+            columns: [1, 2, 3, 4].map(column).to_vec(),
+            // In whatever order: the third by the second, which nobody has to point to first; a loop ends.
+            foreign_keys: vec![key(3, 2), key(2, 1), key(4, 1), key(1, 3)],
+            ..Snapshot::default()
+        };
+        let finding = |entity: &str| Finding { entity: entity.into(), confidence: 0.9, evidence: "name".into() };
+        let mut classification = Classification::default();
+        classification.examined.extend([1, 2, 3, 4].map(|oid| (oid, 1)));
+        classification.findings.insert((1, 1), finding("email"));
+        classification.findings.insert((2, 1), finding(FREE_TEXT));
+        let overrules = serde_yaml::from_str("s.t4.c: clear").unwrap();
+        inherit(&snapshot, &overrules, &mut classification);
+        let entity = |oid| classification.findings.get(&(oid, 1)).map(|found| found.entity.as_str());
+        assert_eq!([1, 2, 3, 4].map(entity), [Some("email"), Some("email"), Some("email"), None]);
+        assert_eq!(classification.findings[&(3, 1)].evidence, "its values are those of `t2.c`");
     }
 
     #[test]

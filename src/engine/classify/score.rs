@@ -3,6 +3,8 @@
 //! Evidence is added up as log-odds: a name that says `email` is worth about as much as three values that cannot be
 //! anything else, and values that are nothing of the kind take it back.
 
+use std::collections::BTreeSet;
+
 use super::name::{self, Claim};
 use super::{FREE_TEXT, Finding};
 use crate::engine::detector::{self, DETECTORS, Detector, Likeness, Method, Sight};
@@ -16,6 +18,8 @@ pub(crate) struct Sampled<'a> {
     pub(crate) comment: Option<&'a str>,
     /// Values that are not NULL, as text.
     pub(crate) values: Vec<&'a str>,
+    /// The places, in the relation, of the columns that it is computed from.
+    pub(crate) made_of: Vec<usize>,
 }
 
 /// What values of a column's type can be.
@@ -52,8 +56,51 @@ pub(crate) fn relation(columns: &[Sampled<'_>]) -> Vec<Option<Finding>> {
             }
         }
     }
+    // What is made of sensitive values is as sensitive, whatever it looks like, unless it tells hardly any of them apart.
+    // One generated column is never made of another.
+    for (index, column) in columns.iter().enumerate().filter(|(_, column)| column.kind != Kind::Other) {
+        let sources = column.made_of.iter().filter_map(|source| Some((columns.get(*source)?, findings.get(*source)?)));
+        let is_text = matches!(column.kind, Kind::Text | Kind::Container | Kind::Bytes);
+        let telling = sources.filter(|(source, found)| {
+            // Numbers of a text count something in it.
+            let counts = !is_text && found.as_ref().is_some_and(|found| found.entity == FREE_TEXT);
+            !counts && !is_coarser(&column.values, &source.values)
+        });
+        let made = made(telling.filter_map(|(source, found)| Some((source.name, found.as_ref()?))));
+        if let (Some(made), Some(finding)) = (made, findings.get_mut(index))
+            && finding.as_ref().is_none_or(|finding| finding.entity == FREE_TEXT)
+        {
+            *finding = Some(made);
+        }
+    }
     findings
 }
+
+/// What is made of columns that hold this. Of two kinds of values nobody knows which shows.
+fn made<'f>(sources: impl Iterator<Item = (&'f str, &'f Finding)>) -> Option<Finding> {
+    sources.map(|(name, found)| Finding { evidence: format!("made of `{name}`"), ..found.clone() }).reduce(
+        |one, other| match (one.entity.as_str(), other.entity.as_str()) {
+            (FREE_TEXT, _) => other,
+            (_, FREE_TEXT) => one,
+            (first, second) if first == second => one,
+            (_, _) => {
+                Finding { entity: SECRET.to_owned(), evidence: format!("{}, {}", one.evidence, other.evidence), ..one }
+            }
+        },
+    )
+}
+
+/// Whether values tell so few of others apart that they are not about one each: a domain, a year, a length.
+fn is_coarser(values: &[&str], others: &[&str]) -> bool {
+    let distinct = |values: &[&str]| values.iter().collect::<BTreeSet<_>>().len();
+    !values.is_empty() && distinct(values) * ALIKE < distinct(others)
+}
+
+/// So many values of others that look alike are a group.
+const ALIKE: usize = 10;
+
+/// The entity of which nothing stays.
+const SECRET: &str = "secret";
 
 /// Before anything is known: about one column in a hundred holds any given entity.
 const PRIOR: f64 = -4.5;

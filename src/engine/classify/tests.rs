@@ -54,6 +54,7 @@ fn scores() {
             kind: kind(&column.type_name),
             comment: None,
             values: column.values.iter().flatten().map(String::as_str).collect(),
+            made_of: Vec::new(),
         };
         let finding = relation(&[sampled]).remove(0).filter(|finding| finding.entity != FREE_TEXT);
         let group = if column.entity.is_some() { column.kind.as_str() } else { "clear" };
@@ -114,8 +115,14 @@ fn scores() {
 #[test]
 fn texts_that_people_write_may_hold_anything() {
     let check = |name: &str, values: &[&str], expected: bool| {
-        let sampled =
-            Sampled { table: "tickets", name, kind: Kind::Text, comment: None, values: values.repeat(3).clone() };
+        let sampled = Sampled {
+            table: "tickets",
+            name,
+            kind: Kind::Text,
+            comment: None,
+            values: values.repeat(3).clone(),
+            made_of: Vec::new(),
+        };
         let finding = relation(&[sampled]).remove(0);
         assert_eq!(finding.map(|finding| finding.entity), expected.then(|| FREE_TEXT.to_owned()), "{name}");
     };
@@ -128,4 +135,37 @@ fn texts_that_people_write_may_hold_anything() {
     check("agent", &["Mozilla/5.0 (X11; Linux x86_64; rv:109.0)", "curl/7.88.1", "Mozilla/5.0 (like Gecko)"], false);
     // One of a few texts, again and again.
     check("state", &["waiting for the other side to answer"; 10], false);
+}
+
+#[test]
+fn what_is_made_of_sensitive_columns_is_sensitive() {
+    let emails: Vec<String> = (0..60).map(|i| format!("ada{i}@mail{}.example.org", i % 3)).collect();
+    let emails: Vec<&str> = emails.iter().map(String::as_str).collect();
+    let reversed: Vec<String> = emails.iter().map(|email| email.chars().rev().collect()).collect();
+    let domains: Vec<&str> =
+        emails.iter().filter_map(|email| email.split_once('@')).map(|(_, domain)| domain).collect();
+    let column = |name, kind, values: Vec<&'static str>, made_of: &[usize]| Sampled {
+        table: "x",
+        name,
+        kind,
+        comment: None,
+        values,
+        made_of: made_of.to_vec(),
+    };
+    let owned = |values: &[&str]| values.iter().map(|value| &*value.to_string().leak()).collect::<Vec<&'static str>>();
+    let reversed: Vec<&str> = reversed.iter().map(String::as_str).collect();
+    let found = relation(&[
+        column("email", Kind::Text, owned(&emails), &[]),
+        column("c2", Kind::Text, owned(&reversed), &[0]),
+        // A few domains tell hardly anybody apart.
+        column("c3", Kind::Text, owned(&domains), &[0]),
+        column("c4", Kind::Text, Vec::new(), &[0]),
+        column("c5", Kind::Other, Vec::new(), &[0]),
+        column("salary", Kind::Number, owned(&["41000", "52000"]), &[]),
+        column("c7", Kind::Text, Vec::new(), &[0, 5]),
+        column("c8", Kind::Text, owned(&reversed), &[]),
+    ]);
+    let found: Vec<_> = found.iter().map(|found| found.as_ref().map(|found| found.entity.as_str())).collect();
+    let email = Some("email");
+    assert_eq!(found, [email, email, None, email, None, Some("salary"), Some("secret"), None]);
 }

@@ -1,7 +1,12 @@
 SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
   SELECT a.attrelid::bigint AS relation, a.attnum AS attribute, a.attname AS name, a.atttypid::bigint AS type,
     a.attnotnull AS not_null,
-    a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS counted
+    a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS counted,
+    CASE WHEN a.attgenerated = '' THEN '{}'::smallint[] ELSE ARRAY(SELECT DISTINCT p.refobjsubid::smallint
+      FROM pg_catalog.pg_depend p WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND p.refobjid = a.attrelid AND p.refobjsubid > 0 AND p.refobjsubid <> a.attnum
+        AND (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.objid = a.attrelid AND p.objsubid = a.attnum
+          OR p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND p.objid = d.oid) ORDER BY 1) END AS made_of
   FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

@@ -92,6 +92,9 @@ pub(crate) struct Column {
     pub(crate) not_null: bool,
     /// Filled from a sequence.
     pub(crate) counted: bool,
+    /// Attributes that a generated column is computed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) made_of: Vec<i16>,
 }
 
 /// A set of columns whose values together occur once.
