@@ -72,13 +72,11 @@ impl Session {
         self
     }
 
-    /// How many messages that follow one of this type may be masked together with others: those of the result at hand, if it
-    /// has a column that is masked.
+    /// How many messages that follow one of this type may be masked together with others: those of the result at hand.
     pub(super) fn together(&self, tag: u8) -> Option<u64> {
         self.helper.as_ref().filter(|_| !self.muted)?;
         let Some(Pending::Query(run) | Pending::Execute { run, .. }) = self.pending.front() else { return None };
-        // A look at values costs less than to pass them on.
-        let is_masked = run.masker.as_ref().is_some_and(|masker| masker.columns_masked() > 0);
+        let is_masked = run.masker.as_ref().is_some_and(|masker| masker.clear().is_none());
         let is_begun = match tag {
             tag::DATA_ROW => run.copy.is_none(),
             tag::COPY_DATA => run.copy.as_ref().is_some_and(|copy| !(copy.first || copy.names || copy.header)),
@@ -95,7 +93,9 @@ impl Session {
         let Some((masker, helper)) = run.masker.as_mut().zip(self.helper.as_ref()) else { return Ok(()) };
         let before = turn.to_client.len();
         let out = &mut turn.to_client;
-        let (own, theirs) = if messages.len() < SHARED_MIN { (messages, &[][..]) } else { halves(messages) };
+        // A look at values costs less than to pass them on.
+        let is_shared = messages.len() >= SHARED_MIN && masker.columns_masked() > 0;
+        let (own, theirs) = if is_shared { halves(messages) } else { (messages, &[][..]) };
         let mut done = Done::default();
         if theirs.is_empty() {
             done = mask_all(masker, run.copy.as_mut(), own, out);
