@@ -331,7 +331,7 @@ fn fingerprint(columns: &[&Column]) -> String {
 }
 
 /// The types whose lists say as much as their values alone do, each with its list's.
-const LISTED: [(u32, u32); 12] = [
+const LISTED: [(u32, u32); 15] = [
     // smallint, integer, bigint, real, double precision, numeric
     (21, 1005),
     (23, 1007),
@@ -339,10 +339,13 @@ const LISTED: [(u32, u32); 12] = [
     (700, 1021),
     (701, 1022),
     (1700, 1231),
-    // date, uuid, inet, macaddr, macaddr8, bytea
+    // date, timestamp without and with time zone, uuid, inet, cidr, macaddr, macaddr8, bytea
     (1082, 1182),
+    (1114, 1115),
+    (1184, 1185),
     (2950, 2951),
     (869, 1041),
+    (650, 651),
     (829, 1040),
     (774, 775),
     (17, 1001),
@@ -355,7 +358,8 @@ fn listed(oid: u32) -> u32 {
 
 /// What a column's values are called: a list of numbers by the name of one, since there is nothing else to know them by.
 fn singular(column: &Column) -> &str {
-    let one = column.name.strip_suffix('s').filter(|one| !one.ends_with('s') && listed(column.kind) != column.kind);
+    let is_one = |one: &&str| !one.ends_with('s') && !one.ends_with("ie") && listed(column.kind) != column.kind;
+    let one = column.name.strip_suffix('s').filter(is_one);
     one.unwrap_or(&column.name)
 }
 
@@ -374,9 +378,10 @@ fn kind(snapshot: &Snapshot, oid: u32) -> ColumnKind {
         // text, varchar, bpchar, name
         25 | 1043 | 1042 | 19 => Some(ColumnKind::Text),
         20 | 21 | 23 | 700 | 701 | 1700 => Some(ColumnKind::Number),
-        1082 => Some(ColumnKind::Date),
+        // A day of birth may be kept with a time of day, which is midnight mostly.
+        1082 | 1114 | 1184 => Some(ColumnKind::Date),
         2950 => Some(ColumnKind::Uuid),
-        869 => Some(ColumnKind::Address),
+        869 | 650 => Some(ColumnKind::Address),
         829 | 774 => Some(ColumnKind::Hardware),
         17 => Some(ColumnKind::Bytes),
         // json, jsonb, xml, tsvector, and arrays of text

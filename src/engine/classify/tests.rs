@@ -169,3 +169,27 @@ fn what_is_made_of_sensitive_columns_is_sensitive() {
     let email = Some("email");
     assert_eq!(found, [email, email, None, email, None, Some("salary"), Some("secret"), None]);
 }
+
+/// Where a type leaves nothing to look at, the name decides.
+#[test]
+fn names_say_what_values_cannot() {
+    let check = |name: &str, kind: Kind, values: &[&str], expected: Option<&str>| {
+        let column =
+            Sampled { table: "records", name, kind, comment: None, values: values.to_vec(), made_of: Vec::new() };
+        let found = relation(&[column]).remove(0).map(|finding| finding.entity);
+        assert_eq!(found.as_deref(), expected, "{name}");
+    };
+    let moments = ["1970-09-18 03:04:05", "1981-02-03 00:00:00", "1990-01-01 10:00:00"];
+    check("date_of_birth", Kind::Date, &moments, Some("birth_date"));
+    check("created_at", Kind::Date, &moments, None);
+    check("birthday_mail_sent_at", Kind::Date, &moments, None);
+    check("client_ip", Kind::Address, &[], Some("ip_address"));
+    check("diagnosis", Kind::Other, &[], Some("health"));
+    check("blood_type", Kind::Other, &[], Some("health"));
+    check("diagnosis_status", Kind::Other, &[], None);
+    check("is_active", Kind::Other, &[], None);
+    let digests =
+        ["5f4dcc3b5aa765d61d8327deb882cf99", "e99a18c428cb38d5f260853678922e03", "0d107d09f5bbe40cade3de5c71e9e9b7"];
+    check("password_hash", Kind::Text, &digests, Some("password_hash"));
+    check("content_hash", Kind::Text, &digests, None);
+}
