@@ -174,6 +174,10 @@ async fn secure(socket: Socket, address: &Address) -> Result<(Socket, ChannelBin
 async fn log_in_bound(mut socket: Socket, login: &Login, binding: ChannelBinding) -> Result<Opened, ConnectError> {
     let mut parameters = vec![("user".to_owned(), login.user.clone()), ("database".to_owned(), login.database.clone())];
     parameters.extend(login.parameters.iter().cloned());
+    // Whatever the database is kept in: all that is asked and answered here is read as UTF-8.
+    if !login.parameters.iter().any(|(name, _)| name == "client_encoding") {
+        parameters.push(("client_encoding".to_owned(), "UTF8".to_owned()));
+    }
     let startup = Startup { version: Version::V3_2, negotiate: None, parameters };
     let scram = match &login.password {
         Some(password) => {

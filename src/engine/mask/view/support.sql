@@ -20,6 +20,9 @@ DECLARE
   number bigint;
   made text := '';
   alphabet constant text := '0123456789abcdefghjkmnpqrstvwxyz';
+  -- These two know no way to UTF-8, and would refuse with the bytes that they cannot read.
+  encoding constant name := CASE WHEN getdatabaseencoding() IN ('SQL_ASCII', 'MULE_INTERNAL')
+    THEN getdatabaseencoding() ELSE 'UTF8' END;
   context bytea;
 BEGIN
   IF plain = '' THEN RETURN value; END IF;
@@ -29,7 +32,7 @@ BEGIN
   SELECT block INTO k FROM @support@.key;
   context := convert_to(entity, 'UTF8') || E'\\x00'::bytea;
   number := ('x' || encode(substr(sha256(k || E'\\x01'::bytea || context
-    || convert_to(plain, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint;
+    || convert_to(plain, encoding)), 1, 8), 'hex'))::bit(64)::bigint;
   IF form = 'phone' THEN
     -- The number has no sign: a negative one stands for 2^64 more, which is 709551616 modulo 10^9, and 616 modulo 1000.
     number := CASE WHEN number < 0 THEN (number % 1000000000 + 1709551616) % 1000000000 ELSE number % 1000000000 END;
