@@ -18,6 +18,8 @@ pub(crate) struct CatalogColumn {
     pub(crate) name: String,
     /// `pg_attribute.atttypid`.
     pub(crate) kind: u32,
+    /// `pg_attribute.atttypmod`, the declared length where the type has one; of a domain, that of what it is over.
+    pub(crate) modifier: i32,
     pub(crate) not_null: bool,
     /// Filled from a sequence: its values start at 1 unless somebody chose otherwise.
     pub(crate) counted: bool,
@@ -192,6 +194,8 @@ pub(crate) struct CatalogType {
     pub(crate) base: u32,
     /// The element of an array; 0 for others.
     pub(crate) element: u32,
+    /// The relation whose columns are the fields of a row; 0 for others.
+    pub(crate) relation: u32,
     /// Functions in the conditions of a domain.
     pub(crate) checks: Vec<u32>,
 }
@@ -299,6 +303,7 @@ impl Catalog {
                 },
                 base: kind.base,
                 element: kind.element,
+                relation: kind.relation,
                 checks,
             };
             catalog.type_names.insert(kind.oid, kind.name.clone());
@@ -448,6 +453,15 @@ impl Catalog {
         self.types_named(self.type_names.get(&oid)?).iter().find(|kind| kind.oid == oid)
     }
 
+    /// The type whose values these are, which is another for a domain.
+    pub(crate) fn base(&self, kind: u32) -> u32 {
+        /// Domains over domains that are followed.
+        const NESTING_MAX: usize = 16;
+        let over =
+            |kind: &u32| self.type_of(*kind).filter(|found| found.kind == TypeKind::Domain).map(|found| found.base);
+        std::iter::successors(Some(kind), over).take(NESTING_MAX).last().unwrap_or(kind)
+    }
+
     /// Whether something is called this: a schema, a relation, a column, a function or a type.
     pub(super) fn names(&self, name: &str) -> bool {
         self.schemas.contains(name)
@@ -482,6 +496,7 @@ fn relations(snapshot: &Snapshot) -> Vec<CatalogRelation> {
                 attribute: column.attribute,
                 name: column.name.clone(),
                 kind: column.kind,
+                modifier: column.modifier,
                 not_null: column.not_null,
                 counted: column.counted,
             });

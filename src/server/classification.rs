@@ -586,6 +586,7 @@ mod tests {
             attribute: 1,
             name: "c".to_owned(),
             kind: 25,
+            modifier: -1,
             not_null: false,
             counted: false,
             made_of: Vec::new(),

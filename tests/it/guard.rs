@@ -270,7 +270,7 @@ fn a_statement_returns_no_more_rows_than_it_may() {
     {
         let answer = wire.simple(text.as_bytes());
         cut(&answer);
-        assert_eq!(answer.rows.len() + answer.copied, 100, "{text}");
+        assert_eq!(answer.rows.len() + usize::from(answer.copied), 100, "{text}");
         // The last is read to its end: that is sooner done.
         assert_eq!(cancelled(), (count + 1).min(2), "{text}");
         assert_eq!(wire.simple(b"SELECT 1").rows, [[Some("1".to_owned())]], "{text}");

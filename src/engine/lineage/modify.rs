@@ -5,7 +5,8 @@ use pg_query::protobuf::ConstrType;
 use super::{Columns, Frame, Item, Named, Origin, Outputs, Purpose, Rows, Tracer};
 use crate::engine::catalog::CatalogRelation;
 use crate::engine::resolve::Found;
-use crate::engine::sql::fact::Name;
+use crate::engine::sql::copy;
+use crate::engine::sql::fact::{CopyForm, Name};
 use crate::engine::sql::tree::Node;
 
 impl<'a> Tracer<'_, 'a> {
@@ -174,6 +175,22 @@ impl<'a> Tracer<'_, 'a> {
             self.used(Purpose::Store(None), outputs.all());
             return Outputs::default();
         }
+        // In text format nothing tells NULL from a value that is written like it: each row says whether it is that value.
+        if let CopyForm::Text { null, .. } = copy::written(node)
+            && may_be_value(&null)
+        {
+            self.used(Purpose::Test, outputs.all());
+        }
         outputs
     }
+}
+
+/// Whether what COPY writes for NULL could be a value that means something. A backslash before one sign is no value's:
+/// the server writes those with another one before it.
+fn may_be_value(null: &str) -> bool {
+    /// What people write for nothing.
+    const NOTHING: [&str; 8] = ["null", "nil", "none", "nan", "na", "n/a", "empty", "missing"];
+    let word = null.trim_matches(|sign: char| !sign.is_alphanumeric());
+    let is_escape = null.starts_with('\\') && null.chars().count() == 2;
+    !(is_escape || word.is_empty() || NOTHING.iter().any(|nothing| word.eq_ignore_ascii_case(nothing)))
 }

@@ -1,7 +1,7 @@
 //! Masks arrays and rows element by element, in both formats (manual, sections "Array Input and Output Syntax" and
 //! "Composite Type Input and Output Syntax"). What does not read as one becomes NULL.
 
-use super::shape::Shape;
+use super::shape::{Field, Shape};
 use super::treatment::{Applied, Pen, Treatment, apply};
 
 /// Rows and arrays within one another that are followed. Each level takes a frame of the stack.
@@ -115,22 +115,38 @@ fn quote(value: &[u8], special: &[u8], escape: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A row in text format: `(a,"b c",)`.
-pub(super) fn text_row(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+/// A row in text format: `(a,"b c",)`. `fields`: as far as its type is known.
+pub(super) fn text_row(
+    treatment: Treatment,
+    fields: &[Field],
+    value: &[u8],
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
     let inner = value.strip_prefix(b"(").and_then(|rest| rest.strip_suffix(b")"));
     let Some(mut rest) = inner else { return Applied::Null };
     out.push(b'(');
     let (mut changed, mut plain, mut masked) = (false, Vec::new(), Vec::new());
+    let mut fields = fields.iter();
     loop {
         plain.clear();
         let Some(length) = read_field(rest, &mut plain) else { return Applied::Null };
+        let field = fields.next();
         let (raw, after) = rest.split_at_checked(length).unwrap_or_default();
         masked.clear();
         let applied = match treatment {
             _ if raw.is_empty() => Applied::Unchanged,
             // Of a field's type nothing is known in this format, and NULL is of every type.
             Treatment::Entity(_) | Treatment::Redact => Applied::Null,
-            treatment => apply(treatment, &Shape::Text, false, usize::MAX, &plain, pen, &mut masked),
+            treatment => {
+                let own = field.map_or(treatment, |field| field.treatment(treatment));
+                let shape = match (own, field.map(|field| &field.shape)) {
+                    (Treatment::Entity(_), Some(shape))
+                    | (_, Some(shape @ (Shape::Row(_) | Shape::Array(_) | Shape::Json | Shape::Jsonb))) => shape,
+                    (_, Some(_) | None) => &Shape::Text,
+                };
+                apply(own, shape, false, usize::MAX, &plain, pen, &mut masked)
+            }
         };
         changed |= applied != Applied::Unchanged;
         match applied {
@@ -241,23 +257,31 @@ pub(super) fn binary(
 /// `MAXDIM`
 const DIMENSIONS_MAX: usize = 6;
 
-/// A row in binary format: its fields, each with its type and length.
-pub(super) fn binary_row(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
+/// A row in binary format: its fields, each with its type and length. `known`: as far as its own type is known.
+pub(super) fn binary_row(
+    treatment: Treatment,
+    known: &[Field],
+    value: &[u8],
+    pen: &mut Pen,
+    out: &mut Vec<u8>,
+) -> Applied {
     let mut reader = Reader(value);
     let masked = nested(pen, |pen| {
         let fields = usize::try_from(reader.number()?).ok()?;
         out.extend_from_slice(value.get(..4)?);
         let mut changed = false;
-        for _ in 0..fields {
+        for index in 0..fields {
             let kind = reader.take(4)?;
             out.extend_from_slice(kind);
             let kind = kind.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
-            let shape = Shape::built_in(kind).unwrap_or(Shape::Unknown);
+            let field = known.get(index);
+            let built_in = Shape::built_in(kind);
+            let shape = built_in.as_ref().or_else(|| field.map(|field| &field.shape)).unwrap_or(&Shape::Unknown);
             let treatment = match treatment {
                 Treatment::Entity(_) => Treatment::Redact,
-                treatment => treatment,
+                treatment => field.map_or(treatment, |field| field.treatment(treatment)),
             };
-            changed |= reader.value(treatment, &shape, usize::MAX, pen, out)? != Applied::Unchanged;
+            changed |= reader.value(treatment, shape, usize::MAX, pen, out)? != Applied::Unchanged;
         }
         reader.0.is_empty().then_some(changed)
     });

@@ -7,7 +7,7 @@ use super::treatment::Column;
 pub(in crate::engine) use super::treatment::Treatment;
 use super::{MaskKey, Masker, ResultColumn};
 use crate::domain::Shown;
-use crate::engine::catalog::{Catalog, FIRST_USER_OID, RelationKind};
+use crate::engine::catalog::{Catalog, CatalogColumn, FIRST_USER_OID, RelationKind};
 use crate::engine::classify::Verdict;
 use crate::engine::lineage::{Form, Kept, Lineage, Origin, Outputs, Source, is_mixed, verdict};
 
@@ -58,21 +58,22 @@ pub(in crate::engine) fn copier(
     let columns: Vec<ResultColumn> = (0..count)
         .map(|index| {
             let origin = outputs.and_then(|outputs| outputs.column(index, count));
-            let kind = origin.and_then(|origin| kind(catalog, origin));
+            let found = origin.and_then(|origin| column_behind(catalog, origin));
             // What is written as text can be looked at as text.
-            let kind = kind.unwrap_or(if binary { 0 } else { TEXT });
-            ResultColumn { name: String::new(), table: 0, attribute: 0, kind, modifier: -1, binary }
+            let unknown = (if binary { 0 } else { TEXT }, -1);
+            let (kind, modifier) = found.map_or(unknown, |column| (catalog.base(column.kind), column.modifier));
+            ResultColumn { name: String::new(), table: 0, attribute: 0, kind, modifier, binary }
         })
         .collect();
     masker(catalog, key, lineage, &columns)
 }
 
-/// The type of values that are those of one column.
-fn kind(catalog: &Catalog, origin: &Origin) -> Option<u32> {
+/// The column whose values these are, where they are those of one.
+fn column_behind<'c>(catalog: &'c Catalog, origin: &Origin) -> Option<&'c CatalogColumn> {
     let mut sources = origin.sources();
     match (sources.next(), sources.next()) {
         (Some((Source::Column { relation, attribute, key: None }, Form::Same | Form::Picked)), None) => {
-            catalog.column(*relation, *attribute).map(|column| column.kind)
+            catalog.column(*relation, *attribute)
         }
         _ => None,
     }
@@ -142,6 +143,9 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
                     (None, None) if form == Form::Readable && is_bytes(catalog, *relation, *attribute) => {
                         Treatment::Hide
                     }
+                    (None, None) if form == Form::Readable && is_told(catalog, *relation, *attribute) => {
+                        Treatment::Hide
+                    }
                     (None, None) if form <= Form::Readable => Treatment::Look,
                     (None, None) if source.kept(catalog) == Kept::Open => Treatment::Look,
                     (None, None) => Treatment::Hide,
@@ -161,6 +165,11 @@ fn is_bytes(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
         Shape::Array(element) => *element == Shape::Bytes,
         _ => false,
     })
+}
+
+/// Whether a column holds rows with fields whose names say what they hold, which no text says.
+fn is_told(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
+    catalog.column(relation, attribute).is_some_and(|column| Shape::of(column.kind, catalog).is_told())
 }
 
 /// The stricter of two. Two entities in one value are masked as neither.

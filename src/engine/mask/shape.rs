@@ -1,6 +1,8 @@
 //! What a value of a type is made of, as far as masking it needs to know.
 
-use crate::engine::catalog::{Catalog, TypeKind};
+use super::treatment::Treatment;
+use crate::engine::catalog::{Catalog, CatalogColumn, TypeKind};
+use crate::engine::detector;
 
 /// Domains over domains that are followed.
 const NESTING_MAX: usize = 16;
@@ -31,8 +33,8 @@ pub(super) enum Shape {
     Range,
     MultiRange,
     Array(Box<Self>),
-    /// A row, named or not.
-    Row,
+    /// A row with its fields; with none where its type does not say which.
+    Row(Vec<Field>),
     Hstore,
     /// A value of a fixed set, and numbers of the server's own: flags, object ids, times of day.
     Plain,
@@ -40,7 +42,43 @@ pub(super) enum Shape {
     Unknown,
 }
 
+/// A field of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) shape: Shape,
+    told: Option<Told>,
+}
+
+/// The entity that a field's name says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Is(&'static str),
+    MayBe(&'static str),
+}
+
+impl Field {
+    /// What becomes of its values in a row whose values are looked at.
+    pub(super) fn treatment(&self, treatment: Treatment) -> Treatment {
+        let (Treatment::Glance | Treatment::Look | Treatment::Suspect(_)) = treatment else { return treatment };
+        let found = match self.told {
+            Some(Told::Is(entity)) => detector::named(entity).map(Treatment::Entity),
+            Some(Told::MayBe(entity)) => detector::named(entity).map(Treatment::Suspect),
+            None => None,
+        };
+        found.unwrap_or(treatment)
+    }
+}
+
 impl Shape {
+    /// Whether its fields have names that say what they hold, which are lost where it is written as text.
+    pub(super) fn is_told(&self) -> bool {
+        match self {
+            Self::Row(fields) => fields.iter().any(|field| field.told.is_some() || field.shape.is_told()),
+            Self::Array(element) => element.is_told(),
+            _ => false,
+        }
+    }
+
     /// The shape of a type. Domains arrive as what they are over.
     pub(super) fn of(kind: u32, catalog: &Catalog) -> Self {
         Self::within(kind, catalog, NESTING_MAX)
@@ -74,7 +112,7 @@ impl Shape {
             774 => Self::Hardware(8),
             3904 | 3906 | 3908 | 3910 | 3912 | 3926 => Self::Range,
             4451 | 4532 | 4533 | 4534 | 4535 | 4536 => Self::MultiRange,
-            2249 => Self::Row,
+            2249 => Self::Row(Vec::new()),
             // bool, "char", oid, time, timetz, interval, bit, varbit, money, tid, xid, cid, pg_lsn, xid8, void, regclass and kin
             16 | 18 | 26 | 1083 | 1266 | 1186 | 1560 | 1562 | 790 | 27 | 28 | 29 | 3220 | 5069 | 2278 => Self::Plain,
             // int2vector, oidvector, regproc and its like
@@ -103,7 +141,7 @@ impl Shape {
             1041 | 651 => Self::Network,
             1040 => Self::Hardware(6),
             775 => Self::Hardware(8),
-            2287 => Self::Row,
+            2287 => Self::Row(Vec::new()),
             // bool, "char", oid, time, timetz, interval
             1000 | 1002 | 1028 | 1183 | 1270 | 1187 => Self::Plain,
             _ => return None,
@@ -118,7 +156,7 @@ impl Shape {
             TypeKind::Enum => Self::Plain,
             TypeKind::Range => Self::Range,
             TypeKind::MultiRange => Self::MultiRange,
-            TypeKind::Composite => Self::Row,
+            TypeKind::Composite => Self::Row(Self::fields(found.relation, catalog, depth)),
             TypeKind::Domain => Self::within(found.base, catalog, depth),
             TypeKind::Base if found.element != 0 => Self::Array(Box::new(Self::within(found.element, catalog, depth))),
             TypeKind::Base => match found.name.as_str() {
@@ -127,5 +165,16 @@ impl Shape {
                 _ => return None,
             },
         })
+    }
+
+    fn fields(relation: u32, catalog: &Catalog, depth: usize) -> Vec<Field> {
+        let columns = catalog.relation(relation).into_iter().flat_map(|relation| &relation.columns);
+        let field = |column: &CatalogColumn| {
+            let words = detector::words(&column.name);
+            let is = detector::claimed(&words).map(|entity| Told::Is(entity.name()));
+            let told = is.or_else(|| detector::hinted(&words).map(|entity| Told::MayBe(entity.name())));
+            Field { shape: Self::within(column.kind, catalog, depth), told }
+        };
+        columns.map(field).collect()
     }
 }

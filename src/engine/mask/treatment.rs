@@ -182,7 +182,7 @@ pub(super) fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
                 | Shape::Json
                 | Shape::Jsonb
                 | Shape::Xml
-                | Shape::Row
+                | Shape::Row(_)
                 | Shape::Hstore
                 | Shape::Unknown
                 | Shape::Bytes
@@ -248,8 +248,8 @@ fn look(
         Shape::Jsonb => json::walk(treatment, value, pen, out),
         Shape::Array(element) if binary => array::binary(treatment, element, room, value, pen, out),
         Shape::Array(element) => array::text(treatment, element, room, value, pen, out),
-        Shape::Row if binary => array::binary_row(treatment, value, pen, out),
-        Shape::Row => array::text_row(treatment, value, pen, out),
+        Shape::Row(fields) if binary => array::binary_row(treatment, fields, value, pen, out),
+        Shape::Row(fields) => array::text_row(treatment, fields, value, pen, out),
         // In text format a value of an unknown type is text; in binary it cannot be written anew.
         Shape::Hstore | Shape::Unknown if !binary => text::look(floor, value, usize::MAX, pen, out),
         // Bytes in which something is found are not cut to pieces: nobody knows what they are.
@@ -294,7 +294,7 @@ fn look_within(treatment: Treatment, floor: Likeness, value: &[u8], pen: &mut Pe
     let mut parts = Vec::new();
     let parted = array::nested(pen, |pen| match value.first()? {
         b'{' => Some(array::text(treatment, &Shape::Text, usize::MAX, value, pen, &mut parts)),
-        b'(' if array::is_row(value) => Some(array::text_row(treatment, value, pen, &mut parts)),
+        b'(' if array::is_row(value) => Some(array::text_row(treatment, &[], value, pen, &mut parts)),
         _ => None,
     });
     // It may also be a text that begins like one, in which a value goes on behind a comma.
@@ -356,8 +356,8 @@ fn mask(
         Shape::MultiRange => constant(if binary { b"\0\0\0\0" } else { b"{}" }, out),
         Shape::Array(element) if binary => array::binary(treatment, element, room, value, pen, out),
         Shape::Array(element) => array::text(treatment, element, room, value, pen, out),
-        Shape::Row if binary => array::binary_row(treatment, value, pen, out),
-        Shape::Row => array::text_row(treatment, value, pen, out),
+        Shape::Row(fields) if binary => array::binary_row(treatment, fields, value, pen, out),
+        Shape::Row(fields) => array::text_row(treatment, fields, value, pen, out),
         Shape::Hstore => constant(if binary { b"\0\0\0\0" } else { b"" }, out),
         Shape::Plain | Shape::Unknown => Applied::Null,
     }
@@ -387,7 +387,7 @@ fn hide(shape: &Shape, binary: bool, room: usize, out: &mut Vec<u8>) -> Applied 
         | Shape::Range
         | Shape::MultiRange
         | Shape::Array(_)
-        | Shape::Row
+        | Shape::Row(_)
         | Shape::Hstore
         | Shape::Plain
         | Shape::Unknown => Applied::Null,

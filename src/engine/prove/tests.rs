@@ -417,6 +417,7 @@ fn breaks(policy: &str, promise: &Promise, example: &Counterexample) {
         attribute,
         name: name.to_owned(),
         kind,
+        modifier: -1,
         not_null: attribute == 1,
         counted: false,
     };

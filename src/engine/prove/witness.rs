@@ -137,6 +137,7 @@ fn catalog(relations: &[Touched<'_>]) -> Catalog {
         attribute,
         name: name.to_owned(),
         kind,
+        modifier: -1,
         not_null: attribute == 1,
         counted: false,
     };

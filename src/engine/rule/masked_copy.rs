@@ -4,7 +4,6 @@ use super::Rule;
 use crate::domain::{Action, Environment, IdentityKind, Reason};
 use crate::engine::lineage::{Form, Kept, Purpose, Source};
 use crate::engine::resolve::Facts;
-use crate::engine::sql::fact::CopyForm;
 
 pub(super) struct MaskedCopy;
 
@@ -26,12 +25,6 @@ impl Rule for MaskedCopy {
     }
 
     fn check(&self, facts: &Facts<'_>) -> Option<Reason> {
-        self.carried(facts).or_else(|| self.unreadable(facts))
-    }
-}
-
-impl MaskedCopy {
-    fn carried(&self, facts: &Facts<'_>) -> Option<Reason> {
         let kept = |source: &Source| source.kept(facts.catalog);
         let copied = facts.uses().find(|used| match &used.what {
             Purpose::Store(target) => {
@@ -60,15 +53,5 @@ impl MaskedCopy {
                 .hint("leave the column out, or copy it to a column that is masked as well")
                 .at(copied.position),
         )
-    }
-    /// COPY … TO STDOUT in a form in which rows cannot be masked.
-    fn unreadable(&self, facts: &Facts<'_>) -> Option<Reason> {
-        let outputs = facts.lineage.as_ref().filter(|_| facts.copies() == Some(&CopyForm::Unknown))?.outputs.all();
-        (outputs.kept(facts.catalog) > Kept::Open).then(|| {
-            let column = facts.first_kept(&outputs);
-            Reason::new(self.name(), format!("{column} cannot be masked in this form of COPY"))
-                .hint("leave out ENCODING and other options, or use FORMAT csv")
-                .at(facts.first_position())
-        })
     }
 }

@@ -1,5 +1,10 @@
 SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (
   SELECT a.attrelid::bigint AS relation, a.attnum AS attribute, a.attname AS name, a.atttypid::bigint AS type,
+    (WITH RECURSIVE base(oid, modifier) AS (
+        SELECT a.atttypid, a.atttypmod
+        UNION ALL
+        SELECT t.typbasetype, t.typtypmod FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')
+      SELECT b.modifier FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype <> 'd') AS modifier,
     a.attnotnull AS not_null,
     a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS counted,
     CASE WHEN a.attgenerated = '' THEN '{}'::smallint[] ELSE ARRAY(SELECT DISTINCT p.refobjsubid::smallint

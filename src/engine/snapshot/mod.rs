@@ -89,6 +89,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: u32,
+    /// `pg_attribute.atttypmod`; of a domain, that of what it is over.
+    pub(crate) modifier: i32,
     pub(crate) not_null: bool,
     /// Filled from a sequence.
     pub(crate) counted: bool,

@@ -109,8 +109,8 @@ impl Incoming {
                 name: String::new(),
                 table: relation.oid,
                 attribute: column.attribute,
-                kind: column.kind,
-                modifier: -1,
+                kind: catalog.base(column.kind),
+                modifier: column.modifier,
                 binary,
             };
             let treatment = of_column(catalog, relation.oid, column.attribute);
@@ -230,8 +230,8 @@ impl Stored<'_, '_> {
             name: String::new(),
             table: relation.oid,
             attribute: column.attribute,
-            kind: if parameter.kind == 0 { column.kind } else { parameter.kind },
-            modifier: -1,
+            kind: if parameter.kind == 0 { catalog.base(column.kind) } else { parameter.kind },
+            modifier: column.modifier,
             binary: parameter.binary,
         };
         let treatment = of_column(catalog, relation.oid, column.attribute);

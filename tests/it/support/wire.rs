@@ -37,7 +37,9 @@ pub(crate) struct Answer {
     /// Rows of all results, values as text; `None` is NULL.
     pub(crate) rows: Vec<Vec<Option<String>>>,
     /// Messages of COPY data, which are rows.
-    pub(crate) copied: usize,
+    pub(crate) copied: u16,
+    /// What stands in them.
+    pub(crate) copy: Box<[u8]>,
     /// The connection ended instead of becoming ready.
     pub(crate) closed: bool,
 }
@@ -196,10 +198,11 @@ impl Wire {
 
     /// Everything up to readiness. A request for COPY data gets none.
     pub(crate) fn answer(&mut self) -> Answer {
-        let mut answer = Answer::default();
+        let (mut answer, mut copy) = (Answer::default(), Vec::new());
         loop {
             let Some((tag, body)) = self.next() else {
                 answer.closed = true;
+                answer.copy = copy.into();
                 return answer;
             };
             match tag {
@@ -211,9 +214,15 @@ impl Wire {
                 b'N' => answer.notices.push(Complaint::read(&body)),
                 b'C' => answer.tags.push(String::from_utf8_lossy(&body[..body.len() - 1]).into_owned()),
                 b'D' => answer.rows.push(row(&body)),
-                b'd' => answer.copied += 1,
+                b'd' => {
+                    answer.copied += 1;
+                    copy.extend_from_slice(&body);
+                }
                 b'G' => self.send(b'f', b"no data\0"),
-                b'Z' => return answer,
+                b'Z' => {
+                    answer.copy = copy.into();
+                    return answer;
+                }
                 _ => {}
             }
         }

@@ -116,7 +116,7 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
         Shape::Range => cast(constant(sql, "'empty'")),
         Shape::MultiRange => cast(constant(sql, "'{}'")),
         Shape::Array(element) => each(treatment, value, element, support),
-        Shape::Hardware(_) | Shape::Row | Shape::Hstore | Shape::Plain | Shape::Unknown => nothing(sql),
+        Shape::Hardware(_) | Shape::Row(_) | Shape::Hstore | Shape::Plain | Shape::Unknown => nothing(sql),
     }
 }
 
@@ -142,7 +142,7 @@ fn look(value: Value<'_>, support: &str) -> String {
         | Shape::Hardware(_)
         | Shape::Range
         | Shape::MultiRange
-        | Shape::Row
+        | Shape::Row(_)
         | Shape::Hstore
         | Shape::Plain
         | Shape::Unknown => nothing(sql),
@@ -168,7 +168,7 @@ fn hide(value: Value<'_>) -> String {
         | Shape::Range
         | Shape::MultiRange
         | Shape::Array(_)
-        | Shape::Row
+        | Shape::Row(_)
         | Shape::Hstore
         | Shape::Plain
         | Shape::Unknown => nothing(sql),
