@@ -195,7 +195,8 @@ impl Postgres {
 
     /// What the server has logged: every statement, with who ran it.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        // Databases kept in other encodings write theirs.
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
     }
 
     /// Roles of sessions that exist in the server.
