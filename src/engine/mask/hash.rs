@@ -29,22 +29,22 @@ impl Begun {
         for mut part in parts {
             // Whole blocks are read as they become full; what is left stays for the next part.
             while let Some((now, later)) = part.split_at_checked(BLOCK - filled) {
-                copy(now, &mut block, filled);
+                put(now, filled, &mut block);
                 compress256(&mut begun.0, &[block]);
                 (part, filled) = (later, 0);
             }
-            copy(part, &mut block, filled);
+            put(part, filled, &mut block);
             filled += part.len();
         }
         let length = parts.iter().fold(BLOCK, |sum, part| sum + part.len());
         // What follows a message goes into this block, or into the next where this one has no room.
         block.iter_mut().skip(filled).for_each(|byte| *byte = 0);
-        copy(&[END], &mut block, filled);
+        put(&[END], filled, &mut block);
         if filled > ROOM {
             compress256(&mut begun.0, &[block]);
             block = [0; BLOCK];
         }
-        copy(&bits(length), &mut block, BLOCK - LENGTH);
+        put(&bits(length), BLOCK - LENGTH, &mut block);
         begun.ended(&Last(block))
     }
 
@@ -79,7 +79,7 @@ impl Start {
     pub(super) fn of(parts: [&[u8]; 3]) -> Option<Self> {
         let mut start = Self { block: [0; BLOCK], filled: 0 };
         for part in parts {
-            copy(part, &mut start.block, start.filled);
+            put(part, start.filled, &mut start.block);
             start.filled = start.filled.saturating_add(part.len());
         }
         (start.filled <= ROOM).then_some(start)
@@ -96,9 +96,9 @@ impl Start {
     pub(super) fn end(&self, rest: &[u8], last: &mut Last) {
         let length = self.filled + rest.len();
         last.0 = self.block;
-        copy(rest, &mut last.0, self.filled);
-        copy(&[END], &mut last.0, length);
-        copy(&bits(BLOCK + length), &mut last.0, BLOCK - LENGTH);
+        put(rest, self.filled, &mut last.0);
+        put(&[END], length, &mut last.0);
+        put(&bits(BLOCK + length), BLOCK - LENGTH, &mut last.0);
     }
 }
 
@@ -116,10 +116,11 @@ fn bits(length: usize) -> [u8; LENGTH] {
     u64::try_from(length).unwrap_or(u64::MAX).wrapping_mul(8).to_be_bytes()
 }
 
-/// Puts a part into a block that has room for it.
-fn copy(part: &[u8], block: &mut [u8; BLOCK], at: usize) {
-    if let Some(room) = block.get_mut(at..).and_then(|rest| rest.get_mut(..part.len())) {
-        room.copy_from_slice(part);
+/// Puts bytes where there is room for them.
+#[inline]
+pub(super) fn put(bytes: &[u8], at: usize, out: &mut [u8]) {
+    if let Some(room) = out.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+        room.copy_from_slice(bytes);
     }
 }
 

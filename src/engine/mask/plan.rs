@@ -139,11 +139,7 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
                     (Some(entity), _) if form <= Form::Picked => Treatment::Entity(entity),
                     (None, Some(entity)) if form <= Form::Picked => Treatment::Suspect(entity),
                     (Some(_), _) | (_, Some(_)) => Treatment::Hide,
-                    // Bytes are written in hexadecimal, in which no detector reads.
-                    (None, None) if form == Form::Readable && is_bytes(catalog, *relation, *attribute) => {
-                        Treatment::Hide
-                    }
-                    (None, None) if form == Form::Readable && is_told(catalog, *relation, *attribute) => {
+                    (None, None) if form == Form::Readable && is_lost_in_text(catalog, *relation, *attribute) => {
                         Treatment::Hide
                     }
                     (None, None) if form <= Form::Readable => Treatment::Look,
@@ -158,18 +154,14 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
     }
 }
 
-/// Whether a column holds `bytea`, or lists of them.
-fn is_bytes(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
+/// Whether text hides from detectors what a column holds: bytes, or lists of them, are written in hexadecimal, in which none
+/// reads, and of rows it leaves out the names of fields that say what those hold.
+fn is_lost_in_text(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
     catalog.column(relation, attribute).is_some_and(|column| match Shape::of(column.kind, catalog) {
         Shape::Bytes => true,
-        Shape::Array(element) => *element == Shape::Bytes,
-        _ => false,
+        Shape::Array(element) if *element == Shape::Bytes => true,
+        shape => shape.is_told(),
     })
-}
-
-/// Whether a column holds rows with fields whose names say what they hold, which no text says.
-fn is_told(catalog: &Catalog, relation: u32, attribute: i16) -> bool {
-    catalog.column(relation, attribute).is_some_and(|column| Shape::of(column.kind, catalog).is_told())
 }
 
 /// The stricter of two. Two entities in one value are masked as neither.

@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use ring::hmac;
 
 use super::MaskKey;
-use super::hash::{BLOCK, Begun, Last, Start};
+use super::hash::{BLOCK, Begun, Last, Start, put};
 use super::number::{read_numeric, read_uuid};
 use crate::engine::detector::{self, Detector, Form, Method};
 
@@ -317,13 +317,6 @@ impl Named {
             Self::Letters(letters) => letters,
             Self::Digits(digits) => digits,
         }
-    }
-}
-
-/// Puts bytes where there is room for them.
-fn put(bytes: &[u8], at: usize, out: &mut [u8]) {
-    if let Some(room) = out.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-        room.copy_from_slice(bytes);
     }
 }
 
