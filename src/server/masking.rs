@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::config::MaskingWish;
-use super::credential::{Finding, Seen};
+use super::credential::{Finding, Seen, inheriting};
 use super::resource::Resource;
 use super::schema::Reading;
 use crate::domain::{
@@ -70,6 +70,8 @@ struct State {
     /// Why it could not be made, or not be changed.
     hindrance: Option<Finding>,
     left_out: Vec<LeftOut>,
+    /// PostgreSQL's version.
+    major: u32,
     /// Whoever changes what a view shows meets no view.
     gives_way: bool,
     tried_at: Option<Timestamp>,
@@ -100,10 +102,10 @@ impl DatabaseMasking {
         state.tried_at = Some(clock::now());
         let before = state.hindrance.take();
         match self.make(catalog, &state.revealing).await {
-            Ok(Made { views, left_out, gives_way }) => {
-                state.hindrance = self.incomplete(&left_out);
+            Ok(Made { views, left_out, major, gives_way }) => {
+                (state.left_out, state.major, state.gives_way) = (left_out, major, gives_way);
+                state.hindrance = self.incomplete(state);
                 state.made = state.hindrance.is_none().then(|| Arc::new(views));
-                (state.left_out, state.gives_way) = (left_out, gives_way);
             }
             Err(Hindrance::Broken(finding)) => {
                 state.made = None;
@@ -165,11 +167,11 @@ impl DatabaseMasking {
     }
 
     /// By default nobody loses sight of anything: what has no view keeps all sessions from being masked in the database.
-    fn incomplete(&self, left_out: &[LeftOut]) -> Option<Finding> {
+    fn incomplete(&self, state: &State) -> Option<Finding> {
         if self.wish != MaskingWish::Auto {
             return None;
         }
-        let mut lasting = self.told(left_out).into_iter();
+        let mut lasting = self.told(state).into_iter();
         lasting.find(|(why, _)| *why != LeftOutWhy::Unknown).map(|(_, finding)| finding)
     }
 
@@ -209,7 +211,7 @@ impl DatabaseMasking {
             let remedy = format!("REVOKE SELECT ON {} FROM PUBLIC, \"{}\";", exposed.join(", "), self.names.reader());
             return Err(Hindrance::Broken(Finding { fatal: false, text, remedy: Some(remedy) }));
         }
-        Ok(Made { views: plan.views(), left_out: plan.left_out, gives_way: state.gives_way() })
+        Ok(Made { views: plan.views(), left_out: plan.left_out, major: state.major, gives_way: state.gives_way() })
     }
 
     async fn ask(&self, sql: &str) -> Result<Vec<Row>, Hindrance> {
@@ -296,7 +298,7 @@ impl DatabaseMasking {
         }
         let state = self.state.lock().await;
         if state.made.is_some() {
-            findings.extend(self.told(&state.left_out).into_iter().map(|(_, finding)| finding));
+            findings.extend(self.told(&state).into_iter().map(|(_, finding)| finding));
             if !state.gives_way {
                 let text = STANDS_IN_THE_WAY.to_owned();
                 findings.push(Finding { fatal: false, text, remedy: Some(self.remedy()) });
@@ -306,20 +308,30 @@ impl DatabaseMasking {
     }
 
     /// What is to be said about relations without a view.
-    fn told(&self, left_out: &[LeftOut]) -> Vec<(LeftOutWhy, Finding)> {
-        let told = LEFT_OUT.iter().filter_map(|(why, text, remedy)| {
-            let left = left_out.iter().filter(|left| left.why == *why);
+    fn told(&self, state: &State) -> Vec<(LeftOutWhy, Finding)> {
+        let told = LEFT_OUT.iter().filter_map(|(why, text)| {
+            let left = state.left_out.iter().filter(|left| left.why == *why);
             let names: Vec<String> = left.map(|left| left.relation.clone()).collect();
             let text = format!("Masking views cannot show {}: {text}", shortened(&names));
-            let remedy = remedy.map(|remedy| {
-                let groups: Vec<String> =
-                    self.resource.roles.read.iter().map(|group| crate::engine::quoted(group)).collect();
-                let broker = crate::engine::quoted(&self.resource.broker().login().user);
-                remedy.replace("@groups@", &groups.join(", ")).replace("@broker@", &broker)
-            });
+            let remedy = self.remedy_of(*why, state.major);
             (!names.is_empty()).then_some((*why, Finding { fatal: false, text, remedy }))
         });
         told.collect()
+    }
+
+    fn remedy_of(&self, why: LeftOutWhy, major: u32) -> Option<String> {
+        match why {
+            LeftOutWhy::Unknown => None,
+            LeftOutWhy::Unreadable => {
+                let groups: Vec<String> =
+                    self.resource.roles.read.iter().map(|group| crate::engine::quoted(group)).collect();
+                let broker = crate::engine::quoted(&self.resource.broker().login().user);
+                Some(inheriting(&groups.join(", "), &broker, major))
+            }
+            LeftOutWhy::RowSecurity => {
+                Some("let the broker be neither their owner nor a superuser, and without BYPASSRLS".to_owned())
+            }
+        }
     }
 
     /// Masks that stand in the database and are not this resource's: whoever made them may be gone.
@@ -423,6 +435,7 @@ const STANDS_IN_THE_WAY: &str = "Masking views would keep owners from dropping o
 struct Made {
     views: MaskedViews,
     left_out: Vec<LeftOut>,
+    major: u32,
     gives_way: bool,
 }
 
@@ -435,18 +448,10 @@ enum Hindrance {
 }
 
 /// What is said about relations without a view.
-const LEFT_OUT: &[(LeftOutWhy, &str, Option<&str>)] = &[
-    (LeftOutWhy::Unknown, "nobody has looked at what they hold yet.", None),
-    (
-        LeftOutWhy::Unreadable,
-        "the broker may not read them, and their views could not either.",
-        Some("GRANT @groups@ TO @broker@;"),
-    ),
-    (
-        LeftOutWhy::RowSecurity,
-        "their row security does not hold for the broker, and their views would show all rows.",
-        Some("let the broker be neither their owner nor a superuser, and without BYPASSRLS"),
-    ),
+const LEFT_OUT: &[(LeftOutWhy, &str)] = &[
+    (LeftOutWhy::Unknown, "nobody has looked at what they hold yet."),
+    (LeftOutWhy::Unreadable, "the broker may not read them, and their views could not either."),
+    (LeftOutWhy::RowSecurity, "their row security does not hold for the broker, and their views would show all rows."),
 ];
 
 fn shortened(names: &[String]) -> String {

@@ -102,6 +102,16 @@ pub(crate) trait CredentialSource: Sync + std::fmt::Debug {
 /// All sources.
 pub(crate) const CREDENTIAL_SOURCES: &[&dyn CredentialSource] = &[&postgres_role::PostgresRole, &r#static::Static];
 
+/// What makes a role able to use the rights of others. It may be a member of them already, without inheriting: from
+/// PostgreSQL 16 on each membership says that for itself, before that the role did.
+pub(crate) fn inheriting(groups: &str, member: &str, major: u32) -> String {
+    if major >= 16 {
+        format!("GRANT {groups} TO {member} WITH INHERIT TRUE;")
+    } else {
+        format!("ALTER ROLE {member} INHERIT; GRANT {groups} TO {member};")
+    }
+}
+
 /// The source with this word.
 pub(crate) fn source(name: &str) -> Option<&'static dyn CredentialSource> {
     CREDENTIAL_SOURCES.iter().find(|source| source.name() == name).copied()

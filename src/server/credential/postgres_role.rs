@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use tracing::warn;
 
-use super::{Boxed, CredentialSource, Finding, Lease, Request, Revoked};
+use super::{Boxed, CredentialSource, Finding, Lease, Request, Revoked, inheriting};
 use crate::domain::{Access, Duration, Failure, Kind, Secret, Timestamp};
 use crate::engine::{literal, quoted};
 use crate::runtime::random;
@@ -243,7 +243,7 @@ async fn preflight(resource: &Resource) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let me = broker.rows(
         "SELECT r.rolsuper, r.rolcreaterole, current_user, pg_catalog.pg_is_in_recovery(), \
-         pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') \
+         pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE') \
          FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
     );
     let me = me.await?;
@@ -267,7 +267,7 @@ async fn preflight(resource: &Resource) -> Result<Vec<Finding>, Failure> {
     if !superuser && !me.is_true(4) {
         fatal(
             format!("The broker {user} may not end other sessions."),
-            Some(format!("GRANT pg_signal_backend TO {user};")),
+            Some(inheriting("pg_signal_backend", &user, major)),
         );
     }
     let tag = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'gov_managed'";

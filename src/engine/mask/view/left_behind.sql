@@ -22,6 +22,9 @@ SELECT coalesce(json_agg(row_to_json(q) ORDER BY q.name), '[]') FROM (
         WHERE o.relnamespace = ANY (s.schemas) AND n.oid <> ALL (s.schemas)) t) AS foreign_things,
     (SELECT count(*) FROM pg_catalog.pg_stat_activity a
       JOIN pg_catalog.pg_auth_members m ON m.member = a.usesysid
-      JOIN pg_catalog.pg_roles r ON r.oid = m.roleid WHERE r.rolname = s.name) AS sessions
-  FROM (SELECT pg_catalog.substr(n.nspname, 1, 17) AS name, array_agg(n.oid) AS schemas FROM pg_catalog.pg_namespace n
+      JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
+      -- From 16 on whoever makes a role is a member of it.
+      WHERE r.rolname = s.name AND a.usesysid <> ALL (s.owners)) AS sessions
+  FROM (SELECT pg_catalog.substr(n.nspname, 1, 17) AS name, array_agg(n.oid) AS schemas,
+      array_agg(n.nspowner) AS owners FROM pg_catalog.pg_namespace n
     WHERE n.nspname ~ '^gov_mask_[0-9a-f]{8}(_|$)' AND pg_catalog.substr(n.nspname, 1, 17) <> @name@ GROUP BY 1) s) q

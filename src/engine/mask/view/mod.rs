@@ -207,6 +207,8 @@ pub(crate) struct MaskingState {
     creates: bool,
     /// The broker may write functions.
     speaks: bool,
+    /// PostgreSQL's version.
+    pub(crate) major: u32,
 }
 
 /// Masks under other names: of another gateway or resource, or of a key that is no more.

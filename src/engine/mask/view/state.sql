@@ -22,4 +22,5 @@ SELECT row_to_json(q) FROM (
     (SELECT coalesce(pg_catalog.obj_description(e.oid, 'pg_event_trigger'), '') FROM pg_catalog.pg_event_trigger e
       WHERE e.evtname = 'gov_make_way' AND e.evtenabled IN ('O', 'A')) AS way,
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS creates,
-    pg_catalog.has_language_privilege('plpgsql', 'USAGE') AS speaks) q
+    pg_catalog.has_language_privilege('plpgsql', 'USAGE') AS speaks,
+    pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000 AS major) q

@@ -122,6 +122,7 @@ fn carried_out(plan: &MaskingPlan) -> MaskingState {
         way: None,
         creates: true,
         speaks: true,
+        major: 15,
     }
 }
 
