@@ -290,7 +290,7 @@ fn whose(entry: &TimelineEntry) -> Option<&String> {
     entry.session.as_ref().or(entry.who.as_ref()).or(entry.subject.as_ref())
 }
 
-/// `shop  Alice Ames  read  support.ticket (ZD-812)  01m8…`
+/// `shop  Alice Ames  read  in-database  support.ticket (ZD-812)  01m8…`
 fn heading(entry: &TimelineEntry, session: Option<&TimelineSession>) -> String {
     let who = entry.who.as_deref().or(entry.subject.as_deref());
     let Some(id) = &entry.session else {
@@ -307,6 +307,9 @@ fn heading(entry: &TimelineEntry, session: Option<&TimelineSession>) -> String {
     }
     if let Some(access) = session.and_then(|session| session.access.clone()) {
         parts.push(access);
+    }
+    if let Some(masking) = session.and_then(|session| session.masking.clone()) {
+        parts.push(masking);
     }
     let purpose = known(&entry.purpose, |session| &session.purpose);
     match (purpose, known(&entry.reference, |session| &session.reference)) {

@@ -784,6 +784,9 @@ pub(crate) struct TimelineSession {
     pub(crate) resource: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) access: Option<String>,
+    /// Where sensitive values were masked: `in-database`, or `on-wire (reduced guarantee)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masking: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) purpose: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

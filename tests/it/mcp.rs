@@ -127,6 +127,7 @@ fn an_agent_is_masked_refused_and_told_why() {
     );
     assert_eq!(found["row_count"], 2);
     assert_eq!(found["masked_columns"], json!(["email"]));
+    assert_eq!(found["masking"], "on-wire (reduced guarantee)");
     assert!(!found.to_string().contains("mail.example.org"), "{found}");
     assert_eq!(found["rows"][1][0], 2);
     assert_eq!(found["tag"], "SELECT 2");

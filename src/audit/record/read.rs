@@ -44,6 +44,8 @@ pub(crate) struct Core {
     /// In a session's opening: what kind of identity, and for reading or writing.
     pub(crate) identity_kind: Option<String>,
     pub(crate) access: Option<String>,
+    /// Where its session is masked.
+    pub(crate) masking: Option<String>,
     /// In a session's opening: the masked columns it is to see as they are.
     pub(crate) reveal: Vec<String>,
     /// The approval it is about, or runs by.
@@ -190,6 +192,7 @@ struct Shape<'a> {
     identity_kind: Option<String>,
     #[serde(default)]
     access: Option<String>,
+    masking: Option<String>,
     #[serde(default)]
     reveal: Vec<String>,
     #[serde(default)]
@@ -277,6 +280,7 @@ impl Core {
             what: shape.what,
             identity_kind: shape.identity_kind,
             access: shape.access,
+            masking: shape.masking,
             reveal: shape.reveal,
             approval,
             about,

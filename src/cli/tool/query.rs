@@ -11,7 +11,7 @@ use super::desk::Left;
 use super::{Answer as Answered, Desk, Tool, arguments, document};
 use crate::cli::result;
 use crate::client::inside::{Own, lost, said_no};
-use crate::domain::{ApprovalId, Failure, Kind, SessionId, Timestamp};
+use crate::domain::{ApprovalId, Failure, Kind, Masking, SessionId, Timestamp};
 use crate::runtime::clock;
 use crate::runtime::database::{Answer, Connection};
 use crate::wire::postgres::{Column, MASKED_COLUMNS};
@@ -84,6 +84,8 @@ struct Rows {
     /// Give this as `cursor` for the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
+    /// Where the session is masked: `in-database`, or `on-wire (reduced guarantee)`.
+    masking: &'static str,
     /// Until when the session lasts.
     session_expires_at: String,
     /// What is left of what this session and this day may use up; a session ends when nothing is.
@@ -105,6 +107,7 @@ pub(super) struct Page {
     columns: Vec<Column>,
     masked: String,
     session: SessionId,
+    masking: Masking,
     session_expires_at: Timestamp,
 }
 
@@ -168,8 +171,8 @@ async fn query(desk: &Desk, asked: Arguments) -> Result<Value, Failure> {
             let values: Vec<_> = asked.parameters.into_iter().map(Parameter::text).collect();
             let values: Vec<_> = values.iter().map(Option::as_deref).collect();
             own.connection.ask_for(&sql, &values, limit).await.map_err(lost)?;
-            let (session, session_expires_at) = (grant.session, grant.expires_at);
-            Page { own, columns: Vec::new(), masked: String::new(), session, session_expires_at }
+            let (session, masking, session_expires_at) = (grant.session, grant.masking, grant.expires_at);
+            Page { own, columns: Vec::new(), masked: String::new(), session, masking, session_expires_at }
         }
     };
     read(desk, page).await.map_err(|failure| match held(&failure) {
@@ -273,6 +276,7 @@ async fn read(desk: &Desk, mut page: Page) -> Result<Value, Failure> {
         columns,
         tag: ended,
         next_cursor: None,
+        masking: page.masking.word(),
         session_expires_at: page.session_expires_at.to_string(),
         budget: desk.left(page.session).await,
     };

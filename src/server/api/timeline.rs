@@ -289,6 +289,7 @@ fn session_written(session: SessionRow, names: &BTreeMap<String, String>) -> Tim
         agent: session.agent,
         resource: session.resource,
         access: session.access,
+        masking: session.masking,
         purpose: session.purpose,
         reference: session.reference,
         opened_at: session.opened.map(|at| at.to_string()),

@@ -75,6 +75,7 @@ const TABLES: &[Table] = &[
             "client_closed",
             "gateway_closed",
             "why",
+            "masking",
         ],
         keys: 1,
     },

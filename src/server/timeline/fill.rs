@@ -177,11 +177,12 @@ impl<'a> Stretch<'a> {
         self.sessions.remove(&session);
         self.db
             .prepare_cached(
-                "INSERT INTO sessions (session, opened, subject, kind, agent, resource, access, purpose, reference)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                "INSERT INTO sessions (session, opened, subject, kind, agent, resource, access, purpose, reference, masking)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (session) DO UPDATE SET opened = excluded.opened, subject = excluded.subject,
                      kind = excluded.kind, agent = excluded.agent, resource = excluded.resource,
-                     access = excluded.access, purpose = excluded.purpose, reference = excluded.reference",
+                     access = excluded.access, purpose = excluded.purpose, reference = excluded.reference,
+                     masking = excluded.masking",
             )?
             .execute((
                 session,
@@ -193,6 +194,7 @@ impl<'a> Stretch<'a> {
                 &core.access,
                 &core.purpose,
                 &core.reference,
+                &core.masking,
             ))?;
         Ok(())
     }

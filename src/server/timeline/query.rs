@@ -84,6 +84,7 @@ pub(crate) struct SessionRow {
     pub(crate) agent: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) access: Option<String>,
+    pub(crate) masking: Option<String>,
     pub(crate) purpose: Option<String>,
     pub(crate) reference: Option<String>,
     pub(crate) why: Option<String>,
@@ -317,10 +318,11 @@ fn session(db: &Connection, name: &str) -> rusqlite::Result<Option<SessionRow>> 
             purpose: row.get(6)?,
             reference: row.get(7)?,
             why: row.get(8)?,
+            masking: row.get(9)?,
             books: Vec::new(),
         })
     };
-    let sql = "SELECT opened, gateway_closed, subject, agent, resource, access, purpose, reference, why
+    let sql = "SELECT opened, gateway_closed, subject, agent, resource, access, purpose, reference, why, masking
                FROM sessions WHERE session = ?1";
     let found = db.prepare_cached(sql)?.query_row([name], read).optional()?;
     let Some(mut found) = found else { return Ok(None) };
