@@ -386,6 +386,23 @@ fn migrations_meet_no_view() {
     wait_until("the views are back", || sqlstate(&mut wire, sees).is_empty());
 }
 
+/// Where nobody has a session, `gov classify` is who looks.
+#[test]
+fn a_new_table_is_listed_at_once() {
+    for (masking, given) in [("wire", Given::Nothing), ("database", Given::Create)] {
+        let bench = Bench::new(masking, given);
+        bench.sandbox.gov(["classify", "db"]).ok();
+        bench.run(
+            "CREATE TABLE staff (id int, email text); INSERT INTO staff VALUES (1, 'ann@mail.example.org');
+             GRANT SELECT ON staff TO app_ro",
+        );
+        let listed = bench.sandbox.gov(["classify", "db"]).ok().stdout;
+        assert!(listed.contains("staff.email"), "{masking}: {listed}");
+        let seen = bench.sandbox.gov(["exec", "db", "-c", "SELECT email FROM staff"]).ok().stdout;
+        assert!(seen.contains("masked.invalid"), "{masking}: {seen}");
+    }
+}
+
 #[test]
 fn what_somebody_else_has_left_is_told() {
     let database = postgres::server().database();

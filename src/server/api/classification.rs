@@ -19,7 +19,11 @@ pub(super) const LIST: Route = Route {
             let name = call.resource()?;
             access::usable(&call.server.config(), &caller.identity, &name)?;
             let schema = call.server.schema(&name)?;
-            let reading = schema.current().await?;
+            // Where nobody has a session, nobody else has looked since. What is known is told without the database too.
+            let reading = match schema.refreshed().await {
+                Ok(reading) => reading,
+                Err(_) => schema.current().await?,
+            };
             let (masking, masking_reason) = match schema.masking().of(Access::Read, None, &reading).await {
                 Ok(place) => (place.masking.word(), place.why),
                 Err(failure) => ("refused", failure.detail),
