@@ -86,6 +86,20 @@ pub(super) struct Armed<'g> {
 }
 
 impl Ground {
+    /// Forgets columns in which nothing is, and gives their names: of tables that could not be filled.
+    pub(super) async fn drop_empty(&mut self, direct: &mut Connection) -> Result<Vec<String>, Failure> {
+        let mut empty = Vec::new();
+        for target in &self.targets {
+            let look = format!("SELECT FROM {} WHERE {} IS NOT NULL LIMIT 1", target.table, target.column);
+            let rows = direct.rows(&look, ATTEMPT_MAX).await;
+            if rows.map_err(|error| lost(&error))?.is_empty() {
+                empty.push(target.name.clone());
+            }
+        }
+        self.targets.retain(|target| !empty.contains(&target.name));
+        Ok(empty)
+    }
+
     /// Tries everything around gov, and keeps what shows something.
     pub(super) async fn arm<'g>(&'g self, direct: &mut Connection) -> Result<Armed<'g>, Failure> {
         let mut shots = Vec::new();

@@ -30,7 +30,7 @@ pub(super) struct Marks {
     letters: String,
     /// None is zero, and the first is 1: they stand in numbers, addresses and identifiers alike.
     digits: String,
-    /// Year, month and day; never the first of a month, which is what dates are masked as.
+    /// Year, month and day; never the first of a month, which is what dates are masked as, nor a day that reads as a month.
     date: (u32, u32, u32),
     /// What to look for in text that was folded to letters and digits.
     needles: Vec<(&'static str, String)>,
@@ -57,7 +57,7 @@ impl Marks {
         let digits: String =
             std::iter::once('1').chain(digits.iter().map(|byte| char::from(b'1' + byte % 9))).collect();
         let part = |index: usize, below: u32| u32::from(rest.get(index).copied().unwrap_or(0)) % below;
-        let date = (1940 + part(0, 40), 1 + part(1, 12), 2 + part(2, 27));
+        let date = (1940 + part(0, 40), 1 + part(1, 12), 13 + part(2, 16));
         let mut marks = Self { letters, digits, date, needles: Vec::new() };
         marks.needles = marks.all_needles();
         marks
@@ -84,15 +84,24 @@ impl Marks {
     }
 
     /// A part of what a value of this mark looks like as text, and one that is in none: a guess that is right, and one
-    /// that is wrong.
+    /// that is wrong, and stands in no mask either: that of a number is mostly zeros.
     pub(super) fn guesses(&self, mark: Mark) -> [String; 2] {
         let (year, month, day) = self.date;
         match mark {
             Mark::Letters => [self.letters.clone(), "aeiouaeiou".to_owned()],
-            Mark::Digits => [self.digits.clone(), "00000000".to_owned()],
+            Mark::Digits => {
+                let other = self.digits.bytes().map(|digit| char::from(b'1' + digit.saturating_sub(b'0') % 9));
+                [self.digits.clone(), other.collect()]
+            }
             // The month alone is what the mask shows.
             Mark::Date => [format!("{year:04}-{month:02}-{day:02}"), "0007-07-07".to_owned()],
         }
+    }
+
+    /// What a value that was made of others is known by, if one of the marks is left in it whole.
+    pub(super) fn in_text(&self, text: &str) -> Option<Mark> {
+        let marks = [Mark::Letters, Mark::Digits, Mark::Date];
+        marks.into_iter().find(|mark| self.guesses(*mark).first().is_some_and(|whole| text.contains(whole)))
     }
 
     /// The value of a column in one row, as SQL, and what it is known by; `None` where a mark has no room.
@@ -179,7 +188,8 @@ impl Marks {
         hay.extend(codes);
         hay.extend(decoded);
         for (how, text) in &hay {
-            let folded = fold(text);
+            // What a mask shows of a date is none of it, whatever number stands beside it.
+            let folded = fold(&self.shown().iter().fold(text.clone(), |text, shown| text.replace(shown, "shown")));
             let found = self.needles.iter().find(|(_, needle)| folded.contains(needle.as_str())).map(|(what, _)| *what);
             let found =
                 found.or_else(|| hashes.iter().any(|hash| folded.contains(hash.as_str())).then_some("a bare hash"));
@@ -188,6 +198,12 @@ impl Marks {
             }
         }
         heard.cells().any(|cell| self.is_binary(cell)).then(|| "binary".to_owned())
+    }
+
+    /// What the mask of the date looks like.
+    fn shown(&self) -> [String; 2] {
+        let (year, month, _) = self.date;
+        [format!("{year:04}-{month:02}-01"), format!("01.{month:02}.{year:04}")]
     }
 
     /// A number; or a date, which is days since 2000, or microseconds.
@@ -338,6 +354,38 @@ mod tests {
         let value = format!("{letters}-{digits}-7");
         assert!(marks.find(&heard(&[&hash(&value)]), &[hash(&value)]).is_some());
         assert!(marks.find(&heard(&["eml_k2j4h5@masked.invalid", "1950-01-01", "+999123", "****1117"]), &[]).is_none());
+    }
+
+    #[test]
+    fn what_is_shown_of_dates_is_no_mark() {
+        let every =
+            (0..40u8).flat_map(|year| (0..12u8).flat_map(move |month| (0..16u8).map(move |day| [year, month, day])));
+        for part in every {
+            let marks = Marks::of([&[3; 17][..], &part, &[0]].concat().try_into().unwrap());
+            let (year, month, day) = marks.date;
+            let count = |date: &str| heard(&[date, "13", date, &day.to_string(), date, &month.to_string(), date]);
+            for date in [format!("{year}-{month:02}-01"), format!("01.{month:02}.{year}")] {
+                assert_eq!(marks.find(&count(&date), &[]), None, "{date}");
+            }
+            assert!(marks.find(&count(&format!("{year}-{month:02}-{day}")), &[]).is_some(), "{day}");
+            // Numbers of rows, and dates that are nothing to anybody.
+            let rows: Vec<String> = (1..=ROWS).map(|row| row.to_string()).collect();
+            let plain: Vec<String> = (1..=ROWS).map(|row| format!("2025-01-{:02}", row % 28 + 1)).collect();
+            for column in [rows, plain] {
+                let cells: Vec<&str> = column.iter().map(String::as_str).collect();
+                assert_eq!(marks.find(&heard(&cells), &[]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_guess_is_in_no_mask() {
+        let marks = Marks::of([7; 21]);
+        let [right, wrong] = marks.guesses(Mark::Digits);
+        assert!(right != wrong && right.len() == wrong.len());
+        for mask in ["100000000", "10000000000", "1990-05-01", "+99990000000012345"] {
+            assert!(!mask.contains(&wrong), "{mask}");
+        }
     }
 
     #[test]

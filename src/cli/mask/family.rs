@@ -234,6 +234,17 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        name: "constraint",
+        attempts: &[
+            Write("BEGIN;;INSERT INTO {t} ({c}) SELECT {c} FROM {t};;ROLLBACK"),
+            Write("BEGIN;;UPDATE {t} SET {c} = (SELECT min({c}) FROM {t});;ROLLBACK"),
+            Write("BEGIN;;UPDATE {t} SET {c} = NULL;;ROLLBACK"),
+            Write("BEGIN;;UPDATE {t} SET {c} = {c};;ROLLBACK"),
+            Write("BEGIN;;DELETE FROM {t};;ROLLBACK"),
+            Write("BEGIN;;SET CONSTRAINTS ALL DEFERRED;;DELETE FROM {t};;SET CONSTRAINTS ALL IMMEDIATE;;ROLLBACK"),
+        ],
+    },
+    Family {
         name: "catalog",
         attempts: &[
             Read("SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats"),

@@ -10,7 +10,7 @@ mod canary;
 mod family;
 mod structure;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clap::{ArgMatches, Args, Subcommand};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use self::attack::{Ground, Leak, Score, Target};
 use self::canary::{Mark, Marks, ROWS};
-use self::structure::{Column, Made, Structure, Table};
+use self::structure::{Column, Made, Missing, Structure, Table};
 use super::exit::Exit;
 use super::output::{Format, Output};
 use super::stage::{Stage, unless_interrupted};
@@ -71,14 +71,17 @@ enum Action {
     #[command(
         long_about = "Attack a scratch copy of a database's structure, and say which synthetic values got out.\n\nThe database \
             itself is neither attacked nor changed, and no value of it is read: a session that reads asks for its structure, as \
-            \\d of psql does. Tables, views and functions are made anew in a private PostgreSQL, in a folder of its own on this \
-            machine that is removed at the end, and filled with synthetic values. A private server governs it by the same policy, \
-            labels and classification, and some hundred ways past a mask are tried on every sensitive column, in sessions that \
-            read and in sessions that write. Only ways that show a value where nothing masks it are counted.\n\nThe exit code is 0 \
+            \\d of psql does. Tables and their keys, checks, generated columns, triggers and policies, views and functions are \
+            made anew in a private PostgreSQL, in a folder of its own on this machine that is removed at the end, and filled with \
+            synthetic values. A private server governs it by the same policy, labels and classification, and some hundred ways \
+            past a mask are tried on every sensitive column, in sessions that read and in sessions that write. Only ways that \
+            show a value where nothing masks it are counted.\n\nThe exit code is 0 \
             when nothing leaked, 10 when something did, and another when it could not be tried.\n\nIt needs the programs of a \
-            PostgreSQL server (Debian: postgresql) and, as root, the user `postgres`. Triggers, foreign keys, check constraints \
-            and row security are not copied; what else could not be is listed. Questions about words in free text are not tried in \
-            sessions that are masked on the way, which may ask them.",
+            PostgreSQL server (Debian: postgresql) and, as root, the user `postgres`. What was copied is counted, and what was \
+            not is listed with the reason: what no synthetic value satisfies, extensions and languages whose code could reach out \
+            of the copy, aggregates, event triggers, and policies for roles that the session is not one of. Roles and rights are \
+            not copied: who attacks may use everything. Questions about words in free text are not tried in sessions that are \
+            masked on the way, which may ask them.",
         after_help = "Examples:\n  gov mask attack prod-db\n  gov mask attack prod-db --accept customers.city --json"
     )]
     Attack {
@@ -107,10 +110,12 @@ struct Report {
     columns: Vec<String>,
     /// Those of free text, in which sessions masked on the way may look for words.
     searchable: Vec<String>,
-    /// Sensitive columns without any, because of their types.
+    /// Sensitive columns without any, because of their types, or in which no way shows one.
     not_attacked: Vec<String>,
-    /// Tables, views, functions and types that could not be made anew.
-    not_copied: Vec<String>,
+    /// How many there are of each kind of thing that was made anew.
+    copied: BTreeMap<&'static str, u32>,
+    /// What was not.
+    not_copied: Vec<Missing>,
     scores: Vec<Score>,
     leaks: Vec<Leak>,
 }
@@ -212,7 +217,7 @@ impl Plan {
 
     async fn attack(&self, stage: &mut Stage, output: &Output) -> Result<Report, Failure> {
         let mut copy = Copy::make(stage, &self.structure).await?;
-        let (ground, not_attacked) = self.plant(&mut copy).await?;
+        let (mut ground, mut not_attacked) = self.plant(&mut copy).await?;
         if ground.targets.is_empty() {
             return Err(Failure::new(
                 Kind::NotFound,
@@ -222,6 +227,7 @@ impl Plan {
             .hint(format!("see what was found with: gov classify {}", self.wish.resource)));
         }
         copy.finish(stage, &self.structure).await?;
+        not_attacked.extend(ground.drop_empty(&mut copy.connection).await?);
         let armed = ground.arm(&mut copy.connection).await?;
         output.say(format!(
             "{} ways show values of {} columns where nothing masks them. Trying them through gov.",
@@ -234,7 +240,8 @@ impl Plan {
             columns: ground.targets.iter().map(|target| target.name.clone()).collect(),
             searchable: ground.targets.iter().filter(|one| one.is_free_text).map(|one| one.name.clone()).collect(),
             not_attacked,
-            not_copied: copy.failed,
+            copied: copy.copied,
+            not_copied: copy.missing.into_iter().chain(self.structure.absent.iter().cloned()).collect(),
             scores: Vec::new(),
             leaks: Vec::new(),
         };
@@ -265,11 +272,14 @@ impl Plan {
             let of = |column: &Column| {
                 sensitive.get(&(column.schema.clone(), column.relation.clone(), column.name.clone())).copied()
             };
+            let is_whole = !copy.reduced.contains(&table.name);
+            let is_computed = |column: &Column| column.is_generated && is_whole;
+            let given: Vec<&Column> = table.columns.iter().filter(|column| !is_computed(column)).collect();
             let mut planted: BTreeMap<&str, (Mark, Vec<String>)> = BTreeMap::new();
-            let mut is_filled = false;
             for row in 1..=ROWS {
                 let mut values = Vec::new();
-                for column in &table.columns {
+                for column in &given {
+                    let column = *column;
                     let found =
                         of(column).and_then(|found| Some((column, marks.sensitive(column, &found.entity, row)?)));
                     values.push((
@@ -277,8 +287,8 @@ impl Plan {
                         found.map_or_else(|| (plain(column, row), None), |(_, (sql, mark))| (sql, Some(mark))),
                     ));
                 }
-                if copy.try_sql(&insert(table, &values)).await {
-                    is_filled = true;
+                // Rows of a table that is spread over others are theirs.
+                if table.spread.is_some() || copy.run(&insert(table, &values)).await.is_ok() {
                     for (column, (sql, mark)) in &values {
                         if let Some(mark) = mark {
                             let hash = canary::hash(sql.trim_matches('\''));
@@ -289,7 +299,16 @@ impl Plan {
             }
             for column in &table.columns {
                 let Some(found) = of(column) else { continue };
-                match planted.remove(column.name.as_str()).filter(|_| is_filled) {
+                let found_again = if is_computed(column) {
+                    // Of values that the database made of others: whichever of the marks is left in them.
+                    let shown = format!("SELECT {}::text FROM {} LIMIT 1", quoted(&column.name), table.name);
+                    let shown = copy.connection.rows(&shown, STATEMENT_MAX).await.unwrap_or_default();
+                    let mark = shown.first().and_then(|row| marks.in_text(row.text(0)?));
+                    mark.map(|mark| (mark, Vec::new()))
+                } else {
+                    planted.remove(column.name.as_str())
+                };
+                match found_again {
                     Some((mark, hashes)) => targets.push(Target {
                         name: classify::name(found),
                         table: table.name.clone(),
@@ -363,8 +382,12 @@ impl Plan {
 /// The copy, as it is being made.
 struct Copy {
     connection: Connection,
-    /// What could not be made.
-    failed: Vec<String>,
+    /// How many there are of each kind of thing.
+    copied: BTreeMap<&'static str, u32>,
+    /// What could not be made, or not whole.
+    missing: Vec<Missing>,
+    /// Names of those that are not whole.
+    reduced: HashSet<String>,
 }
 
 impl Copy {
@@ -373,15 +396,14 @@ impl Copy {
         stage.sql("postgres", ROLES).await?;
         stage.sql("postgres", &format!("CREATE DATABASE {DATABASE} OWNER {OWNER}")).await?;
         stage.sql("postgres", &format!("GRANT CREATE ON DATABASE {DATABASE} TO gov_broker")).await?;
-        for sql in &structure.extensions {
-            // What this machine does not have shows in what needs it.
-            drop(stage.sql(DATABASE, sql).await);
-        }
         let connection = stage.connection(DATABASE, OWNER).await?;
-        let mut copy = Self { connection, failed: Vec::new() };
-        copy.try_sql("SET check_function_bodies = off; SET statement_timeout = '20s'; SET client_min_messages = error")
-            .await;
-        let tables = structure.tables.iter().map(|table| Made { name: table.name.clone(), sql: table.sql() });
+        let mut copy = Self { connection, copied: BTreeMap::new(), missing: Vec::new(), reduced: HashSet::new() };
+        let settings =
+            "SET check_function_bodies = off; SET statement_timeout = '20s'; SET client_min_messages = error";
+        copy.run(settings)
+            .await
+            .map_err(|why| Failure::new(Kind::Database, "the scratch copy cannot be made").detail(format!("{why}.")))?;
+        let tables = structure.tables.iter().map(Table::made);
         copy.try_all(structure.before.iter().cloned().chain(tables).collect()).await;
         Ok(copy)
     }
@@ -389,7 +411,6 @@ impl Copy {
     /// Makes what comes after values, and lets sessions in.
     async fn finish(&mut self, stage: &Stage, structure: &Structure) -> Result<(), Failure> {
         self.try_all(structure.after.clone()).await;
-        self.try_sql("ANALYZE").await;
         let schemas = stage.sql(
             DATABASE,
             "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'",
@@ -398,9 +419,37 @@ impl Copy {
             let grant = format!(
                 "GRANT USAGE ON SCHEMA {schema} TO attack_ro, attack_rw; \
                  GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO attack_ro, attack_rw; \
-                 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO attack_rw"
+                 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO attack_rw; \
+                 GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO attack_rw"
             );
             stage.sql(DATABASE, &grant).await?;
+        }
+        self.guard(stage, structure).await?;
+        // Statistics hold values: a way of its own, where there are any.
+        drop(self.run("ANALYZE").await);
+        Ok(())
+    }
+
+    /// Switches row security on where somebody who attacks sees a row nevertheless: where nobody does, nothing would be
+    /// tried on the table's masks.
+    async fn guard(&mut self, stage: &Stage, structure: &Structure) -> Result<(), Failure> {
+        for table in &structure.guarded {
+            let switch = |state: &str| format!("ALTER TABLE {table} {state} ROW LEVEL SECURITY");
+            let seen = async |role: &str| {
+                let look = format!("SET ROLE {role}; SELECT 'seen' WHERE EXISTS (SELECT FROM {table})");
+                stage.sql(DATABASE, &look).await.is_ok_and(|seen| seen == "seen")
+            };
+            let switched = self.run(&switch("ENABLE")).await;
+            let why = match switched {
+                Ok(()) if seen("attack_ro").await && seen("attack_rw").await => {
+                    *self.copied.entry("row security").or_default() += 1;
+                    continue;
+                }
+                Ok(()) => "it hides every synthetic row, so that nothing could be tried behind it".to_owned(),
+                Err(why) => why,
+            };
+            stage.sql(DATABASE, &format!("ALTER TABLE IF EXISTS {table} DISABLE ROW LEVEL SECURITY")).await?;
+            self.missing.push(Missing { what: "row security", name: table.clone(), why });
         }
         Ok(())
     }
@@ -408,24 +457,53 @@ impl Copy {
     /// Makes all of it, in an order in which each finds what it needs; what never does is left out.
     async fn try_all(&mut self, mut left: Vec<Made>) {
         loop {
-            let (before, mut still) = (left.len(), Vec::new());
+            let (before, mut failed) = (left.len(), Vec::new());
             for made in left {
-                if !self.try_sql(&made.sql).await {
-                    still.push(made);
+                match self.run(&made.sql).await {
+                    Ok(()) => *self.copied.entry(made.what).or_default() += 1,
+                    Err(_) if made.what == "extension" => failed.push((made, UNTRUSTED.to_owned())),
+                    // What a partition holds may be a value.
+                    Err(_) if made.sql.contains("***") => failed.push((made, HIDDEN.to_owned())),
+                    Err(why) => failed.push((made, why)),
                 }
             }
-            if still.is_empty() || still.len() == before {
-                self.failed.extend(still.into_iter().map(|made| made.name));
-                return;
+            if failed.len() < before {
+                left = failed.into_iter().map(|(made, _)| made).collect();
+                continue;
             }
-            left = still;
+            // Nothing more can be made as it is; another one may be all that the others wait for.
+            let mut reduced = None;
+            for (index, (made, _)) in failed.iter().enumerate() {
+                if let Some((sql, without)) = &made.instead
+                    && self.run(sql).await.is_ok()
+                {
+                    reduced = Some((index, *without));
+                    break;
+                }
+            }
+            let Some((index, without)) = reduced else {
+                let missing = failed.into_iter().map(|(made, why)| Missing { what: made.what, name: made.name, why });
+                self.missing.extend(missing);
+                return;
+            };
+            let (made, why) = failed.remove(index);
+            *self.copied.entry(made.what).or_default() += 1;
+            self.reduced.insert(made.name.clone());
+            self.missing.push(Missing { what: made.what, name: made.name, why: format!("{without}: {why}") });
+            left = failed.into_iter().map(|(made, _)| made).collect();
         }
     }
 
-    async fn try_sql(&mut self, sql: &str) -> bool {
-        self.connection.rows(sql, STATEMENT_MAX).await.is_ok()
+    /// Runs a statement, or says why it could not be.
+    async fn run(&mut self, sql: &str) -> Result<(), String> {
+        self.connection.rows(sql, STATEMENT_MAX).await.map(drop).map_err(|error| error.to_string())
     }
 }
+
+/// Why an extension is left out that this machine has.
+const UNTRUSTED: &str =
+    "PostgreSQL trusts no ordinary owner with it: its code could reach out of the copy, or it is not here";
+const HIDDEN: &str = "a part of its definition is masked";
 
 fn labels(held: &Held) -> Value {
     held.grant.labels.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
@@ -441,11 +519,15 @@ fn policy(held: &Held) -> Result<Value, Failure> {
 fn insert(table: &Table, values: &[(&Column, (String, Option<Mark>))]) -> String {
     let names: Vec<String> = values.iter().map(|(column, _)| quoted(&column.name)).collect();
     let values: Vec<&str> = values.iter().map(|(_, (sql, _))| sql.as_str()).collect();
-    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), values.join(", "))
+    let (names, values) = (names.join(", "), values.join(", "));
+    format!("INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values})", table.name)
 }
 
 /// A value that is nothing to anybody, as SQL.
 fn plain(column: &Column, row: u32) -> String {
+    if let Some(choice) = &column.choice {
+        return literal(choice);
+    }
     let text = match column.kind.as_str() {
         "text" | "varchar" | "bpchar" | "citext" | "name" => {
             let text = format!("plain {row}");
@@ -459,12 +541,9 @@ fn plain(column: &Column, row: u32) -> String {
         "json" | "jsonb" => format!("{{\"row\": {row}}}"),
         "inet" | "cidr" => format!("192.0.2.{row}"),
         "bytea" => row.to_string(),
-        kind => match &column.label {
-            Some(label) => label.clone(),
-            None if !column.is_required => return "NULL".to_owned(),
-            None if kind.starts_with('_') => "{}".to_owned(),
-            None => row.to_string(),
-        },
+        _ if !column.is_required => return "NULL".to_owned(),
+        kind if kind.starts_with('_') => "{}".to_owned(),
+        _ => row.to_string(),
     };
     literal(&text)
 }
@@ -492,14 +571,35 @@ fn report(report: &Report, output: &mut Output) -> Exit {
             output.say(format!("{leaks} of {counted} attempts on {columns} columns leaked."));
             said("Free text, in which sessions masked on the way may look for words", &report.searchable, output);
             said(
-                "Sensitive, but of types or sizes that no synthetic value fits, and not attacked",
+                "Sensitive, but without a synthetic value that fits and shows, and not attacked",
                 &report.not_attacked,
                 output,
             );
-            said("Could not be made anew, and not attacked", &report.not_copied, output);
+            let copied = report.copied.iter().map(|(what, count)| counted_things(*count, what));
+            output.say(format!("Made anew: {}.", copied.collect::<Vec<_>>().join(", ")));
+            for Missing { what, name, why } in report.not_copied.iter().take(NAMED_MAX) {
+                output.say(format!("not copied: {what} `{name}`: {why}"));
+            }
+            if report.not_copied.len() > NAMED_MAX {
+                output.say(format!(
+                    "and {} more that were not, which --json lists.",
+                    report.not_copied.len() - NAMED_MAX
+                ));
+            }
         }
     }
     if report.leaks.is_empty() { Exit::Done } else { Exit::Unsound }
+}
+
+fn counted_things(count: u32, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some("row securit")) => format!("row security of {count} tables"),
+        // A key is none of these.
+        (_, Some(stem)) if !stem.ends_with('e') => format!("{count} {stem}ies"),
+        (_, _) if what.ends_with('x') => format!("{count} {what}es"),
+        (_, _) => format!("{count} {what}s"),
+    }
 }
 
 fn said(what: &str, names: &[String], output: &Output) {
@@ -510,4 +610,20 @@ fn said(what: &str, names: &[String], output: &Output) {
     let more = names.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     output.say(format!("{what}: {}{more}.", named.join(", ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_counted_as_people_count_them() {
+        let check = |count: u32, what: &str, expected: &str| assert_eq!(counted_things(count, what), expected);
+        check(1, "policy", "1 policy");
+        check(2, "policy", "2 policies");
+        check(2, "foreign key", "2 foreign keys");
+        check(3, "index", "3 indexes");
+        check(3, "row security", "row security of 3 tables");
+        check(2, "trigger", "2 triggers");
+    }
 }
