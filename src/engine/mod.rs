@@ -43,7 +43,8 @@ pub(crate) use catalog::Catalog;
 #[cfg(test)]
 pub(crate) use catalog::{CatalogColumn, CatalogRelation};
 pub(crate) use classify::{
-    Classification, FREE_TEXT, Finding, Kind as ColumnKind, Overrules, Sampled, relation as classify_relation,
+    Classification, FILLERS, FREE_TEXT, Fill, Fillers, Finding, Kind as ColumnKind, Overrules, Sampled, fill, fills,
+    relation as classify_relation,
 };
 pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};

@@ -17,8 +17,8 @@ use super::store::{Migrations, Store};
 use crate::domain::{Duration, Timestamp};
 use crate::engine::snapshot::{Column, Relation};
 use crate::engine::{
-    Classification, ColumnKind, FREE_TEXT, Finding, Fingerprint, Fingerprinter, MaskKey, Overrules, Sampled, Snapshot,
-    Tripwire, Watched, classify_relation, quoted,
+    Classification, ColumnKind, FREE_TEXT, Fill, Finding, Fingerprint, Fingerprinter, MaskKey, Overrules, Sampled,
+    Snapshot, Tripwire, Watched, classify_relation, fill, quoted,
 };
 use crate::runtime::clock;
 
@@ -90,16 +90,15 @@ struct Known {
     rows: usize,
     findings: BTreeMap<i16, Finding>,
     /// What was sampled, as it can be recognised. In memory only: after a start everything is sampled again for it.
-    prints: Option<Prints>,
+    prints: Option<BTreeMap<i16, Prints>>,
 }
 
-/// Fingerprints of what was sampled.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Fingerprints of what was sampled of a column.
+#[derive(Clone, Debug, PartialEq)]
 struct Prints {
-    /// Of columns that hold something.
-    sensitive: BTreeMap<i16, Vec<(Fingerprint, u32)>>,
-    /// Of all others.
-    plain: Vec<Fingerprint>,
+    /// Something was found in it.
+    sensitive: bool,
+    values: Vec<(Fingerprint, u32)>,
 }
 
 impl Classifier {
@@ -120,7 +119,7 @@ impl Classifier {
 
     /// The classification of a schema, and whether anything in it is new. What nobody has looked at is looked at now, as
     /// far as time allows. Cancel safe: what was learned until then is kept.
-    pub(super) async fn classify(&self, snapshot: &Snapshot) -> (Classification, bool) {
+    pub(super) async fn classify(&self, snapshot: &Snapshot, fills: &[Fill]) -> (Classification, bool) {
         let mut slot = self.known.lock().await;
         let mut known = match slot.take() {
             Some(known) => known,
@@ -145,7 +144,7 @@ impl Classifier {
             news |= before.is_none_or(|before| before.findings != found.findings || before.columns != found.columns);
         }
         known.retain(|oid, _| columns.contains_key(oid));
-        let classification = self.classification(snapshot, &columns, &known);
+        let classification = self.classification(snapshot, fills, &columns, &known);
         *slot = Some(known);
         (classification, news)
     }
@@ -196,19 +195,16 @@ impl Classifier {
                     .collect(),
             })
             .collect();
-        let (mut findings, mut prints) = (BTreeMap::new(), Prints::default());
+        let (mut findings, mut prints) = (BTreeMap::new(), BTreeMap::new());
         for ((column, sampled), finding) in columns.iter().zip(&sampled).zip(classify_relation(&sampled)) {
             // A text of which hardly a value was seen may hold anything.
             // What a view shows is known from the tables behind it.
             let unseen = relation.kind != 'v'
                 && matches!(sampled.kind, ColumnKind::Text | ColumnKind::Container | ColumnKind::Bytes)
                 && sampled.values.len() < VALUES_MIN;
-            let printed =
-                self.fingerprinter.prints(finding.as_ref().map(|found| found.entity.as_str()), &sampled.values);
-            match &finding {
-                Some(_) => drop(prints.sensitive.insert(column.attribute, printed)),
-                None => prints.plain.extend(printed.into_iter().map(|(print, _)| print)),
-            }
+            let entity = finding.as_ref().map(|found| found.entity.as_str());
+            let values = self.fingerprinter.prints(entity, &sampled.values);
+            prints.insert(column.attribute, Prints { sensitive: finding.is_some(), values });
             let finding = finding.or_else(|| {
                 unseen.then(|| Finding {
                     entity: FREE_TEXT.to_owned(),
@@ -225,40 +221,49 @@ impl Classifier {
     fn classification(
         &self,
         snapshot: &Snapshot,
+        fills: &[Fill],
         columns: &HashMap<u32, Vec<&Column>>,
         known: &HashMap<u32, Known>,
     ) -> Classification {
         let overrules = self.overrules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut classification = Classification::default();
-        let (mut watched, mut plain) = (Vec::new(), HashSet::new());
+        let mut sampled = Vec::new();
         for relation in &snapshot.relations {
             let Some(columns) = columns.get(&relation.oid) else { continue };
             let known = known.get(&relation.oid).filter(|known| known.columns == fingerprint(columns));
-            let prints = known.and_then(|known| known.prints.as_ref());
-            plain.extend(prints.iter().flat_map(|prints| &prints.plain));
             for column in columns {
                 let place = (relation.oid, column.attribute);
-                let printed = prints.and_then(|prints| prints.sensitive.get(&column.attribute));
                 let found = known.and_then(|known| known.findings.get(&column.attribute)).cloned();
                 let finding = match overrules.of(&relation.schema, &relation.name, &column.name) {
                     Some(None) => {
                         classification.cleared.extend(found.map(|found| (place, found)));
-                        plain.extend(printed.into_iter().flatten().map(|(print, _)| *print));
                         None
                     }
                     Some(said) => said,
                     None if known.is_none() => continue,
                     None => found,
                 };
-                if let (Some(_), Some(prints)) = (&finding, printed) {
-                    let name = format!("{}.{}.{}", relation.schema, relation.name, column.name);
-                    watched.push(Watched { place, name, prints: prints.clone() });
-                }
+                let prints = known.and_then(|known| known.prints.as_ref()?.get(&column.attribute));
+                sampled.extend(prints.map(|prints| (place, relation, *column, prints)));
                 classification.examined.insert(place);
                 classification.findings.extend(finding.map(|finding| (place, finding)));
             }
         }
         inherit(snapshot, &overrules, &mut classification);
+        fill(snapshot, fills, &overrules, |oid| kind(snapshot, oid), &mut classification);
+        // What is shown somewhere is no secret elsewhere.
+        let (mut watched, mut plain) = (Vec::new(), HashSet::new());
+        for (place, relation, column, prints) in sampled {
+            match classification.findings.get(&place) {
+                Some(_) if prints.sensitive => {
+                    let name = format!("{}.{}.{}", relation.schema, relation.name, column.name);
+                    watched.push(Watched { place, name, prints: prints.values.clone() });
+                }
+                // What was seen in it is none of its own kind.
+                Some(found) if found.entity != FREE_TEXT => {}
+                _ => plain.extend(prints.values.iter().map(|(print, _)| *print)),
+            }
+        }
         classification.tripwire = Tripwire::new(&self.fingerprinter, watched, &plain).map(Arc::new);
         classification
     }

@@ -12,7 +12,7 @@ use super::masking::DatabaseMasking;
 use super::resource::Resource;
 use crate::domain::{Failure, Grant, Kind, Masking};
 use crate::engine::snapshot::{FINGERPRINT, PREPARE, QUERIES};
-use crate::engine::{Catalog, LeftBehind, MaskedViews, Overrules, Revealing, Snapshot};
+use crate::engine::{Catalog, FILLERS, Fill, Fillers, LeftBehind, MaskedViews, Overrules, Revealing, Snapshot, fills};
 
 /// What a session that sets nothing has for `search_path`, as the broker sees it. Asked before [`PREPARE`] changes it.
 const SEARCH_PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.string_to_array(reset_val, ', ')) FROM pg_catalog.pg_settings \
@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     pub(crate) masked: Option<Arc<Catalog>>,
     /// The default search path.
     pub(crate) search_path: Vec<String>,
+    /// What triggers and rules write where.
+    fills: Arc<[Fill]>,
 }
 
 impl Reading {
@@ -41,7 +43,7 @@ impl Reading {
     fn masked_by(&self, views: Option<Arc<MaskedViews>>) -> Self {
         let masked = views.map(|views| Arc::new(self.catalog.seen_through(views)));
         let (snapshot, catalog) = (self.snapshot.clone(), Arc::clone(&self.catalog));
-        Self { snapshot, catalog, masked, search_path: self.search_path.clone() }
+        Self { snapshot, catalog, masked, search_path: self.search_path.clone(), fills: Arc::clone(&self.fills) }
     }
 }
 
@@ -98,7 +100,7 @@ impl Schema {
         let _last = self.reading.lock().await;
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(known) = known else { return };
-        let (classification, news) = self.classifier.classify(&known.snapshot).await;
+        let (classification, news) = self.classifier.classify(&known.snapshot, &known.fills).await;
         // What could not be made is tried again. Sessions notice only when it comes out otherwise.
         let changed = async || self.masking.keep(&known.catalog).await.is_some() != known.masked.is_some();
         if !(news || self.masking.is_due().await && changed().await) {
@@ -108,7 +110,8 @@ impl Schema {
         let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
         info!(resource = %self.resource.name, epoch = snapshot.epoch, news, "looked at again");
         let masked = self.masked(&catalog).await;
-        self.replace(&Arc::new(Reading { snapshot, catalog, masked, search_path: known.search_path.clone() }));
+        let (search_path, fills) = (known.search_path.clone(), Arc::clone(&known.fills));
+        self.replace(&Arc::new(Reading { snapshot, catalog, masked, search_path, fills }));
     }
 
     /// People say something else about columns: it is in force when this returns. Cancel safe: what is left undone is done
@@ -214,10 +217,17 @@ impl Schema {
                 .detail(format!("{error}."))
                 .hint("tell whoever runs the gateway")
         })?;
+        let fillers = text(broker.rows(&format!("{PREPARE}; {FILLERS}")).await?);
+        let fillers: Fillers = serde_json::from_str(&fillers.unwrap_or_default()).map_err(|_| {
+            Failure::new(Kind::Database, format!("the code of `{}` cannot be read", self.resource.name))
+                .detail("What its triggers write where is not known.")
+                .hint("tell whoever runs the gateway")
+        })?;
+        let fills: Arc<[Fill]> = fills(&snapshot, &fillers).into();
         // New relations are looked at before a session can see them.
-        let (classification, _) = self.classifier.classify(&snapshot).await;
+        let (classification, _) = self.classifier.classify(&snapshot, &fills).await;
         let catalog = Arc::new(Catalog::from_snapshot(&snapshot, classification));
         let masked = self.masked(&catalog).await;
-        Ok(Reading { snapshot, catalog, masked, search_path })
+        Ok(Reading { snapshot, catalog, masked, search_path, fills })
     }
 }

@@ -20,6 +20,7 @@ mod demo;
 mod drivers;
 mod export;
 mod faults;
+mod filled;
 mod fleet;
 mod full;
 mod generated;

@@ -1,8 +1,10 @@
 //! Which columns hold what, with evidence.
 //!
-//! [`name`] reads the names of columns, [`score`] puts a name, a type, a comment and sampled values together. What is kept
+//! [`name`] reads the names of columns, [`score`] puts a name, a type, a comment and sampled values together,
+//! and [`filled`] knows what columns hold that code fills. What is kept
 //! here are the findings; the values that led to them are seen and forgotten.
 
+mod filled;
 mod name;
 mod overrule;
 mod score;
@@ -12,6 +14,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub(crate) use filled::{FILLERS, Fill, Fillers, fill, fills};
 pub(crate) use overrule::Overrules;
 pub(crate) use score::{Kind, Sampled, relation};
 

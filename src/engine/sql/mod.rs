@@ -2,13 +2,14 @@
 //!
 //! [`postgres`] reads a text with PostgreSQL's own parser, lays its tree out flat ([`tree`]) and says in our own words
 //! ([`fact`]) what each command does ([`statement`], [`definition`], [`query`], [`body`]) and what occurs anywhere in it
-//! ([`occurrence`], [`compared`]). The tree does not outlive that: what is kept is the facts.
+//! ([`occurrence`], [`compared`]); of code that is not a client's, what it writes where ([`filling`]). The tree does not outlive that: what is kept is the facts.
 
 mod body;
 pub(super) mod compared;
 pub(super) mod copy;
 mod definition;
 pub(super) mod fact;
+pub(super) mod filling;
 mod kind;
 mod occurrence;
 mod path;

@@ -24,6 +24,14 @@ impl<'t> Tokens<'t> {
         self.tokens.iter().skip(at).find(|token| !is_comment(token)).map_or(offset, start)
     }
 
+    /// The tokens, each with its text and where that begins, without comments.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Token, &'t str, usize)> {
+        self.tokens.iter().filter(|token| !is_comment(token)).filter_map(|token| {
+            let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
+            Some((Token::try_from(token.token).unwrap_or(Token::Nul), self.text.get(start..end)?, start))
+        })
+    }
+
     /// The place of the token that begins here.
     pub(in crate::engine) fn at(&self, offset: usize) -> Option<std::ops::Range<usize>> {
         let token = self.tokens.iter().find(|token| usize::try_from(token.start) == Ok(offset))?;
