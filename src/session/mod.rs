@@ -390,9 +390,8 @@ struct CopyOut {
     names: bool,
     /// The next line has the columns' names.
     header: bool,
-    /// The row at hand, and what is written in its place; kept for their memory.
-    row: CopyRow,
-    written: Vec<u8>,
+    /// The rows at hand, kept for their memory.
+    rows: [CopyRow; rows::GROUP],
 }
 
 /// How rows are written that go to the client or come from there; nothing where that is not known. And whether the first

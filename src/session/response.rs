@@ -12,7 +12,7 @@ use super::{
 use crate::domain::{Access, Failure, Happening, Kind, Outcome, Timestamp};
 use crate::engine::{Masked, Masker, ResultColumn, Understood};
 use crate::wire::buffer::{Frame, Piece, Reader, WireError, Writer};
-use crate::wire::postgres::{self, CopyFormat, CopyRow, Format, Severity, Target, Transaction, tag};
+use crate::wire::postgres::{self, CopyFormat, Format, Severity, Target, Transaction, tag};
 use crate::wire::tunnel;
 
 impl Session {
@@ -266,12 +266,14 @@ impl Session {
             self.drain(frame.raw.len(), turn);
             return Ok(());
         }
-        run.rows += 1;
         let before = turn.to_client.len();
         match &mut run.masker {
             Some(masker) => match masker.clear() {
-                Some(proof) => deliver(frame, &proof, &mut turn.to_client)?,
-                None => mask(frame, masker, &mut turn.to_client)?,
+                Some(proof) => {
+                    run.rows += 1;
+                    deliver(frame, &proof, &mut turn.to_client)?;
+                }
+                None => mask(&[frame], masker, &mut run.rows, &mut turn.to_client)?,
             },
             None => return Err(WireError::Violation("a row arrived without a description")),
         }
@@ -776,8 +778,7 @@ fn plan_copy(
         None => return Err(WireError::Violation("COPY data in a form that cannot be masked")),
     };
     run.masker = Some(masker);
-    let (row, written) = (CopyRow::default(), Vec::new());
-    run.copy = Some(CopyOut { format, first: true, names: header, header, row, written });
+    run.copy = Some(CopyOut { format, first: true, names: header, header, rows: Default::default() });
     Ok(())
 }
 

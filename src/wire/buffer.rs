@@ -127,6 +127,12 @@ impl<'a> Writer<'a> {
         self
     }
 
+    /// Lets somebody else append what stands in the message.
+    pub(crate) fn with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        write(self.out);
+        self
+    }
+
     pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
         self.raw(&[value])
     }

@@ -51,7 +51,7 @@ impl Begun {
     /// The first 64 bits of the hash of the block and the one message behind it.
     pub(super) fn ended(&self, last: &Last) -> u64 {
         let mut state = self.0;
-        compress256(&mut state, &[last.0]);
+        compress256(&mut state, std::slice::from_ref(&last.0));
         let [first, second, ..] = state;
         (u64::from(first) << 32) | u64::from(second)
     }

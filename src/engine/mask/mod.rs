@@ -52,7 +52,7 @@ pub(crate) struct Masker {
     /// `None` where the rows were masked by the end that enforces.
     pen: Option<Pen>,
     columns: Vec<Column>,
-    row: Row,
+    rows: Rows,
     cells_masked: u64,
     /// By column: whether a cell of it was changed.
     touched: Vec<bool>,
@@ -71,11 +71,13 @@ struct Watch {
     tripped: Option<u32>,
 }
 
-/// What changes in the row at hand.
+/// What changes in the rows at hand.
 #[derive(Debug, Default)]
-struct Row {
-    /// In the order of their cells.
+struct Rows {
+    /// Row by row, in the order of their cells.
     changes: Vec<Change>,
+    /// Where among the changes each row ends that has ended.
+    ends: Vec<usize>,
     /// The new values, one after the other.
     bytes: Vec<u8>,
     /// Those of them that are still to be made.
@@ -85,58 +87,58 @@ struct Row {
 #[derive(Debug)]
 struct Change {
     index: usize,
-    /// Where the new value stands in the row's bytes; `None` for NULL.
+    /// Where the new value stands in the rows' bytes; `None` for NULL.
     value: Option<std::ops::Range<usize>>,
 }
 
 /// The proof that a row went through the engine, and what must change in it. Only this file can make one.
 #[derive(Debug)]
 pub(crate) struct Masked<'a> {
-    row: Option<&'a Row>,
+    changes: &'a [Change],
+    bytes: &'a [u8],
 }
 
 /// What changes in a row, from the first cell to the last.
 #[derive(Debug)]
 pub(crate) struct Changes<'a> {
-    row: Option<&'a Row>,
-    /// How many of them have been asked for.
-    next: usize,
+    /// Those that were not asked for yet.
+    left: &'a [Change],
+    bytes: &'a [u8],
 }
 
 impl<'a> Changes<'a> {
     /// The new value of a cell, which is behind those that were asked for before; `None` when it stays.
     pub(crate) fn of(&mut self, index: usize) -> Option<Option<&'a [u8]>> {
-        let row = self.row?;
-        let change = row.changes.get(self.next).filter(|change| change.index == index)?;
-        self.next += 1;
-        Some(change.value.clone().and_then(|range| row.bytes.get(range)))
+        let (change, left) = self.left.split_first().filter(|(change, _)| change.index == index)?;
+        self.left = left;
+        Some(change.value.clone().and_then(|range| self.bytes.get(range)))
     }
 }
 
 impl<'a> Masked<'a> {
     /// What changes, to be asked cell by cell.
     pub(crate) fn changes(&self) -> Changes<'a> {
-        Changes { row: self.row, next: 0 }
+        Changes { left: self.changes, bytes: self.bytes }
     }
 
     /// The row goes out as it came.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.row.is_none_or(|row| row.changes.is_empty())
+        self.changes.is_empty()
     }
 }
 
 impl Masker {
     /// Changes nothing: the rows were masked by the end that enforces.
     pub(super) fn watching() -> Self {
-        let (columns, row, touched, shown) = Default::default();
-        Self { pen: None, columns, row, cells_masked: 0, touched, shown, watch: None }
+        let (columns, rows, touched, shown) = Default::default();
+        Self { pen: None, columns, rows, cells_masked: 0, touched, shown, watch: None }
     }
 
     /// Treats each column as planned.
     fn new(key: Option<&MaskKey>, columns: Vec<Column>, shown: Shown) -> Self {
         let pen = Pen::new(key.map(Pseudonyms::new));
         let touched = vec![false; columns.len()];
-        Self { pen: Some(pen), columns, row: Row::default(), cells_masked: 0, touched, shown, watch: None }
+        Self { pen: Some(pen), columns, rows: Rows::default(), cells_masked: 0, touched, shown, watch: None }
     }
 
     /// Compares what goes out unmasked with what is known of masked columns, but for those that are `revealed`.
@@ -150,12 +152,12 @@ impl Masker {
     pub(crate) fn apart(&self) -> Self {
         let pen = self.pen.as_ref().map(|pen| Pen::new(pen.pseudonyms.clone()));
         let (columns, touched) = (self.columns.clone(), vec![false; self.columns.len()]);
-        let (row, shown) = Default::default();
+        let (rows, shown) = Default::default();
         let watch = self.watch.as_ref().map(|watch| {
             let (tripwire, revealed) = (Arc::clone(&watch.tripwire), watch.revealed.clone());
             Watch { tripwire, revealed, tripped: None }
         });
-        Self { pen, columns, row, cells_masked: 0, touched, shown, watch }
+        Self { pen, columns, rows, cells_masked: 0, touched, shown, watch }
     }
 
     /// Takes over what another has counted and met since the last time.
@@ -175,7 +177,7 @@ impl Masker {
 
     /// When no cell of this result needs to be looked at: the proof for any number of its rows.
     pub(crate) fn clear(&self) -> Option<Masked<'static>> {
-        (self.pen.is_none() || self.columns.iter().all(Column::is_clear)).then_some(Masked { row: None })
+        (self.pen.is_none() || self.columns.iter().all(Column::is_clear)).then_some(Masked { changes: &[], bytes: &[] })
     }
 
     /// Columns that are masked whatever they hold.
@@ -199,27 +201,29 @@ impl Masker {
         self.cells_masked
     }
 
-    /// Starts a row.
+    /// Starts a row, and forgets those before.
     pub(crate) fn begin(&mut self) {
-        self.row.changes.clear();
-        self.row.bytes.clear();
-        self.row.drafts.clear();
+        let Rows { changes, ends, bytes, drafts } = &mut self.rows;
+        changes.clear();
+        ends.clear();
+        bytes.clear();
+        drafts.clear();
     }
 
     /// Takes the next cell of the row; `None` is NULL, which stays where it tells nothing.
     pub(crate) fn cell(&mut self, index: usize, value: Option<&[u8]>) {
         let Some(pen) = &mut self.pen else { return };
-        let start = self.row.bytes.len();
+        let start = self.rows.bytes.len();
         // A cell beyond the description is not known to be anything.
         let applied = match (self.columns.get(index), value) {
-            (Some(column), Some(value)) => column.apply(value, pen, &mut self.row.drafts, &mut self.row.bytes),
-            (Some(column), None) => column.apply_null(&mut self.row.bytes),
+            (Some(column), Some(value)) => column.apply(value, pen, &mut self.rows.drafts, &mut self.rows.bytes),
+            (Some(column), None) => column.apply_null(&mut self.rows.bytes),
             (None, Some(_)) => Applied::Null,
             (None, None) => Applied::Unchanged,
         };
         let value = match applied {
             Applied::Unchanged => {
-                self.row.bytes.truncate(start);
+                self.rows.bytes.truncate(start);
                 if let (Some(watch), Some(value)) = (&mut self.watch, value)
                     && self.columns.get(index).is_some_and(|column| !column.is_clear())
                 {
@@ -227,23 +231,46 @@ impl Masker {
                 }
                 return;
             }
-            Applied::Written => Some(start..self.row.bytes.len()),
+            Applied::Written => Some(start..self.rows.bytes.len()),
             Applied::Null => None,
         };
         if let Some(touched) = self.touched.get_mut(index) {
             *touched = true;
         }
-        self.row.changes.push(Change { index, value });
+        self.rows.changes.push(Change { index, value });
         self.cells_masked += 1;
     }
 
-    /// Ends the row.
+    /// Ends the row at hand and starts another, which is finished together with it.
+    pub(crate) fn end_row(&mut self) {
+        self.rows.ends.push(self.rows.changes.len());
+    }
+
+    /// Finishes the row at hand.
     pub(crate) fn finish(&mut self) -> Masked<'_> {
-        let Row { drafts, bytes, .. } = &mut self.row;
+        self.write_drafts();
+        let Rows { changes, ends, bytes, .. } = &self.rows;
+        let start = ends.last().copied().unwrap_or(0);
+        Masked { changes: changes.get(start..).unwrap_or_default(), bytes }
+    }
+
+    /// Finishes the rows that have ended, the first one first.
+    pub(crate) fn finish_rows(&mut self) -> impl Iterator<Item = Masked<'_>> {
+        self.write_drafts();
+        let Rows { changes, ends, bytes, .. } = &self.rows;
+        let mut start = 0;
+        ends.iter().map(move |end| {
+            let changes = changes.get(start..*end).unwrap_or_default();
+            start = *end;
+            Masked { changes, bytes }
+        })
+    }
+
+    fn write_drafts(&mut self) {
+        let Rows { drafts, bytes, .. } = &mut self.rows;
         if let Some(pseudonyms) = self.pen.as_ref().and_then(|pen| pen.pseudonyms.as_ref()) {
             drafts.write_all(pseudonyms, bytes);
         }
-        Masked { row: Some(&self.row) }
     }
 }
 

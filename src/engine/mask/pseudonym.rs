@@ -264,17 +264,23 @@ impl Gap {
     /// Appends the pseudonym without them; nothing when it does not fit in so many characters.
     fn leave(entity: &'static dyn Detector, form: Form, room: usize, out: &mut Vec<u8>) -> Option<Self> {
         let (before, between, missing, behind) = match form {
-            Form::Word => (entity.name(), "_", [0; NAME_LENGTH + TAG_LENGTH].as_slice(), ""),
-            Form::Email => ("", "", [0; NAME_LENGTH + TAG_LENGTH].as_slice(), DOMAIN),
-            Form::Phone => (PHONE, "", [0; PHONE_DIGITS].as_slice(), ""),
+            Form::Word => (entity.name(), "_", NAME_LENGTH + TAG_LENGTH, ""),
+            Form::Email => ("", "", NAME_LENGTH + TAG_LENGTH, DOMAIN),
+            Form::Phone => (PHONE, "", PHONE_DIGITS, ""),
         };
         let ahead = before.len() + between.len();
-        if ahead + missing.len() + behind.len() > room {
+        let length = ahead + missing + behind.len();
+        if length > room {
             return None;
         }
-        let at = out.len() + ahead;
-        for part in [before.as_bytes(), between.as_bytes(), missing, behind.as_bytes()] {
-            out.extend_from_slice(part);
+        let start = out.len();
+        let at = start + ahead;
+        // One piece of memory, of which most is filled in later.
+        out.resize(start + length, 0);
+        for (part, at) in [(before, start), (between, at - between.len()), (behind, at + missing)] {
+            if !part.is_empty() {
+                put(part.as_bytes(), at, out);
+            }
         }
         Some(Self { form, at })
     }
@@ -320,7 +326,7 @@ impl Named {
     }
 }
 
-/// How a pseudonym is made: at once, or with the others of its row where there are drafts.
+/// How a pseudonym is made: at once, or with others where there are drafts.
 pub(super) struct Making<'a> {
     pub(super) pseudonyms: &'a Pseudonyms,
     pub(super) drafts: Option<&'a mut Drafts>,
@@ -343,10 +349,10 @@ impl Making<'_> {
     }
 }
 
-/// Pseudonyms of a row that are still to be made.
+/// Pseudonyms of some rows that are still to be made.
 ///
-/// Those of one row do not wait for each other, so that all their names are hashed together and then all that proves them,
-/// which takes little more than half the time ([`super::hash`]). Until then there is a gap where each will stand.
+/// They do not wait for each other, so that all their names are hashed together and then all that proves them, which takes
+/// little more than half the time ([`super::hash`]). Until then there is a gap where each will stand.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
     waiting: Vec<Draft>,
