@@ -66,6 +66,7 @@ fn explained(catalog: &Catalog, source: &Source, form: Form) -> ExplainedSource 
         }
         Source::Temporary => "a temporary table".to_owned(),
         Source::CatalogText => "texts of the system catalogs".to_owned(),
+        Source::CatalogTree => "expressions of the system catalogs, unprinted".to_owned(),
         Source::Secret => "statistics, bounds of partitions, or texts of other sessions".to_owned(),
         Source::Unknown => "something that is not known".to_owned(),
     };

@@ -617,7 +617,7 @@ impl<'a> Facts<'a> {
                 let key = key.as_ref().map(|key| format!(".{}", key.name)).unwrap_or_default();
                 Some(format!("`{}.{}{key}`", relation.name, column.name))
             }
-            Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => None,
+            Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => None,
         };
         kept.filter_map(name).next().unwrap_or_else(|| "a value".to_owned())
     }

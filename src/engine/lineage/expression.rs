@@ -118,7 +118,7 @@ impl Tracer<'_, '_> {
     fn as_text(&self, origin: Origin) -> Origin {
         let is_text = |source: &Source| match source {
             Source::Column { relation, attribute, key } => key.is_some() || self.is_text_column(*relation, *attribute),
-            Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => true,
+            Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => true,
         };
         let stays = origin.sources().all(|(source, _)| is_text(source));
         if stays { origin } else { origin.at_least(Form::Readable) }

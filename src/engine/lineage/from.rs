@@ -48,7 +48,7 @@ impl Tracer<'_, '_> {
         let names: Vec<&str> = alias.into_iter().flat_map(|alias| alias.words("colnames")).collect();
         let columns = match columns {
             Columns::Known(known) => Rows::of(known).named(&names),
-            Columns::System(relation) if !names.is_empty() => Columns::Any(system::relation(&relation)),
+            Columns::System(relation) if !names.is_empty() => Columns::Any(system::row(&relation)),
             columns => columns,
         };
         let alias = alias.map_or(name, |alias| alias.text("aliasname")).into();
@@ -230,7 +230,7 @@ impl Tracer<'_, '_> {
                         system::relation(relation).computed().and(&Origin::unknown())
                     }
                     Columns::System(relation) => system::column(relation, name),
-                    Columns::Any(origin) => origin.clone(),
+                    Columns::Any(origin) => system::among(origin, name),
                     Columns::Known(_) if is_system_column(name) => Origin::default(),
                     // Without such a column it is a call: `row.function`.
                     columns @ Columns::Known(_) => {
@@ -254,15 +254,15 @@ impl Tracer<'_, '_> {
             if let Some(item) = frame.items.iter().find(|item| *item.alias == *name) {
                 return match &item.columns {
                     Columns::Known(columns) => Origin::row(columns.clone()),
-                    Columns::System(relation) => system::relation(relation),
+                    Columns::System(relation) => system::row(relation),
                     Columns::Any(origin) => origin.clone(),
                 };
             }
             let any = frame.items.iter().filter_map(|item| match &item.columns {
-                Columns::Any(origin) => Some(origin),
+                Columns::Any(origin) => Some(system::among(origin, name)),
                 Columns::Known(_) | Columns::System(_) => None,
             });
-            if let Some(origin) = any.cloned().reduce(|one, other| one.and(&other)) {
+            if let Some(origin) = any.reduce(|one, other| one.and(&other)) {
                 return origin;
             }
             let system = frame.items.iter().filter_map(|item| match &item.columns {
@@ -295,7 +295,7 @@ impl Columns {
     pub(super) fn all(&self) -> Origin {
         match self {
             Self::Known(columns) => columns.iter().fold(Origin::default(), |all, column| all.and(&column.origin)),
-            Self::System(relation) => system::relation(relation),
+            Self::System(relation) => system::row(relation),
             Self::Any(origin) => origin.clone(),
         }
     }

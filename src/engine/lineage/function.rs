@@ -86,6 +86,7 @@ const CATALOG_TEXTS: &[&str] = &[
     "pg_get_partkeydef",
     "pg_get_ruledef",
     "pg_get_statisticsobjdef",
+    "pg_get_statisticsobjdef_columns",
     "pg_get_statisticsobjdef_expressions",
     "pg_get_triggerdef",
     "pg_get_viewdef",
@@ -96,6 +97,7 @@ const CATALOG_TEXTS: &[&str] = &[
 const SECRETS: &[&str] = &[
     "pg_cursor",
     "pg_get_partition_constraintdef",
+    "pg_get_publication_tables",
     "pg_get_shmem_allocations",
     "pg_listening_channels",
     "pg_mcv_list_items",

@@ -49,7 +49,7 @@ impl Source {
                     Some(_) | None => Kept::Mixed,
                 },
             },
-            Self::Temporary | Self::CatalogText => Kept::Open,
+            Self::Temporary | Self::CatalogText | Self::CatalogTree => Kept::Open,
             Self::Secret | Self::Unknown => Kept::Closed,
         }
     }

@@ -12,6 +12,8 @@ pub(in crate::engine) enum Source {
     Temporary,
     /// Text of the system catalogs, which may quote values: comments, definitions, conditions.
     CatalogText,
+    /// An expression as the system catalogs keep it. The constants in it stand as bytes, in which nobody finds anything.
+    CatalogTree,
     /// What holds values of columns without saying of which: statistics, bounds of partitions, texts of other sessions.
     Secret,
     /// Code or a name that is not known: it may have read anything.
@@ -137,11 +139,19 @@ impl Origin {
     /// was computed.
     pub(super) fn printed(mut self) -> Self {
         self.fields = None;
+        // An expression is written out as text.
+        self.sources.retain(|source, form| *source != Source::CatalogTree || *form > Form::Picked);
         for (source, form) in &mut self.sources {
             if *source != Source::CatalogText {
                 *form = Form::Computed;
             }
         }
+        self
+    }
+
+    /// The same but for expressions of the system catalogs, where something else says which they are.
+    pub(in crate::engine) fn without_trees(mut self) -> Self {
+        self.sources.remove(&Source::CatalogTree);
         self
     }
 

@@ -6,39 +6,75 @@ use crate::engine::detector;
 
 /// Columns with texts that people wrote, in which they may have quoted values.
 const TEXTS: &[&str] = &[
-    "adbin",
+    "action_condition",
+    "action_statement",
+    "agginitval",
+    "aggminitval",
     "attfdwoptions",
+    "attribute_default",
     "check_clause",
     "column_default",
     "comment",
-    "conbin",
     "definition",
     "description",
+    "dictinitoption",
+    "domain_default",
+    "extcondition",
     "fdwoptions",
     "ftoptions",
     "generation_expression",
     "indexdef",
-    "indexprs",
-    "indpred",
+    "label",
     "option_value",
     "parameter_default",
+    "proconfig",
+    "prosrc",
+    "qual",
+    "rolconfig",
+    "routine_definition",
+    "rowfilter",
+    "setconfig",
+    "srvoptions",
+    "tgargs",
+    "typdefault",
+    "useconfig",
+    "view_definition",
+    "with_check",
+];
+
+/// Columns with expressions as the server keeps them. Functions print them as text.
+const TREES: &[&str] = &[
+    "adbin",
+    "conbin",
+    "ev_action",
+    "ev_qual",
+    "indexprs",
+    "indpred",
     "partexprs",
     "polqual",
     "polwithcheck",
     "proargdefaults",
     "prosqlbody",
-    "prosrc",
     "prqual",
-    "qual",
-    "routine_definition",
-    "rowfilter",
-    "setconfig",
-    "srvoptions",
     "stxexprs",
-    "tgargs",
     "tgqual",
-    "view_definition",
-    "with_check",
+    "typdefaultbin",
+];
+
+/// Relations with such columns.
+const WITH_TREES: &[&str] = &[
+    "pg_attrdef",
+    "pg_class",
+    "pg_constraint",
+    "pg_index",
+    "pg_partitioned_table",
+    "pg_policy",
+    "pg_proc",
+    "pg_publication_rel",
+    "pg_rewrite",
+    "pg_statistic_ext",
+    "pg_trigger",
+    "pg_type",
 ];
 
 /// Columns with values of other tables: what rows hold that are older than a column, and what the rows of a partition hold.
@@ -110,6 +146,9 @@ pub(super) fn column(relation: &str, name: &str) -> Origin {
     if VALUES.contains(&name) {
         return Origin::of(Source::CatalogText, Form::Computed);
     }
+    if TREES.binary_search(&name).is_ok() {
+        return Origin::of(Source::CatalogTree, Form::Same);
+    }
     if TEXTS.binary_search(&name).is_ok() {
         return Origin::of(Source::CatalogText, Form::Same);
     }
@@ -130,10 +169,26 @@ pub(super) fn relation(relation: &str) -> Origin {
     Origin::of(if secret { Source::Secret } else { Source::CatalogText }, Form::Same)
 }
 
+/// The same with the expressions that stand in it.
+pub(super) fn row(name: &str) -> Origin {
+    let row = relation(name);
+    if WITH_TREES.contains(&name) { row.and(&Origin::of(Source::CatalogTree, Form::Same)) } else { row }
+}
+
+/// A column by this name of what may hold whole relations.
+pub(super) fn among(origin: &Origin, name: &str) -> Origin {
+    if TREES.contains(&name) { origin.clone() } else { origin.clone().without_trees() }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn lists_are_sorted() {
-        assert!(super::TEXTS.is_sorted() && super::SECRET.is_sorted() && super::SESSIONS.is_sorted());
+        assert!(
+            super::TEXTS.is_sorted()
+                && super::TREES.is_sorted()
+                && super::SECRET.is_sorted()
+                && super::SESSIONS.is_sorted()
+        );
     }
 }

@@ -431,6 +431,17 @@ fn catalog_queries_of_drivers_stay_readable() {
         "SELECT (SELECT pg_get_expr(d.adbin, d.adrelid, true) FROM pg_attrdef d WHERE d.adrelid = a.attrelid)";
     bench.outputs(&format!("{default} FROM pg_attribute a"), "l");
     bench.outputs("SELECT pg_get_expr(relpartbound, oid), pg_get_partition_constraintdef(oid) FROM pg_class", "HH");
+    // An expression as it is kept holds constants as bytes.
+    bench.outputs("SELECT adbin, adbin::text, adrelid FROM pg_attrdef", "HH.");
+    bench.outputs("SELECT conbin, tgqual FROM pg_constraint, pg_trigger WHERE tgqual IS NOT NULL", "HH");
+    bench.outputs("SELECT string_agg(chr(b::int), '') FROM (SELECT regexp_split_to_table(ev_action::text, ' ') b FROM pg_rewrite) q", "H");
+    bench.outputs("SELECT a::text, to_jsonb(a) ->> 'adbin', upper(a::text) FROM pg_attrdef a", "HHH");
+    bench.outputs("SELECT q.adbin::text, q.adrelid FROM (SELECT * FROM pg_attrdef) q", "Hl");
+    bench.outputs("SELECT c.relname, q.oid FROM (SELECT * FROM pg_class) q JOIN pg_class c ON c.oid = q.oid", ".l");
+    bench.outputs("SELECT pg_get_expr(q.adbin, q.adrelid) FROM (SELECT * FROM pg_attrdef) q", "l");
+    bench.outputs("SELECT typdefault, agginitval, rolconfig, action_statement FROM pg_type, pg_aggregate, pg_roles, information_schema.triggers", "llll");
+    bench.outputs("SELECT qual::text FROM pg_get_publication_tables('p')", "H");
+    bench.outputs("SELECT reverse(typdefault), md5(agginitval) FROM pg_type, pg_aggregate", "HH");
     bench.outputs("SELECT pg_get_expr(CASE WHEN adbin::text LIKE '%x%' THEN adbin END, adrelid) FROM pg_attrdef", "H");
 }
 

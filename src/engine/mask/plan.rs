@@ -19,6 +19,17 @@ pub(in crate::engine) fn masker(
     lineage: Option<&Lineage>,
     columns: &[ResultColumn],
 ) -> Masker {
+    typed_or_not(catalog, key, lineage, columns, true)
+}
+
+/// The same, where nobody may have said of what type the columns are.
+fn typed_or_not(
+    catalog: &Catalog,
+    key: Option<&MaskKey>,
+    lineage: Option<&Lineage>,
+    columns: &[ResultColumn],
+    typed: bool,
+) -> Masker {
     let outputs = lineage.map(|lineage| &lineage.outputs);
     let mut shown = Shown::default();
     let treated = columns.iter().enumerate().map(|(index, column)| {
@@ -27,8 +38,10 @@ pub(in crate::engine) fn masker(
             // Nothing in the database is known to need a mask.
             (None, None) => Treatment::Look,
             (None, Some(told)) => of_source(catalog, told, Form::Same),
-            (Some(outputs), told) => treatment(catalog, outputs, index, columns.len(), told.as_ref()),
+            (Some(outputs), told) => treatment(catalog, outputs, (index, columns.len()), told.as_ref(), typed),
         };
+        // Wherever it comes from: an expression as the catalogs keep it.
+        let treatment = if column.kind == NODE_TREE { Treatment::Hide } else { treatment };
         let treated = Column::new(treatment, column, catalog);
         let origin = outputs.map(|outputs| match outputs.column(index, columns.len()) {
             Some(origin) => Cow::Borrowed(origin),
@@ -65,7 +78,7 @@ pub(in crate::engine) fn copier(
             ResultColumn { name: String::new(), table: 0, attribute: 0, kind, modifier, binary }
         })
         .collect();
-    masker(catalog, key, lineage, &columns)
+    typed_or_not(catalog, key, lineage, &columns, false)
 }
 
 /// The column whose values these are, where they are those of one.
@@ -80,15 +93,26 @@ fn column_behind<'c>(catalog: &'c Catalog, origin: &Origin) -> Option<&'c Catalo
 }
 
 const TEXT: u32 = 25;
+const NODE_TREE: u32 = 194;
 
-/// What becomes of column number `index` of `count`; `told` is what the database says it is.
-fn treatment(catalog: &Catalog, outputs: &Outputs, index: usize, count: usize, told: Option<&Source>) -> Treatment {
+/// What becomes of column number `index` of `count`; `told` is what the database says it is. Of a `typed` one it says too
+/// whether it is an expression.
+fn treatment(
+    catalog: &Catalog,
+    outputs: &Outputs,
+    (index, count): (usize, usize),
+    told: Option<&Source>,
+    typed: bool,
+) -> Treatment {
     let is_known = |origin: &&Origin| origin.sources().all(|(source, _)| *source != Source::Unknown);
     match (outputs.column(index, count).filter(is_known), told) {
         (Some(origin), Some(told)) => stricter(of_origin(catalog, origin), of_source(catalog, told, Form::Same)),
         (Some(origin), None) => of_origin(catalog, origin),
         (None, Some(told)) => of_source(catalog, told, Form::Same),
-        (None, None) => of_origin(catalog, &outputs.all().at_least(Form::Readable)),
+        (None, None) => {
+            let all = outputs.all().at_least(Form::Readable);
+            of_origin(catalog, &if typed { all.without_trees() } else { all })
+        }
     }
 }
 
@@ -150,7 +174,7 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
         },
         Source::Temporary | Source::CatalogText if form <= Form::Readable => Treatment::Look,
         Source::Temporary => Treatment::Clear,
-        Source::CatalogText | Source::Secret | Source::Unknown => Treatment::Hide,
+        Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => Treatment::Hide,
     }
 }
 

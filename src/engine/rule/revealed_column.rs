@@ -45,7 +45,11 @@ impl Rule for RevealedColumn {
                 }
                 // It may have read anything.
                 Source::Unknown => drop(columns.insert("what was asked for with --reveal".to_owned())),
-                Source::Column { .. } | Source::Temporary | Source::CatalogText | Source::Secret => {}
+                Source::Column { .. }
+                | Source::Temporary
+                | Source::CatalogText
+                | Source::CatalogTree
+                | Source::Secret => {}
             }
         }
         let listed: Vec<_> = columns.into_iter().collect();
