@@ -140,7 +140,7 @@ impl<'a> Facts<'a> {
             match &act.deed {
                 Deed::Execute { name } => {
                     if let Some(prepared) = scope.prepared(name) {
-                        return lineage::trace(self, prepared);
+                        return lineage::trace_executing(self, command, Some(prepared));
                     }
                 }
                 Deed::Fetch { cursor } => {

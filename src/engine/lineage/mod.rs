@@ -137,7 +137,12 @@ pub(super) enum Purpose {
 
 /// Follows the values of `command`.
 pub(super) fn trace(facts: &Facts<'_>, command: &Command) -> Lineage {
-    let mut tracer = Tracer::new(facts);
+    trace_executing(facts, command, None)
+}
+
+/// The same where an EXECUTE stands in it, by itself or within, for what was prepared.
+pub(super) fn trace_executing(facts: &Facts<'_>, command: &Command, prepared: Option<&Command>) -> Lineage {
+    let mut tracer = Tracer { prepared, ..Tracer::new(facts) };
     let outputs = tracer.statement(command.root.node());
     Lineage { outputs, uses: tracer.uses, stored: tracer.stored }
 }
@@ -145,6 +150,8 @@ pub(super) fn trace(facts: &Facts<'_>, command: &Command) -> Lineage {
 /// Follows values through one command.
 struct Tracer<'f, 'a> {
     facts: &'f Facts<'a>,
+    /// What an EXECUTE means.
+    prepared: Option<&'f Command>,
     uses: Vec<Use>,
     stored: BTreeSet<(u32, i16)>,
     /// What can be named in expressions, innermost query last.
@@ -221,7 +228,7 @@ impl Rows {
 impl<'f, 'a> Tracer<'f, 'a> {
     fn new(facts: &'f Facts<'a>) -> Self {
         let (uses, stored, frames, commons) = Default::default();
-        Self { facts, uses, stored, frames, commons, views: 0, position: 0 }
+        Self { facts, prepared: None, uses, stored, frames, commons, views: 0, position: 0 }
     }
 
     fn used(&mut self, what: Purpose, origin: Origin) {
@@ -270,7 +277,11 @@ impl<'f, 'a> Tracer<'f, 'a> {
                 Outputs::default()
             }
             "VariableShowStmt" => Outputs::All(system::setting(node.text("name"))),
-            "CallStmt" | "DoStmt" | "ExecuteStmt" | "FetchStmt" => Outputs::All(Origin::unknown()),
+            "ExecuteStmt" => match self.prepared {
+                Some(prepared) => self.statement(prepared.root.node()),
+                None => Outputs::All(Origin::unknown()),
+            },
+            "CallStmt" | "DoStmt" | "FetchStmt" => Outputs::All(Origin::unknown()),
             // Definitions and the like return nothing, but statements may stand in them.
             _ => {
                 self.generated(node);

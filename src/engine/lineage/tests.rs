@@ -176,6 +176,8 @@ fn columns_are_followed_through_queries() {
     check("COPY people (email, id) TO STDOUT", "E.");
     check("COPY (SELECT email FROM people) TO STDOUT", "E");
     check("PREPARE p AS SELECT email || '' FROM people; EXECUTE p", "H");
+    // A plan is a text about it, whatever its columns are.
+    check("PREPARE p AS SELECT email FROM people; EXPLAIN ANALYZE EXECUTE p", "*l");
     check("BEGIN; DECLARE c CURSOR FOR SELECT email, id FROM people; FETCH ALL FROM c", "E.");
     check("FETCH ALL FROM nobody", "*H");
     // A cursor means what its names meant when it was declared.
@@ -409,6 +411,17 @@ fn values_stay_where_they_are_masked() {
     check("COPY (SELECT email FROM people) TO STDOUT (ENCODING 'UTF8', FORMAT csv, HEADER)", false);
     check("ALTER TABLE people ADD COLUMN x text GENERATED ALWAYS AS (reverse(email)) STORED", true);
     check("ALTER TABLE people ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED", false);
+}
+
+#[test]
+fn what_was_prepared_is_copied_by_nobody() {
+    let bench = Bench::new();
+    for made in ["CREATE TEMP TABLE t AS EXECUTE p", "EXPLAIN ANALYZE CREATE TEMP TABLE t AS EXECUTE p"] {
+        bench.stopped(&format!("PREPARE p AS SELECT email FROM people; {made}"), "masked_copy");
+        bench.stopped(&format!("PREPARE p AS SELECT reverse(email) FROM people; {made}"), "masked_copy");
+        bench.stopped(&format!("PREPARE p AS SELECT id FROM people; {made}"), "");
+    }
+    bench.stopped("CREATE TEMP TABLE t AS EXECUTE nobody", "masked_copy");
 }
 
 #[test]
