@@ -15,7 +15,7 @@ use super::rule::{RULES, Rule, masked_condition, session_guard};
 use super::scope::{Names, Scope};
 use super::sql::Understood;
 use super::sql::fact::{Command, Deed};
-use super::write_back::{self, Incoming, Parameter};
+use super::write_back::{self, Incoming, Parameter, Seen};
 use crate::domain::{
     Access, Action, Digest, Function, Grant, IdentityKind, Operation, Reason, Relation, SessionId, Statement,
     Timestamp, Verdict,
@@ -219,16 +219,18 @@ pub(crate) enum Decision {
 }
 
 /// What decisions rest on, besides the session and the statement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ground<'a> {
     pub(super) policy: Arc<Policy>,
     pub(super) catalog: Arc<Catalog>,
     pub(super) recogniser: &'a Recogniser,
+    pub(super) seen: Arc<Seen>,
 }
 
 impl Ground<'_> {
     pub(super) fn asked<'a>(&'a self, grant: &'a Grant, who: IdentityKind, now: Timestamp) -> Asked<'a> {
-        Asked { policy: &self.policy, catalog: &self.catalog, recogniser: self.recogniser, grant, who, now }
+        let Self { policy, catalog, recogniser, seen } = self;
+        Asked { policy, catalog, recogniser, seen, grant, who, now }
     }
 }
 
@@ -294,6 +296,8 @@ struct Key {
     access: Access,
     who: IdentityKind,
     rows_max: Option<u64>,
+    /// Of how many columns it has been shown masks: that these are others would take more of them.
+    seen: usize,
 }
 
 /// What the rules say about a text.
@@ -407,6 +411,7 @@ fn key(ground: &Ground<'_>, who: &Grant, scope: &Scope) -> Key {
         access: who.access,
         who: who.identity.acting(),
         rows_max: who.limits.rows_max,
+        seen: ground.seen.len(),
     }
 }
 

@@ -69,7 +69,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::domain::{Action, ColumnName, Grant, Reason, SessionId, Timestamp};
+use crate::domain::{Access, Action, ColumnName, Grant, Reason, SessionId, Timestamp};
 use mask::recognise::Recogniser;
 
 /// Both questions, for one resource under one policy. Shared by all connections of a session.
@@ -87,6 +87,8 @@ pub(crate) struct Engine {
     texts: sql::Texts,
     /// Values that masked columns were asked about.
     lookups: AtomicUsize,
+    /// Columns of which a session that writes was shown masks.
+    seen: Mutex<Arc<write_back::Seen>>,
     /// Why somebody must agree to each statement, once that is so.
     over_budget: OnceLock<Reason>,
     /// No rule is asked; every statement announces this. To measure what stands behind the rules: in no build but that
@@ -115,6 +117,7 @@ impl Engine {
             reveal: None,
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
+            seen: Mutex::default(),
             over_budget: OnceLock::new(),
             #[cfg(test)]
             unguarded: None,
@@ -159,7 +162,8 @@ impl Engine {
     }
 
     fn ground(&self) -> decide::Ground<'_> {
-        decide::Ground { policy: self.policy(), catalog: self.catalog(), recogniser: &self.recogniser }
+        let seen = Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        decide::Ground { policy: self.policy(), catalog: self.catalog(), recogniser: &self.recogniser, seen }
     }
 
     /// What a text does. Cached: asking again is a look-up, also about a text that differs only in the number it looks
@@ -326,8 +330,21 @@ impl Engine {
     ) -> Masker {
         let ground = self.ground();
         let lineage = decide::lineage(&ground, who, what, command, scope);
+        self.saw(who, &ground.catalog, lineage.as_deref(), columns);
         let catalog = ground.catalog;
         mask::plan::masker(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns)
+    }
+
+    /// Keeps in mind of which columns masks are shown to a session that could write them back.
+    fn saw(&self, who: &Grant, catalog: &Catalog, lineage: Option<&lineage::Lineage>, columns: &[ResultColumn]) {
+        if who.access != Access::Write {
+            return;
+        }
+        let shown = write_back::shows(catalog, lineage, columns);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shown.is_subset(&seen) {
+            Arc::make_mut(&mut seen).extend(shown);
+        }
     }
 
     /// How command number `command`, a COPY … TO STDOUT, writes its rows. Nothing when it is no such command.
@@ -348,6 +365,7 @@ impl Engine {
         let form = self.copies(what, command)?;
         let ground = self.ground();
         let lineage = decide::lineage(&ground, who, what, command, scope);
+        self.saw(who, &ground.catalog, lineage.as_deref(), &[]);
         let catalog = ground.catalog;
         let binary = form == CopyForm::Binary;
         let masker = mask::plan::copier(&catalog, self.mask_key.as_ref(), lineage.as_deref(), columns, binary);

@@ -14,6 +14,7 @@ use super::scope::{Names, Scope};
 use super::sql::Complaint;
 use super::sql::fact::{Call, Command, CopyForm, Deed, Mention, Name, Notation, Use};
 use super::sql::tree::Node;
+use super::write_back::Seen;
 use crate::domain::{Access, Function, Grant, IdentityKind, Relation, Timestamp, Touch};
 
 /// What is known about one command, in one session, for one grant.
@@ -26,6 +27,7 @@ pub(crate) struct Facts<'a> {
     pub(super) who: IdentityKind,
     pub(super) grant: &'a Grant,
     pub(super) recogniser: &'a Recogniser,
+    pub(super) seen: &'a Seen,
     /// Why the text is not understood, when it is not; then nothing else is known.
     pub(super) complaint: Option<&'a Complaint>,
     parts: Vec<Part<'a>>,
@@ -45,6 +47,7 @@ pub(super) struct Asked<'a> {
     pub(super) policy: &'a Policy,
     pub(super) catalog: &'a Catalog,
     pub(super) recogniser: &'a Recogniser,
+    pub(super) seen: &'a Seen,
     pub(super) grant: &'a Grant,
     pub(super) who: IdentityKind,
     pub(super) now: Timestamp,
@@ -160,7 +163,7 @@ impl<'a> Facts<'a> {
     }
 
     fn empty(asked: Asked<'a>, scope: &'a Scope) -> Self {
-        let Asked { policy, catalog, recogniser, grant, who, now: _ } = asked;
+        let Asked { policy, catalog, recogniser, seen, grant, who, now: _ } = asked;
         Self {
             policy,
             catalog,
@@ -169,6 +172,7 @@ impl<'a> Facts<'a> {
             who,
             grant,
             recogniser,
+            seen,
             complaint: None,
             parts: Vec::new(),
             calls: Vec::new(),

@@ -14,6 +14,7 @@ use crate::engine::rule::RULES;
 use crate::engine::scope::Scope;
 use crate::engine::sql::Understood;
 use crate::engine::tests::grant;
+use crate::engine::write_back::Seen;
 
 const TEXT: u32 = 25;
 const BYTES: u32 = 17;
@@ -107,8 +108,8 @@ impl Bench {
         let (grant, who) = (grant(Access::Write, IdentityKind::Person), IdentityKind::Person);
         let now = Timestamp::default();
         let recogniser = Recogniser::new(None);
-        let asked =
-            Asked { policy: &self.policy, catalog: &self.catalog, recogniser: &recogniser, grant: &grant, who, now };
+        let (policy, catalog, recogniser, seen) = (&self.policy, &self.catalog, &recogniser, &Seen::new());
+        let asked = Asked { policy, catalog, recogniser, seen, grant: &grant, who, now };
         let mut scope = Scope::default();
         let (last, before) = what.commands.split_last().unwrap();
         (0..before.len()).for_each(|command| scope.after(&what, command, 0));

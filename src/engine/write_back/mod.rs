@@ -3,18 +3,20 @@
 //! Whoever saves what was shown saves masks: a grid that writes the whole row, an object that is stored, a dump that is
 //! loaded. The database would take them for data, and what was there would be gone. So values that a statement brings
 //! are compared with what masks make ([`Recogniser`]): pseudonyms wherever they stand, other masks where they would be
-//! written to a column that is masked.
+//! written to a column that is masked. Of values that may be either, a session that was [shown](Seen) masks of the column
+//! is taken to bring one back; another one may mean them.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::Reason;
 use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation};
 use crate::engine::classify::Verdict;
-use crate::engine::lineage::verdict;
+use crate::engine::lineage::{Lineage, Source, verdict};
 use crate::engine::mask::ResultColumn;
 use crate::engine::mask::plan::{Treatment, of_column};
 use crate::engine::mask::recognise::{Recogniser, Resemblance};
@@ -22,6 +24,24 @@ use crate::engine::resolve::{Facts, Found};
 use crate::engine::sql::copy;
 use crate::engine::sql::fact::{CopyForm, Name};
 use crate::engine::sql::tree::Node;
+
+/// Columns of which a session was shown masks: relation and attribute. Only ever more.
+pub(super) type Seen = BTreeSet<(u32, i16)>;
+
+/// The columns of which a result shows masks, by what the text and what the database say its columns are. Those of a view
+/// and those behind it: either may be written to.
+pub(super) fn shows(catalog: &Catalog, lineage: Option<&Lineage>, columns: &[ResultColumn]) -> Seen {
+    let origin = lineage.map(|lineage| lineage.outputs.all());
+    let read = origin.iter().flat_map(|origin| origin.sources()).filter_map(|(source, _)| match source {
+        Source::Column { relation, attribute, .. } => Some((*relation, *attribute)),
+        Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => None,
+    });
+    let described = columns.iter().map(|column| (column.table, column.attribute));
+    let is_masked = |(relation, attribute): &(u32, i16)| {
+        !matches!(of_column(catalog, *relation, *attribute), Treatment::Clear | Treatment::Glance)
+    };
+    read.chain(described).filter(is_masked).collect()
+}
 
 /// A value that a client bound to a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -37,18 +57,19 @@ pub(crate) struct Parameter<'a> {
 pub(super) struct Returned {
     pub(super) resemblance: Resemblance,
     message: String,
+    detail: &'static str,
     position: usize,
 }
+
+/// Of what is a mask, and of what may be one.
+const LOST: &str = "The database holds another value, which would be lost or not found.";
+const LOST_PERHAPS: &str = "If it is one, the real value would be lost.";
 
 impl Returned {
     /// Why this is stopped, in the name of a rule.
     pub(super) fn reason(self, rule: &'static str) -> Reason {
         let hint = "leave that column out of the statement, or connect with --reveal to work with its real values";
-        let detail = match self.resemblance {
-            Resemblance::Sure => "The database holds another value, which would be lost or not found.",
-            Resemblance::Possible => "If it is one, the real value would be lost.",
-        };
-        Reason::new(rule, self.message).detail(detail).hint(hint).at(self.position)
+        Reason::new(rule, self.message).detail(self.detail).hint(hint).at(self.position)
     }
 }
 
@@ -130,7 +151,7 @@ impl Incoming {
             let value = value.filter(|value| Recogniser::is_marked(value))?;
             let found = recogniser.resembles(*treatment, described, &self.catalog, Some(value))?;
             let message = format!("this would write a mask to {column}");
-            (found == Resemblance::Sure).then_some(Returned { resemblance: found, message, position: 0 })
+            (found == Resemblance::Sure).then_some(Returned { resemblance: found, message, detail: LOST, position: 0 })
         })
     }
 }
@@ -145,11 +166,18 @@ fn stored_masks(facts: &Facts<'_>, bound: &[Parameter<'_>]) -> Option<Returned> 
             match resemblance {
                 Resemblance::Sure => {
                     let message = format!("this would write a mask to {column}");
-                    return Some(Returned { resemblance, message, position });
+                    return Some(Returned { resemblance, message, detail: LOST, position });
+                }
+                // Whoever saves a row that was shown brings back what was shown.
+                Resemblance::Possible if stored.replaces && stored.was_shown(facts) => {
+                    let message = format!("this would write what may be a mask over {column} and was shown so");
+                    let detail = "Masks of this column were shown to this session. If this is one, the real value would be lost; \
+                                  a session that has not read the column may write it.";
+                    return Some(Returned { resemblance: Resemblance::Sure, message, detail, position });
                 }
                 Resemblance::Possible if stored.replaces && possible.is_none() => {
                     let message = format!("this would write what may be a mask over {column}");
-                    possible = Some(Returned { resemblance, message, position });
+                    possible = Some(Returned { resemblance, message, detail: LOST_PERHAPS, position });
                 }
                 // A new row takes nothing away.
                 Resemblance::Possible => {}
@@ -164,6 +192,7 @@ pub(super) fn pseudonym(position: usize) -> Returned {
     Returned {
         resemblance: Resemblance::Sure,
         message: "a value in this was made by a mask; the database does not hold it".to_owned(),
+        detail: LOST,
         position,
     }
 }
@@ -215,6 +244,11 @@ impl<'t> Value<'t> {
 }
 
 impl Stored<'_, '_> {
+    /// Whether the session was shown masks of the column.
+    fn was_shown(&self, facts: &Facts<'_>) -> bool {
+        facts.seen.contains(&(self.relation.oid, self.column.attribute))
+    }
+
     /// How much the value looks like a mask of its column, and which column that is.
     fn resembles(&self, facts: &Facts<'_>, bound: &[Parameter<'_>]) -> Option<(Resemblance, String)> {
         let (catalog, relation, column) = (facts.catalog, self.relation, self.column);

@@ -26,6 +26,10 @@ const COLUMNS: [(&str, u32, &str); 11] = [
 ];
 
 fn engine(key: u8) -> Engine {
+    engine_in(Environment::Production, key)
+}
+
+fn engine_in(environment: Environment, key: u8) -> Engine {
     let columns = COLUMNS.iter().zip(1..).map(|((name, kind, _), attribute)| CatalogColumn {
         attribute,
         name: (*name).to_owned(),
@@ -44,7 +48,7 @@ fn engine(key: u8) -> Engine {
     let findings = found.map(|((.., entity), attribute)| ((TABLE, attribute), finding(entity))).collect();
     let examined = (1..12).map(|attribute| (TABLE, attribute)).collect();
     let catalog = Catalog::new(vec![people], Classification { findings, examined, ..Classification::default() });
-    let policy = Policy::built_in(Environment::Production);
+    let policy = Policy::built_in(environment);
     Engine::new(Arc::new(policy), Arc::new(catalog), Some(MaskKey(Secret::new([key; 32]))))
 }
 
@@ -182,6 +186,57 @@ fn bound_values_are_looked_at() {
     let key = shown(&engine, 8, "9f0b5a8e-0000-4000-8000-000000000001");
     let bytes = u128::from_str_radix(&key.replace('-', ""), 16).unwrap().to_be_bytes();
     check(&update("key"), &[binary(&bytes, 2950), text(b"1")], Some(Action::Deny));
+}
+
+/// What a session that was shown masks of a column writes to it is taken for one of them, wherever it is.
+#[test]
+fn what_was_shown_does_not_come_back() {
+    for environment in [Environment::Development, Environment::Production] {
+        let engine = engine_in(environment, 1);
+        let asked = if environment == Environment::Production { "coarse_value" } else { "" };
+        let check = |text: &str, rule: &str| assert_eq!(stopped(&engine, text), rule, "{environment:?} {text}");
+        let born = "UPDATE people SET born = '1990-05-01' WHERE id = 1";
+        let salary = "UPDATE people SET salary = 70000 WHERE id = 1";
+        let note = "UPDATE people SET note = 'write to ***' WHERE id = 1";
+        [born, salary, note].iter().for_each(|text| check(text, asked));
+        // Sessions that read bring nothing back, and what is not masked is what it is.
+        let look = |access: Access, text: &str, columns: &[i16]| {
+            let described = columns.iter().map(|attribute| {
+                let (name, kind, _) = COLUMNS[usize::try_from(*attribute).unwrap() - 1];
+                let name = name.to_owned();
+                ResultColumn { name, table: TABLE, attribute: *attribute, kind, modifier: -1, binary: false }
+            });
+            let described: Vec<_> = described.collect();
+            let what = engine.understand(text.as_bytes());
+            drop(engine.masker(&grant(access, IdentityKind::Person), &what, 0, &scope(), &described));
+        };
+        look(Access::Read, "SELECT born, salary FROM people", &[4, 5]);
+        look(Access::Write, "SELECT id, city FROM people", &[1, 7]);
+        [born, salary, note].iter().for_each(|text| check(text, asked));
+        look(Access::Write, "SELECT born FROM people", &[4]);
+        check(born, "masked_value");
+        check("UPDATE people SET born = '1990-05-17' WHERE id = 1", "");
+        check(salary, asked);
+        check("INSERT INTO people (born) VALUES ('1990-05-01')", "");
+        // Also what was only computed from it was shown.
+        let what = engine.understand(b"SELECT max(salary) FROM people");
+        let number =
+            ResultColumn { name: "max".to_owned(), table: 0, attribute: 0, kind: 23, modifier: -1, binary: false };
+        drop(engine.masker(&grant(Access::Write, IdentityKind::Person), &what, 0, &scope(), &[number]));
+        check(salary, "masked_value");
+        check(note, asked);
+        let copy = engine.understand(b"COPY people (note) TO STDOUT");
+        assert!(engine.copier(&grant(Access::Write, IdentityKind::Person), &copy, 0, &scope(), 1).is_some());
+        check(note, "masked_value");
+        let bound = |value: &[u8]| {
+            let who = grant(Access::Write, IdentityKind::Person);
+            let what = engine.understand(b"UPDATE people SET born = $1, city = $2 WHERE id = $3");
+            let values = [text(value), text(b"Oslo"), text(b"1")];
+            engine.bound(&who, &what, &scope(), values.into_iter()).map(|(action, reason)| (action, reason.rule))
+        };
+        assert_eq!(bound(b"1990-05-01"), Some((Action::Deny, "masked_value")));
+        assert_eq!(bound(b"1990-05-17"), None);
+    }
 }
 
 #[test]

@@ -76,6 +76,8 @@ const checks = {
     const save = 'update customers set full_name = $2, email = $3, country = $4, born = $5, credit_card = $6 where id = $1';
     const problem = await client.query(save, Object.values({ ...row, country: 'SE' })).then(() => 'saved', (error) => error);
     assert(problem.code === '42501' && problem.message.includes('made by a mask'), problem);
+    const born = await client.query('update customers set born = $2 where id = $1', [4, row.born]).then(() => 'saved', (error) => error);
+    assert(born.code === '42501' && born.message.includes('may be a mask over `customers.born`'), born);
     await client.query('update customers set country = $1 where id = $2', ['SE', 4]);
   },
   async reconnect(client) {

@@ -32,8 +32,9 @@ check transaction 'kept open' "$(sql -c 'begin' -c "update orders set status = '
 check masked 0 "$(psql -XAt -d "$read" -c 'select email from customers' | grep -c 'mail.example.org')"
 # What a script saves and loads again: as text, in a statement, as COPY data.
 sql -c '\copy (select * from customers limit 10) to '"$TMPDIR/customers" >/dev/null
-check returned '42501 a value in this was made by a mask ERROR: COPY from stdin failed: a value in this was made by a mask' "$(printf '%s\n' \
-  'select email from customers where id = 1 \gset' "update customers set email = :'email' where id = 1;" \
+check returned '42501 42501 a value in this was made by a mask ERROR: COPY from stdin failed: a value in this was made by a mask' "$(printf '%s\n' \
+  'select email, born from customers where id = 1 \gset' "update customers set born = :'born' where id = 1;" \
+  '\echo :SQLSTATE' "update customers set email = :'email' where id = 1;" \
   '\echo :SQLSTATE' '\echo :LAST_ERROR_MESSAGE' "\copy customers from $TMPDIR/customers" |
   psql -XqAt -d "$write" 2>&1 | grep -oE '^42501|^a value in this was made by a mask|ERROR:  COPY from stdin failed: a value in this was made by a mask' |
   tr -s ' ' | xargs)"

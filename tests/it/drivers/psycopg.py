@@ -126,6 +126,12 @@ def returned(connection):
             raise AssertionError("saved")
         except psycopg.errors.InsufficientPrivilege as problem:
             assert "made by a mask" in str(problem), problem
+        # A date that was shown as the first of its month, and nothing else of what was shown.
+        try:
+            connection.execute("update customers set born = %s where id = %s", [row[4], row[0]], binary=binary)
+            raise AssertionError("saved")
+        except psycopg.errors.InsufficientPrivilege as problem:
+            assert "may be a mask over `customers.born`" in str(problem), problem
     try:
         with connection.cursor().copy("copy customers from stdin") as copy:
             copy.write_row((1000, *row[1:]))

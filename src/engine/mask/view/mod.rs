@@ -375,7 +375,8 @@ impl MaskingPlan {
     ) -> Self {
         // Nothing comes back in a text of our own.
         let recogniser = Recogniser::new(None);
-        let ground = Ground { policy: Arc::clone(policy), catalog: Arc::clone(catalog), recogniser: &recogniser };
+        let (policy, seen) = (Arc::clone(policy), Arc::default());
+        let ground = Ground { policy, catalog: Arc::clone(catalog), recogniser: &recogniser, seen };
         let mut plan = Self {
             names: names.clone(),
             views: Vec::new(),
@@ -471,8 +472,7 @@ impl MaskingPlan {
         by_relation: &BTreeMap<u32, Vec<&ColumnRights>>,
     ) {
         let catalog = Arc::new(ground.catalog.revealing(revealing.session, &revealing.columns));
-        let clear =
-            Ground { policy: Arc::clone(&ground.policy), catalog: Arc::clone(&catalog), recogniser: ground.recogniser };
+        let clear = Ground { catalog: Arc::clone(&catalog), ..ground.clone() };
         let mut revealed = Revealed::default();
         for (oid, rights) in by_relation {
             let Some(relation) = catalog.relation(*oid).filter(|_| self.seen.moved.contains_key(oid)) else { continue };
