@@ -269,11 +269,29 @@ impl Stored<'_, '_> {
             binary: parameter.binary,
         };
         let treatment = of_column(catalog, relation.oid, column.attribute);
-        let found = facts.recogniser.resembles(treatment, &described, catalog, parameter.value)?;
+        let value =
+            parameter.value.map(|value| if parameter.binary { value.into() } else { plain(value, described.kind) });
+        let found = facts.recogniser.resembles(treatment, &described, catalog, value.as_deref())?;
         // What nobody has looked at is masked as nothing in particular, and its masks look like anything.
         let is_known = !matches!(verdict(catalog, relation.oid, column.attribute), Verdict::Unknown);
         let name = || format!("`{}.{}`, which is masked", relation.name, column.name);
         (is_known || found == Resemblance::Sure).then(|| (found, name()))
+    }
+}
+
+/// A date or time as the database writes it, of one that a driver writes as ISO 8601 has it: JavaScript knows no dates but
+/// those with a time and a zone.
+fn plain(value: &[u8], kind: u32) -> Cow<'_, [u8]> {
+    const DATE: u32 = 1082;
+    const TIMESTAMP: u32 = 1114;
+    const TIMESTAMPTZ: u32 = 1184;
+    let zone: &[u8] = if kind == TIMESTAMPTZ { b"+00" } else { b"" };
+    match (value.split_at_checked(10), kind) {
+        (Some((date, [b'T' | b' ', ..])), DATE) => date.into(),
+        (Some((date, [b'T' | b' ', time @ ..])), TIMESTAMP | TIMESTAMPTZ) if time.len() >= 8 => {
+            [date, b" ", time.get(..8).unwrap_or_default(), zone].concat().into()
+        }
+        (_, _) => value.into(),
     }
 }
 

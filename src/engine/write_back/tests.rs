@@ -236,6 +236,9 @@ fn what_was_shown_does_not_come_back() {
         };
         assert_eq!(bound(b"1990-05-01"), Some((Action::Deny, "masked_value")));
         assert_eq!(bound(b"1990-05-17"), None);
+        // As JavaScript writes a date.
+        assert_eq!(bound(b"1990-05-01T00:00:00.000+02:00"), Some((Action::Deny, "masked_value")));
+        assert_eq!(bound(b"1990-05-17T00:00:00.000+02:00"), None);
     }
 }
 
