@@ -30,6 +30,8 @@ pub(crate) struct Permit {
     obligations: Obligations,
     /// What it depends on how many rows the planner expects.
     thresholds: Arc<[Threshold]>,
+    /// Columns of which it compares masks.
+    compares: Arc<[(u32, i16)]>,
 }
 
 /// A number of rows beyond which a statement is stopped after all.
@@ -136,6 +138,12 @@ impl Permit {
     /// What must hold while it runs.
     pub(crate) fn obligations(&self) -> Obligations {
         self.obligations
+    }
+
+    /// Columns of which the database shows masks, and which the statement compares: for
+    /// [`untold`](crate::engine::Engine::untold).
+    pub(crate) fn compares(&self) -> &Arc<[(u32, i16)]> {
+        &self.compares
     }
 }
 
@@ -316,6 +324,8 @@ struct Judgement {
     lineages: Vec<Option<Arc<Lineage>>>,
     /// What messages about it may show.
     exposure: Exposure,
+    /// Columns of which it compares masks.
+    compares: Arc<[(u32, i16)]>,
 }
 
 impl Memory {
@@ -340,6 +350,7 @@ pub(super) fn foresee(ground: &Ground<'_>, now: Timestamp, who: &Grant, what: &U
             statement: refusal.statement,
             obligations: Obligations::default(),
             thresholds: Arc::from([]),
+            compares: Arc::from([]),
         }),
         decided => decided,
     }
@@ -372,6 +383,7 @@ pub(super) fn decide(
             statement: Arc::clone(&judgement.statement),
             obligations: judgement.obligations,
             thresholds: Arc::clone(&judgement.thresholds),
+            compares: Arc::clone(&judgement.compares),
         }),
     }
 }
@@ -384,6 +396,7 @@ pub(super) fn unguarded(what: &Understood, announced: Audit) -> Decision {
         statement: Arc::clone(&what.statement),
         obligations: Obligations { audit: Some(announced), ..Obligations::default() },
         thresholds: Arc::from([]),
+        compares: Arc::from([]),
     })
 }
 
@@ -523,6 +536,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
     let mut stale = false;
     let mut lineages = Vec::new();
     let mut exposure = Exposure::default();
+    let mut compares = BTreeSet::new();
     if let Some(complaint) = &what.complaint {
         fired.extend(check(&Facts::not_understood(asked, scope, complaint), asked.now, &mut thresholds));
     }
@@ -536,6 +550,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         obligations = obligations.and(obligations_of(&facts, command));
         stale |= facts.misses_something();
         exposure = exposure.max(facts.exposure());
+        compares.append(&mut facts.compares_masks());
         tags.extend(facts.lineage.iter().flat_map(|lineage| lineage.tags(asked.catalog)));
         lineages.push(facts.lineage);
         if index + 1 < what.commands.len() {
@@ -556,6 +571,7 @@ fn judge(asked: Asked<'_>, who: &Grant, what: &Understood, scope: &Scope) -> Jud
         },
         lineages,
         exposure,
+        compares: compares.into_iter().collect(),
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Engine {
     lookups: AtomicUsize,
     /// Columns of which a session that writes was shown masks.
     seen: Mutex<Arc<write_back::Seen>>,
+    /// Columns of which the session was told that masks are compared.
+    told: Mutex<BTreeSet<(u32, i16)>>,
     /// Why somebody must agree to each statement, once that is so.
     over_budget: OnceLock<Reason>,
     /// No rule is asked; every statement announces this. To measure what stands behind the rules: in no build but that
@@ -118,6 +120,7 @@ impl Engine {
             texts: sql::Texts::default(),
             lookups: AtomicUsize::new(0),
             seen: Mutex::default(),
+            told: Mutex::default(),
             over_budget: OnceLock::new(),
             #[cfg(test)]
             unguarded: None,
@@ -273,6 +276,20 @@ impl Engine {
         let found = mask::view::looked_up(&catalog, masking, what, scope, &values, lookups);
         self.lookups.fetch_add(found.lookups, Ordering::Relaxed);
         found
+    }
+
+    /// Of the columns whose masks a statement compares: those that the session has not been told about, by name, and
+    /// whether a whole value would be found. From now on it has been.
+    pub(crate) fn untold(&self, compares: &[(u32, i16)]) -> Vec<(String, bool)> {
+        let catalog = self.catalog();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = compares.iter().filter(|column| told.insert(**column));
+        let named = new.filter_map(|(relation, attribute)| {
+            let (relation, column) = (catalog.relation(*relation)?, catalog.column(*relation, *attribute)?);
+            let named = catalog.masking.as_ref().is_some_and(|own| own.named.contains_key(&(relation.oid, *attribute)));
+            Some((format!("{}.{}", relation.name, column.name), named))
+        });
+        named.collect()
     }
 
     /// Counts what a statement that is about to run asks masked columns.

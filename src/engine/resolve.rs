@@ -7,7 +7,7 @@ use super::builtin::{self, Class};
 use super::catalog::{
     CastContext, Catalog, CatalogCast, CatalogFunction, CatalogRelation, FIRST_USER_OID, RelationKind,
 };
-use super::lineage::{self, Kept, Lineage, Origin, Source};
+use super::lineage::{self, Kept, Lineage, Origin, Purpose, Source};
 use super::mask::recognise::Recogniser;
 use super::policy::Policy;
 use super::scope::{Names, Scope};
@@ -604,6 +604,27 @@ impl<'a> Facts<'a> {
     /// written.
     pub(super) fn sees_masks(&self) -> bool {
         self.catalog.masking.is_some()
+    }
+
+    /// The columns of which it compares masks, where the database shows masks: what looks for a value by them
+    /// finds none, and nothing says so. An address that is written out is looked up as it is.
+    pub(super) fn compares_masks(&self) -> BTreeSet<(u32, i16)> {
+        let Some(masking) = &self.catalog.masking else { return BTreeSet::new() };
+        let is_in_vain = |what: &Purpose, column: &(u32, i16)| match what {
+            Purpose::Test | Purpose::Word => true,
+            Purpose::Lookup(_) => !masking.named.contains_key(column),
+            Purpose::Match(_) | Purpose::Rows | Purpose::Risk | Purpose::Store(_) | Purpose::Effect(_) => false,
+        };
+        let columns = self.uses().flat_map(|used| {
+            let columns = used.origin.sources().filter_map(|(source, _)| match source {
+                Source::Column { relation, attribute, .. } => Some((*relation, *attribute)),
+                Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => {
+                    None
+                }
+            });
+            columns.filter(|column| is_in_vain(&used.what, column))
+        });
+        columns.filter(|(relation, attribute)| self.catalog.classification.is_masked(*relation, *attribute)).collect()
     }
 
     /// What the command uses values for, besides returning them.

@@ -352,6 +352,8 @@ struct Run {
     masked_columns: u32,
     masked_cells: u64,
     shown: Shown,
+    /// Columns of which it compares masks, where that is told.
+    compares: Arc<[(u32, i16)]>,
     error: Option<[u8; 5]>,
     /// Code runs in it that nobody reviewed.
     opaque: bool,

@@ -532,6 +532,10 @@ impl Session {
             masked_columns: 0,
             masked_cells: 0,
             shown: Shown::default(),
+            compares: match self.setup.duty {
+                Duty::Enforce => Arc::clone(permit.compares()),
+                Duty::Watch => Arc::default(),
+            },
             error: None,
             opaque: permit.obligations().opaque,
             rewritten: None,

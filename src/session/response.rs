@@ -160,6 +160,7 @@ impl Session {
             }
             (tag::COMMAND_COMPLETE, Pending::Query(run)) => {
                 tell_masked(&self.setup, &mut self.told_masked, run, turn);
+                tell_compared(&self.setup, run, turn);
                 completed(run, frame.body);
                 let (what, command, opaque) = (Arc::clone(&run.what), run.command, run.opaque);
                 run.command += 1;
@@ -352,6 +353,7 @@ impl Session {
         }
         if let Some(Pending::Execute { run, .. }) = self.pending.front() {
             tell_masked(&self.setup, &mut self.told_masked, run, turn);
+            tell_compared(&self.setup, run, turn);
         }
         turn.to_client.extend_from_slice(frame.raw);
         if let Some(Pending::Execute { mut run, .. }) = self.pending.pop_front() {
@@ -812,6 +814,28 @@ fn result_columns(body: &[u8]) -> Result<Vec<ResultColumn>, WireError> {
             binary: column.format == Format::Binary,
         })
         .collect())
+}
+
+/// The SQLSTATE of the notice that masks were compared: class 01 is for warnings, the rest is ours.
+const COMPARED: &str = "01GOM";
+
+/// Says of each column once in a session that masks of it were compared: what looks for a part of a value finds
+/// nothing, which would look like an answer.
+fn tell_compared(setup: &Setup, run: &Run, turn: &mut Turn) {
+    if run.compares.is_empty() {
+        return;
+    }
+    for (column, is_found) in setup.engine.untold(&run.compares) {
+        let finds = match is_found {
+            true => "Only = and IN with whole values, written out or bound, find what they look for.",
+            false => "No comparison with a value finds what it looks for.",
+        };
+        let notice =
+            Failure::new(Kind::Usage, format!("`{column}` is masked: this compares its masks, not its values"))
+                .detail(finds)
+                .hint(format!("connect with --reveal {column} to work with its values"));
+        postgres::notice(postgres::complaint(Severity::Notice, COMPARED, &notice, None), &mut turn.to_client);
+    }
 }
 
 /// Tells a client that asked for it which columns of the result at its end were masked, unless it is what it was told

@@ -204,6 +204,39 @@ fn numbers_have_one_pseudonym_in_the_database_and_on_the_way() {
 }
 
 #[test]
+fn who_compares_masks_is_told_once() {
+    let bench = Bench::new("", Given::All);
+    let connected = bench.connect();
+    let (mut wire, mut other) = (connected.wire(&[]).unwrap(), connected.wire(&[]).unwrap());
+    let check = |wire: &mut Wire, sql: &str, expected: &[&str]| {
+        let answer = wire.simple(sql.as_bytes());
+        assert!(answer.errors.is_empty(), "{sql}: {answer:?}");
+        let told: Vec<&str> = answer.notices.iter().map(|notice| notice.message.as_str()).collect();
+        let message =
+            |column: &&str| format!("`customers.{column}` is masked: this compares its masks, not its values");
+        assert_eq!(told, expected.iter().map(message).collect::<Vec<_>>(), "{sql}");
+    };
+    // What means something on masks.
+    for sql in [
+        "SELECT * FROM customers",
+        "SELECT email, count(*) FROM customers GROUP BY email",
+        "SELECT count(DISTINCT full_name) FROM customers WHERE born IS NOT NULL",
+        "SELECT id FROM customers WHERE email = 'person1@mail.example.org' AND country LIKE 'N%' ORDER BY id",
+        "SELECT a.id FROM customers a JOIN customers b USING (email) WHERE b.email IN ('person2@mail.example.org', 'x')",
+    ] {
+        check(&mut wire, sql, &[]);
+    }
+    check(&mut wire, "SELECT id FROM customers WHERE email LIKE '%@mail.example.org'", &["email"]);
+    check(&mut wire, "SELECT id FROM customers WHERE lower(email) = 'person1@mail.example.org'", &[]);
+    check(&mut other, "SELECT id FROM customers WHERE born < '1980-01-01' ORDER BY email", &["born"]);
+    check(&mut other, "SELECT id FROM customers WHERE credit_card = '4111 1111 1111 1111'", &["credit_card"]);
+    let answer = wire.extended(b"SELECT id FROM customers WHERE full_name > $1", &["Person"]);
+    assert_eq!((answer.errors.len(), answer.notices.len()), (0, 1), "{answer:?}");
+    let answer = wire.extended(b"SELECT id FROM customers WHERE full_name > $1", &["Person"]);
+    assert_eq!((answer.errors.len(), answer.notices.len()), (0, 0), "{answer:?}");
+}
+
+#[test]
 fn temporary_tables_hold_masks() {
     let bench = Bench::new("", Given::All);
     let connected = bench.connect();

@@ -343,7 +343,7 @@ pub(crate) struct MaskedViews {
     /// The schema of a relation's view.
     pub(in crate::engine) moved: HashMap<u32, String>,
     /// Columns of which pseudonyms of addresses are seen: of which entity, in at most so many characters.
-    named: HashMap<(u32, i16), (&'static str, usize)>,
+    pub(in crate::engine) named: HashMap<(u32, i16), (&'static str, usize)>,
     /// What differs for sessions that see some columns as they are.
     revealed: HashMap<SessionId, Revealed>,
 }
