@@ -38,7 +38,9 @@ pub(super) fn columns(catalog: &Catalog, lineage: &Lineage) -> Vec<ExplainedColu
         name: if name.is_empty() { "?column?" } else { name }.to_owned(),
         mask: match of_origin(catalog, origin) {
             Treatment::Clear => ExplainedMask::Clear,
-            Treatment::Glance | Treatment::Look | Treatment::Suspect(_) => ExplainedMask::Watched,
+            Treatment::Glance | Treatment::Look | Treatment::Definition | Treatment::Suspect(_) => {
+                ExplainedMask::Watched
+            }
             Treatment::Entity(entity) => ExplainedMask::Masked(entity.name()),
             Treatment::Redact | Treatment::Hide => ExplainedMask::Hidden,
         },

@@ -16,6 +16,7 @@ mod attacks;
 mod audit;
 mod contract;
 mod copies;
+mod definitions;
 mod demo;
 mod drivers;
 mod export;

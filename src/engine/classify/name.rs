@@ -474,6 +474,13 @@ mod tests {
     #[test]
     fn names_claim() {
         check("t", "email", &[("email", Claim::Names)]);
+        check("t", "pay", &[("salary", Claim::Names)]);
+        check("t", "base_pay", &[("salary", Claim::Ends)]);
+        check("t", "vergütung", &[("salary", Claim::Names)]);
+        for other in ["payment_id", "payload", "pay_date", "pay_method", "paid_at", "payee_id", "is_pay", "payroll_id"]
+        {
+            check("t", other, &[]);
+        }
         check("t", "billing_email", &[("email", Claim::Ends)]);
         check("t", "emailSettings", &[]);
         check("t", "email_sent_at", &[]);

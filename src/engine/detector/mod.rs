@@ -75,6 +75,7 @@ use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
 pub(super) use name::{claimed, hinted, words};
+pub(super) use person_name::is_given;
 pub(super) use scan::{Found, each, scan};
 
 /// One kind of sensitive value.

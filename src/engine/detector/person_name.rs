@@ -206,7 +206,7 @@ fn look(text: &str) -> Likeness {
 }
 
 /// Whether a word is known as a given name.
-pub(super) fn is_given(word: &str) -> bool {
+pub(in crate::engine) fn is_given(word: &str) -> bool {
     GIVEN.contains(fold(word).as_str())
 }
 

@@ -75,6 +75,9 @@ const TAKING_APART: &[&str] =
 /// Texts of the system catalogs.
 const CATALOG_TEXTS: &[&str] = &[
     "col_description",
+    "enum_first",
+    "enum_last",
+    "enum_range",
     "obj_description",
     "pg_get_constraintdef",
     "pg_get_expr",

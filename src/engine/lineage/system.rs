@@ -19,6 +19,7 @@ const TEXTS: &[&str] = &[
     "description",
     "dictinitoption",
     "domain_default",
+    "enumlabel",
     "extcondition",
     "fdwoptions",
     "ftoptions",

@@ -124,6 +124,7 @@ impl Bench {
             let letter = |origin| match of_origin(&self.catalog, origin) {
                 Treatment::Clear | Treatment::Glance => '.',
                 Treatment::Look => 'l',
+                Treatment::Definition => 'd',
                 Treatment::Entity(_) => 'E',
                 Treatment::Redact => 'R',
                 Treatment::Suspect(_) => 'S',
@@ -178,7 +179,7 @@ fn columns_are_followed_through_queries() {
     check("COPY (SELECT email FROM people) TO STDOUT", "E");
     check("PREPARE p AS SELECT email || '' FROM people; EXECUTE p", "H");
     // A plan is a text about it, whatever its columns are.
-    check("PREPARE p AS SELECT email FROM people; EXPLAIN ANALYZE EXECUTE p", "*l");
+    check("PREPARE p AS SELECT email FROM people; EXPLAIN ANALYZE EXECUTE p", "*d");
     check("BEGIN; DECLARE c CURSOR FOR SELECT email, id FROM people; FETCH ALL FROM c", "E.");
     check("FETCH ALL FROM nobody", "*H");
     // A cursor means what its names meant when it was declared.
@@ -201,21 +202,21 @@ fn functions_written_as_fields_are_calls() {
 #[test]
 fn values_that_are_written_into_a_view_are_looked_at() {
     let bench = Bench::new();
-    bench.outputs("SELECT contact, reverse(contact), kind, upper(kind), 'a@b.example.org' FROM desk", "lH...");
+    bench.outputs("SELECT contact, reverse(contact), kind, upper(kind), 'a@b.example.org' FROM desk", "dH...");
 }
 
 #[test]
 fn settings_that_people_made_are_looked_at() {
     let bench = Bench::new();
     let check = |sql, expected| bench.outputs(sql, expected);
-    check("SELECT current_setting('work_mem'), current_setting('app.contact'), current_setting($1)", ".ll");
+    check("SELECT current_setting('work_mem'), current_setting('app.contact'), current_setting($1)", ".dd");
     check("SELECT reverse(current_setting('app.contact')), current_setting('app.jwt_secret')", "HH");
     check("SHOW work_mem", "*.");
-    check("SHOW app.contact", "*l");
+    check("SHOW app.contact", "*d");
     check("SHOW app.jwt_secret", "*H");
-    check("SHOW ALL", "*l");
-    check("SELECT setconfig, reverse(setconfig::text) FROM pg_db_role_setting", "lH");
-    check("SELECT reverse(pg_get_function_arguments(oid)), pg_get_function_arg_default(oid, 1) FROM pg_proc", "Hl");
+    check("SHOW ALL", "*d");
+    check("SELECT setconfig, reverse(setconfig::text) FROM pg_db_role_setting", "dH");
+    check("SELECT reverse(pg_get_function_arguments(oid)), pg_get_function_arg_default(oid, 1) FROM pg_proc", "Hd");
 }
 
 #[test]
@@ -247,8 +248,8 @@ fn expressions_are_computed_from_their_parts() {
     );
     check("SELECT ARRAY(SELECT email FROM people), ARRAY[1]", "H.");
     check("SELECT nobody_knows(1), now(), $1", "H..");
-    check("SELECT obj_description(1), query FROM pg_stat_activity", "lH");
-    check("EXPLAIN SELECT * FROM people", "*l");
+    check("SELECT obj_description(1), query FROM pg_stat_activity", "dH");
+    check("EXPLAIN SELECT * FROM people", "*d");
 }
 
 /// Detectors find a value by where it begins and ends and by its case, and a document by its names.
@@ -443,17 +444,18 @@ fn catalog_queries_of_drivers_stay_readable() {
     // psql's \\d: defaults are texts like any other of the catalogs, bounds of partitions are values.
     let default =
         "SELECT (SELECT pg_get_expr(d.adbin, d.adrelid, true) FROM pg_attrdef d WHERE d.adrelid = a.attrelid)";
-    bench.outputs(&format!("{default} FROM pg_attribute a"), "l");
+    bench.outputs(&format!("{default} FROM pg_attribute a"), "d");
+    bench.outputs("SELECT enumlabel, reverse(enumlabel), enum_first(NULL::x) FROM pg_enum", "dHd");
     bench.outputs("SELECT pg_get_expr(relpartbound, oid), pg_get_partition_constraintdef(oid) FROM pg_class", "HH");
     // An expression as it is kept holds constants as bytes.
     bench.outputs("SELECT adbin, adbin::text, adrelid FROM pg_attrdef", "HH.");
     bench.outputs("SELECT conbin, tgqual FROM pg_constraint, pg_trigger WHERE tgqual IS NOT NULL", "HH");
     bench.outputs("SELECT string_agg(chr(b::int), '') FROM (SELECT regexp_split_to_table(ev_action::text, ' ') b FROM pg_rewrite) q", "H");
     bench.outputs("SELECT a::text, to_jsonb(a) ->> 'adbin', upper(a::text) FROM pg_attrdef a", "HHH");
-    bench.outputs("SELECT q.adbin::text, q.adrelid FROM (SELECT * FROM pg_attrdef) q", "Hl");
-    bench.outputs("SELECT c.relname, q.oid FROM (SELECT * FROM pg_class) q JOIN pg_class c ON c.oid = q.oid", ".l");
-    bench.outputs("SELECT pg_get_expr(q.adbin, q.adrelid) FROM (SELECT * FROM pg_attrdef) q", "l");
-    bench.outputs("SELECT typdefault, agginitval, rolconfig, action_statement FROM pg_type, pg_aggregate, pg_roles, information_schema.triggers", "llll");
+    bench.outputs("SELECT q.adbin::text, q.adrelid FROM (SELECT * FROM pg_attrdef) q", "Hd");
+    bench.outputs("SELECT c.relname, q.oid FROM (SELECT * FROM pg_class) q JOIN pg_class c ON c.oid = q.oid", ".d");
+    bench.outputs("SELECT pg_get_expr(q.adbin, q.adrelid) FROM (SELECT * FROM pg_attrdef) q", "d");
+    bench.outputs("SELECT typdefault, agginitval, rolconfig, action_statement FROM pg_type, pg_aggregate, pg_roles, information_schema.triggers", "dddd");
     bench.outputs("SELECT qual::text FROM pg_get_publication_tables('p')", "H");
     bench.outputs("SELECT reverse(typdefault), md5(agginitval) FROM pg_type, pg_aggregate", "HH");
     bench.outputs("SELECT pg_get_expr(CASE WHEN adbin::text LIKE '%x%' THEN adbin END, adrelid) FROM pg_attrdef", "H");

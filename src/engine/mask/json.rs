@@ -19,15 +19,22 @@ pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut 
         Treatment::Clear => return Applied::Unchanged,
         Treatment::Redact | Treatment::Hide => return masked(out),
         Treatment::Glance => Likeness::Certain,
-        Treatment::Look | Treatment::Suspect(_) | Treatment::Entity(_) => Likeness::Likely,
+        Treatment::Look | Treatment::Definition | Treatment::Suspect(_) | Treatment::Entity(_) => Likeness::Likely,
     };
     let (whole, hinted) = match treatment {
         Treatment::Entity(entity) => (Some(entity), None),
         Treatment::Suspect(entity) => (None, Some(entity)),
-        Treatment::Clear | Treatment::Glance | Treatment::Look | Treatment::Redact | Treatment::Hide => (None, None),
+        Treatment::Clear
+        | Treatment::Glance
+        | Treatment::Look
+        | Treatment::Definition
+        | Treatment::Redact
+        | Treatment::Hide => (None, None),
     };
-    match (Walk { rest: value, whole, floor, levels: Vec::new(), pending: None, hinted, changed: false }).run(pen, out)
-    {
+    let definition = matches!(treatment, Treatment::Definition);
+    let walk =
+        Walk { rest: value, whole, floor, definition, levels: Vec::new(), pending: None, hinted, changed: false };
+    match walk.run(pen, out) {
         Some(true) => Applied::Written,
         Some(false) => Applied::Unchanged,
         // Not JSON: the type of the column says otherwise, so nothing about it can be relied on.
@@ -45,6 +52,8 @@ struct Walk<'a> {
     /// What every leaf holds.
     whole: Option<&'static dyn Detector>,
     floor: Likeness,
+    /// It is a plan.
+    definition: bool,
     /// What the key over each open bracket says of all below it.
     levels: Vec<Option<&'static dyn Detector>>,
     /// What the key just read says of its value.
@@ -122,7 +131,11 @@ impl<'a> Walk<'a> {
     }
 
     fn treatment(&self) -> Treatment {
-        if self.floor == Likeness::Certain { Treatment::Glance } else { Treatment::Look }
+        match self.floor {
+            _ if self.definition => Treatment::Definition,
+            Likeness::Certain => Treatment::Glance,
+            _ => Treatment::Look,
+        }
     }
 
     /// A key names what is below it. It can be a value itself.

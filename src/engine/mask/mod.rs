@@ -4,6 +4,7 @@
 //! format; [`pseudonym`] has the key.
 
 mod array;
+mod definition;
 mod hash;
 mod json;
 pub(super) mod message;

@@ -172,7 +172,8 @@ fn of_source(catalog: &Catalog, source: &Source, form: Form) -> Treatment {
                 }
             }
         },
-        Source::Temporary | Source::CatalogText if form <= Form::Readable => Treatment::Look,
+        Source::Temporary if form <= Form::Readable => Treatment::Look,
+        Source::CatalogText if form <= Form::Readable => Treatment::Definition,
         Source::Temporary => Treatment::Clear,
         Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => Treatment::Hide,
     }
@@ -197,8 +198,12 @@ fn stricter(one: Treatment, other: Treatment) -> Treatment {
             Treatment::Redact
         }
         (Treatment::Entity(entity), _) | (_, Treatment::Entity(entity)) => Treatment::Entity(entity),
+        (Treatment::Definition, Treatment::Suspect(_)) | (Treatment::Suspect(_), Treatment::Definition) => {
+            Treatment::Redact
+        }
         (Treatment::Suspect(one), Treatment::Suspect(other)) if one.name() != other.name() => Treatment::Redact,
         (Treatment::Suspect(entity), _) | (_, Treatment::Suspect(entity)) => Treatment::Suspect(entity),
+        (Treatment::Definition, _) | (_, Treatment::Definition) => Treatment::Definition,
         (Treatment::Look, _) | (_, Treatment::Look) => Treatment::Look,
         (Treatment::Glance, _) | (_, Treatment::Glance) => Treatment::Glance,
         (Treatment::Clear, Treatment::Clear) => Treatment::Clear,

@@ -52,10 +52,10 @@ impl Recogniser {
         match (treatment, value) {
             (Treatment::Clear | Treatment::Glance | Treatment::Hide, _) | (_, Some([])) => None,
             // A text that is masked in places has stars in them; so do some that are not.
-            (Treatment::Look | Treatment::Suspect(_), Some(value)) => {
+            (Treatment::Look | Treatment::Definition | Treatment::Suspect(_), Some(value)) => {
                 memchr::memmem::find(value, STARS).map(|_| Resemblance::Possible)
             }
-            (Treatment::Look | Treatment::Suspect(_), None) => None,
+            (Treatment::Look | Treatment::Definition | Treatment::Suspect(_), None) => None,
             (Treatment::Entity(_) | Treatment::Redact, Some(value)) => {
                 let is_word = Self::is_marked(value);
                 let stays = |pen: &mut Pen| {

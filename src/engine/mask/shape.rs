@@ -36,7 +36,9 @@ pub(super) enum Shape {
     /// A row with its fields; with none where its type does not say which.
     Row(Vec<Field>),
     Hstore,
-    /// A value of a fixed set, and numbers of the server's own: flags, object ids, times of day.
+    /// A value of a set that somebody has written down: text in both formats.
+    Label,
+    /// Numbers of the server's own and the like: flags, object ids, times of day.
     Plain,
     /// Nothing is known about it.
     Unknown,
@@ -153,7 +155,7 @@ impl Shape {
         let found = catalog.type_of(kind)?;
         let depth = depth.checked_sub(1)?;
         Some(match found.kind {
-            TypeKind::Enum => Self::Plain,
+            TypeKind::Enum => Self::Label,
             TypeKind::Range => Self::Range,
             TypeKind::MultiRange => Self::MultiRange,
             TypeKind::Composite => Self::Row(Self::fields(found.relation, catalog, depth)),

@@ -4,7 +4,7 @@
 use super::pseudonym::{Drafts, Pseudonyms};
 use super::recent::Recent;
 use super::shape::Shape;
-use super::{ResultColumn, array, json, number, text};
+use super::{ResultColumn, array, definition, json, number, text};
 use crate::engine::catalog::Catalog;
 use crate::engine::detector::{self, Detector, Found, Likeness, Method};
 
@@ -17,6 +17,8 @@ pub(in crate::engine) enum Treatment {
     Glance,
     /// It may hold anything: all detectors look at every value.
     Look,
+    /// It is a text of the system catalogs: of what it quotes only what can be nobody's stays.
+    Definition,
     /// It may hold this, where a value reads like it; it is looked at as well.
     Suspect(&'static dyn Detector),
     /// It holds this, whatever a value looks like.
@@ -89,7 +91,7 @@ impl Column {
 
     /// Nothing can stand for its values but NULL.
     pub(super) fn has_no_mask(&self) -> bool {
-        self.is_masked() && matches!(self.shape, Shape::Plain | Shape::Unknown)
+        self.is_masked() && matches!(self.shape, Shape::Label | Shape::Plain | Shape::Unknown)
     }
 
     /// Its masks depend on how many digits its values may have.
@@ -107,6 +109,7 @@ impl Column {
             Treatment::Clear
             | Treatment::Glance
             | Treatment::Look
+            | Treatment::Definition
             | Treatment::Suspect(_)
             | Treatment::Entity(_)
             | Treatment::Redact => Applied::Unchanged,
@@ -181,6 +184,7 @@ pub(super) fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
                 | Shape::Name
                 | Shape::Json
                 | Shape::Jsonb
+                | Shape::Label
                 | Shape::Xml
                 | Shape::Row(_)
                 | Shape::Hstore
@@ -193,7 +197,9 @@ pub(super) fn usual(treatment: Treatment, shape: &Shape) -> Treatment {
         shape => can_hold(shape),
     };
     match treatment {
-        Treatment::Glance | Treatment::Look | Treatment::Suspect(_) if !holds_text => Treatment::Clear,
+        Treatment::Glance | Treatment::Look | Treatment::Definition | Treatment::Suspect(_) if !holds_text => {
+            Treatment::Clear
+        }
         treatment => treatment,
     }
 }
@@ -212,7 +218,7 @@ pub(super) fn apply(
     let start = out.len();
     let applied = match usual(treatment, shape) {
         Treatment::Clear => Applied::Unchanged,
-        Treatment::Glance | Treatment::Look | Treatment::Suspect(_) => {
+        Treatment::Glance | Treatment::Look | Treatment::Definition | Treatment::Suspect(_) => {
             look(treatment, shape, binary, room, value, pen, out)
         }
         Treatment::Entity(entity) => mask(Some(entity), shape, binary, room, value, pen, out),
@@ -237,6 +243,12 @@ fn look(
 ) -> Applied {
     let floor = if let Treatment::Glance = treatment { Likeness::Certain } else { Likeness::Likely };
     match shape {
+        Shape::Text | Shape::Name | Shape::Xml if matches!(treatment, Treatment::Definition) => {
+            definition::look(value, room, pen, out)
+        }
+        Shape::Unknown if matches!(treatment, Treatment::Definition) && !binary => {
+            definition::look(value, room, pen, out)
+        }
         Shape::Text if room == usize::MAX => match look_within(treatment, floor, value, pen, out) {
             Applied::Null => look_at_text(treatment, floor, value, room, pen, out),
             applied => applied,
@@ -252,6 +264,11 @@ fn look(
         Shape::Row(fields) => array::text_row(treatment, fields, value, pen, out),
         // In text format a value of an unknown type is text; in binary it cannot be written anew.
         Shape::Hstore | Shape::Unknown if !binary => text::look(floor, value, usize::MAX, pen, out),
+        // Nothing but another label could stand there.
+        Shape::Label => match text::look(floor, value, usize::MAX, pen, out) {
+            Applied::Unchanged => Applied::Unchanged,
+            Applied::Written | Applied::Null => Applied::Null,
+        },
         // Bytes in which something is found are not cut to pieces: nobody knows what they are.
         Shape::Bytes => {
             let decoded = if binary { None } else { bytes(value) };
@@ -359,7 +376,7 @@ fn mask(
         Shape::Row(fields) if binary => array::binary_row(treatment, fields, value, pen, out),
         Shape::Row(fields) => array::text_row(treatment, fields, value, pen, out),
         Shape::Hstore => constant(if binary { b"\0\0\0\0" } else { b"" }, out),
-        Shape::Plain | Shape::Unknown => Applied::Null,
+        Shape::Label | Shape::Plain | Shape::Unknown => Applied::Null,
     }
 }
 
@@ -389,6 +406,7 @@ fn hide(shape: &Shape, binary: bool, room: usize, out: &mut Vec<u8>) -> Applied 
         | Shape::Array(_)
         | Shape::Row(_)
         | Shape::Hstore
+        | Shape::Label
         | Shape::Plain
         | Shape::Unknown => Applied::Null,
     }

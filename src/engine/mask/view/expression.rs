@@ -37,7 +37,7 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
     let treatment = usual(treatment, shape);
     let method = match treatment {
         Treatment::Clear | Treatment::Glance => return sql.to_owned(),
-        Treatment::Look | Treatment::Suspect(_) => return look(value, support),
+        Treatment::Look | Treatment::Definition | Treatment::Suspect(_) => return look(value, support),
         Treatment::Hide => return hide(value),
         Treatment::Redact => Method::Redact,
         Treatment::Entity(entity) => entity.method(),
@@ -47,6 +47,7 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
         Treatment::Clear
         | Treatment::Glance
         | Treatment::Look
+        | Treatment::Definition
         | Treatment::Suspect(_)
         | Treatment::Redact
         | Treatment::Hide => "''".to_owned(),
@@ -116,7 +117,9 @@ pub(super) fn expression(treatment: Treatment, value: Value<'_>, support: &str) 
         Shape::Range => cast(constant(sql, "'empty'")),
         Shape::MultiRange => cast(constant(sql, "'{}'")),
         Shape::Array(element) => each(treatment, value, element, support),
-        Shape::Hardware(_) | Shape::Row(_) | Shape::Hstore | Shape::Plain | Shape::Unknown => nothing(sql),
+        Shape::Hardware(_) | Shape::Row(_) | Shape::Hstore | Shape::Label | Shape::Plain | Shape::Unknown => {
+            nothing(sql)
+        }
     }
 }
 
@@ -130,6 +133,10 @@ fn look(value: Value<'_>, support: &str) -> String {
         Shape::Bytes => {
             let text = format!("pg_catalog.encode({sql}, 'escape')");
             format!("(CASE WHEN {support}.scrub({text}) <> {text} THEN '' ELSE {sql} END)::{written}")
+        }
+        Shape::Label => {
+            let text = format!("{sql}::pg_catalog.text");
+            format!("CASE WHEN {support}.scrub({text}) = {text} THEN {sql} END")
         }
         Shape::Array(element) => each(Treatment::Look, value, element, support),
         Shape::Integer(_)
@@ -170,6 +177,7 @@ fn hide(value: Value<'_>) -> String {
         | Shape::Array(_)
         | Shape::Row(_)
         | Shape::Hstore
+        | Shape::Label
         | Shape::Plain
         | Shape::Unknown => nothing(sql),
     }

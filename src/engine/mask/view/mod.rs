@@ -414,7 +414,7 @@ impl MaskingPlan {
         for column in rights {
             match treatment(column) {
                 Treatment::Clear | Treatment::Glance => {}
-                Treatment::Look | Treatment::Suspect(_) => {
+                Treatment::Look | Treatment::Definition | Treatment::Suspect(_) => {
                     self.seen.scrubbed.insert((relation.oid, column.attribute));
                 }
                 Treatment::Entity(_) | Treatment::Redact | Treatment::Hide => {
