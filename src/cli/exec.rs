@@ -293,7 +293,7 @@ async fn one(
                 }
             }
             Answer::Notice(complaint) if complaint.sqlstate() == *WAITS.as_bytes() => {
-                printer.talk(&waiting(&complaint));
+                printer.talk(&whole(&complaint));
                 progress.waits();
             }
             Answer::Notice(complaint) => {
@@ -421,8 +421,8 @@ fn approval_of(complaint: &Complaint) -> Option<ApprovalId> {
     complaint.field(APPROVAL).filter(|_| complaint.needs_approval())?.parse().ok()
 }
 
-/// The notice that a statement waits, with who is waited for and what they have to do.
-pub(super) fn waiting(complaint: &Complaint) -> String {
+/// What a notice says, with its detail and hint: of a statement that waits, who is waited for and what they have to do.
+pub(super) fn whole(complaint: &Complaint) -> String {
     let part = |code: u8, before: &str| complaint.field(code).map(|text| format!("{before}{}", output::clean(text)));
     let parts = [Some(output::clean(complaint.message())), part(b'D', "  "), part(b'H', "hint: ")];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
@@ -430,7 +430,7 @@ pub(super) fn waiting(complaint: &Complaint) -> String {
 
 pub(super) fn shown(complaint: &Complaint) -> String {
     let severity = complaint.field(b'S').unwrap_or("NOTICE").to_lowercase();
-    format!("{severity}: {}", output::clean(complaint.message()))
+    format!("{severity}: {}", whole(complaint))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]

@@ -77,6 +77,9 @@ impl Command for Explain {
                         output.say(format_args!("It depends on the estimate: {}.", by_estimate(&steps)));
                         output.say(assumption(assumed));
                     }
+                    for compared in &explanation.compares {
+                        output.say(format_args!("{}. {}", compared.message, compared.detail));
+                    }
                     if !explanation.columns.is_empty() {
                         output.table(&["column", "mask", "from"], explanation.columns.iter().flat_map(rows));
                     }

@@ -33,6 +33,31 @@ pub(crate) struct ExplainedSource {
     pub(crate) how: &'static str,
 }
 
+/// A column of which a statement compares masks, where the database shows masks: whoever looks for a value by them finds
+/// none, which looks like an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Compared {
+    /// With its table.
+    pub(crate) column: String,
+    /// Whole values are found, since they are looked up.
+    pub(super) looked_up: bool,
+}
+
+impl Compared {
+    /// What to say about it.
+    pub(crate) fn message(&self) -> String {
+        format!("`{}` is masked: this compares its masks, not its values", self.column)
+    }
+
+    /// What finds values all the same.
+    pub(crate) fn detail(&self) -> &'static str {
+        match self.looked_up {
+            true => "Only = and IN with whole values, written out or bound, find what they look for.",
+            false => "No comparison with a value finds what it looks for.",
+        }
+    }
+}
+
 pub(super) fn columns(catalog: &Catalog, lineage: &Lineage) -> Vec<ExplainedColumn> {
     let column = |name: &str, origin: &Origin| ExplainedColumn {
         name: if name.is_empty() { "?column?" } else { name }.to_owned(),

@@ -48,7 +48,7 @@ pub(crate) use classify::{
 };
 pub(crate) use decide::{Audit, ByEstimate, Decision, Permit, Refusal};
 pub(crate) use detector::{DETECTORS, called as entities_called};
-pub(crate) use explain::{ExplainedColumn, ExplainedMask};
+pub(crate) use explain::{Compared, ExplainedColumn, ExplainedMask};
 pub(crate) use mask::view::{
     ColumnRights, LeftBehind, LeftOut, LeftOutWhy, LookedUp, MaskedViews, MaskingNames, MaskingPlan, MaskingState,
     Revealing, Rewritten, masking_sql,
@@ -278,16 +278,17 @@ impl Engine {
         found
     }
 
-    /// Of the columns whose masks a statement compares: those that the session has not been told about, by name, and
-    /// whether a whole value would be found. From now on it has been.
-    pub(crate) fn untold(&self, compares: &[(u32, i16)]) -> Vec<(String, bool)> {
+    /// Of the columns whose masks a statement compares: those that the session has not been told about. From now on it has
+    /// been.
+    pub(crate) fn untold(&self, compares: &[(u32, i16)]) -> Vec<Compared> {
         let catalog = self.catalog();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let new = compares.iter().filter(|column| told.insert(**column));
         let named = new.filter_map(|(relation, attribute)| {
             let (relation, column) = (catalog.relation(*relation)?, catalog.column(*relation, *attribute)?);
-            let named = catalog.masking.as_ref().is_some_and(|own| own.named.contains_key(&(relation.oid, *attribute)));
-            Some((format!("{}.{}", relation.name, column.name), named))
+            let looked_up =
+                catalog.masking.as_ref().is_some_and(|own| own.named.contains_key(&(relation.oid, *attribute)));
+            Some(Compared { column: format!("{}.{}", relation.name, column.name), looked_up })
         });
         named.collect()
     }

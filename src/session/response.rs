@@ -825,15 +825,10 @@ fn tell_compared(setup: &Setup, run: &Run, turn: &mut Turn) {
     if run.compares.is_empty() {
         return;
     }
-    for (column, is_found) in setup.engine.untold(&run.compares) {
-        let finds = match is_found {
-            true => "Only = and IN with whole values, written out or bound, find what they look for.",
-            false => "No comparison with a value finds what it looks for.",
-        };
-        let notice =
-            Failure::new(Kind::Usage, format!("`{column}` is masked: this compares its masks, not its values"))
-                .detail(finds)
-                .hint(format!("connect with --reveal {column} to work with its values"));
+    for compared in setup.engine.untold(&run.compares) {
+        let notice = Failure::new(Kind::Usage, compared.message())
+            .detail(compared.detail())
+            .hint(format!("connect with --reveal {} to work with its values", compared.column));
         postgres::notice(postgres::complaint(Severity::Notice, COMPARED, &notice, None), &mut turn.to_client);
     }
 }

@@ -303,8 +303,22 @@ pub(crate) struct Explanation {
     /// What is decided by how many rows the planner expects, from the fewest on; nothing where it does not depend on that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) by_estimate: Vec<ExplainedEstimate>,
+    /// Columns of which it compares masks, where the database shows masks: it finds no values by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) compares: Vec<ExplainedComparison>,
     /// The columns of its result; none when it returns none.
     pub(crate) columns: Vec<ExplainedOutput>,
+}
+
+/// A column of which masks are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExplainedComparison {
+    /// With its table.
+    pub(crate) column: String,
+    /// What a session is told.
+    pub(crate) message: String,
+    /// What finds values all the same.
+    pub(crate) detail: String,
 }
 
 /// What is decided for some numbers of rows.

@@ -234,6 +234,21 @@ fn who_compares_masks_is_told_once() {
     assert_eq!((answer.errors.len(), answer.notices.len()), (0, 1), "{answer:?}");
     let answer = wire.extended(b"SELECT id FROM customers WHERE full_name > $1", &["Person"]);
     assert_eq!((answer.errors.len(), answer.notices.len()), (0, 0), "{answer:?}");
+    // Scripts are told as people are, and who asks before hears the same.
+    let like = "SELECT id FROM customers WHERE email LIKE 'p%' AND born > '1980-01-01'";
+    let told = bench.sandbox.gov(["exec", "db", "-c", like]).ok().stderr;
+    let foretold = bench.sandbox.gov(["explain", "db", like]).ok().stderr;
+    for (column, finds) in [("email", "Only = and IN with whole values"), ("born", "No comparison with a value")] {
+        let message = format!("`customers.{column}` is masked: this compares its masks, not its values");
+        assert!(told.contains(&format!("notice: {message}\n  {finds}")), "{told}");
+        assert!(told.contains(&format!("hint: connect with --reveal customers.{column} ")), "{told}");
+        assert!(foretold.contains(&format!("{message}. {finds}")), "{foretold}");
+    }
+    let found = bench.sandbox.gov(["--json", "explain", "db", like]).ok().json();
+    assert_eq!(
+        (found["compares"][0]["column"].as_str(), found["compares"][2].as_str()),
+        (Some("customers.email"), None)
+    );
 }
 
 #[test]

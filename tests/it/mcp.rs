@@ -131,6 +131,9 @@ fn an_agent_is_masked_refused_and_told_why() {
     assert!(!found.to_string().contains("mail.example.org"), "{found}");
     assert_eq!(found["rows"][1][0], 2);
     assert_eq!(found["tag"], "SELECT 2");
+    assert_eq!(found.get("notices"), None);
+    let long = agent.given("query", json!({ "sql": format!("select 1 as {}", "x".repeat(70)) }));
+    assert!(long["notices"][0].as_str().is_some_and(|notice| notice.starts_with("identifier ")), "{long}");
 
     // A page at a time; a cursor works once.
     let mut page = agent.given("query", json!({ "sql": "select id from orders order by id", "limit": 40 }));

@@ -386,7 +386,7 @@ impl Run<'_> {
                 Answer::Complete(_) if std::mem::take(&mut in_rows) => {}
                 Answer::Complete(tag) => self.tags.push(tag),
                 Answer::Notice(complaint) if complaint.sqlstate() == *WAITS.as_bytes() => {
-                    self.say(&exec::waiting(&complaint));
+                    self.say(&exec::whole(&complaint));
                 }
                 Answer::Notice(complaint) => self.say(&exec::shown(&complaint)),
                 Answer::CopyWanted => {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Desk, Tool, arguments, document};
 use crate::domain::Verdict;
-use crate::wire::api::{ExplainRequest, ExplainedEstimate, ExplainedOutput, Explanation, Refused};
+use crate::wire::api::{ExplainRequest, ExplainedComparison, ExplainedEstimate, ExplainedOutput, Explanation, Refused};
 
 pub(super) struct Explain;
 
@@ -40,22 +40,23 @@ struct Told {
     /// What is decided by how many rows the planner expects, from the fewest on; nothing where it does not depend on that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     by_estimate: Vec<ExplainedEstimate>,
+    /// Columns of which it compares masks, by which it finds no values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    compares: Vec<ExplainedComparison>,
     /// The columns of its result, what is masked in them, and what they come from.
     columns: Vec<ExplainedOutput>,
 }
 
 impl From<Explanation> for Told {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { masking, masking_reason: _, refused, by_estimate, columns } = explanation;
-        match refused {
-            None => {
-                let verdict = Verdict::Allow.word().to_owned();
-                Self { verdict, rule: None, message: None, detail: None, hint: None, masking, by_estimate, columns }
-            }
+        let Explanation { masking, masking_reason: _, refused, by_estimate, compares, columns } = explanation;
+        let (verdict, rule, message, detail, hint) = match refused {
+            None => (Verdict::Allow.word().to_owned(), None, None, None, None),
             Some(Refused { verdict, rule, message, detail, hint }) => {
-                Self { verdict, rule: Some(rule), message: Some(message), detail, hint, masking, by_estimate, columns }
+                (verdict, Some(rule), Some(message), detail, hint)
             }
-        }
+        };
+        Self { verdict, rule, message, detail, hint, masking, by_estimate, compares, columns }
     }
 }
 

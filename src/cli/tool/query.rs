@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::desk::Left;
 use super::{Answer as Answered, Desk, Tool, arguments, document};
-use crate::cli::result;
+use crate::cli::{exec, result};
 use crate::client::inside::{Own, lost, said_no};
 use crate::domain::{ApprovalId, Failure, Kind, Masking, SessionId, Timestamp};
 use crate::runtime::clock;
@@ -81,6 +81,9 @@ struct Rows {
     tag: Option<String>,
     /// Names of the columns in which something was masked on this page.
     masked_columns: Vec<String>,
+    /// What the database or the gateway had to say about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
     /// Give this as `cursor` for the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
@@ -212,10 +215,14 @@ pub(super) async fn outcome(connection: &mut Connection) -> Result<(), Failure> 
     }
 }
 
+/// Most notices of a page. Code of the database can say as many as it likes.
+const NOTICES_MAX: usize = 20;
+
 /// Reads one page; what is left is kept.
 async fn read(desk: &Desk, mut page: Page) -> Result<Value, Failure> {
     let connection = &mut page.own.connection;
     let (mut rows, mut length, mut ended, mut failed) = (Vec::new(), 0usize, None, None);
+    let mut notices = Vec::new();
     loop {
         let answer = connection.next().await;
         // Whoever ends a connection says why before.
@@ -255,6 +262,7 @@ async fn read(desk: &Desk, mut page: Page) -> Result<Value, Failure> {
                 Some(complaint) => return Err(said_no(&complaint)),
                 None => break,
             },
+            Answer::Notice(complaint) if notices.len() < NOTICES_MAX => notices.push(exec::whole(&complaint)),
             Answer::Failed(_) | Answer::Parameter(..) | Answer::Notice(_) => {}
         }
     }
@@ -274,6 +282,7 @@ async fn read(desk: &Desk, mut page: Page) -> Result<Value, Failure> {
         rows: rows.iter().map(|cells| cells.iter().enumerate().map(value).collect()).collect(),
         masked_columns: columns.iter().filter(|column| column.masked).map(|column| column.name.clone()).collect(),
         columns,
+        notices,
         tag: ended,
         next_cursor: None,
         masking: page.masking.word(),

@@ -8,7 +8,9 @@ use crate::engine::{ByEstimate, Decision, Engine, ExplainedColumn, ExplainedMask
 use crate::runtime::{clock, random};
 use crate::server::access::{self, Request};
 use crate::server::sessions;
-use crate::wire::api::{ExplainRequest, ExplainedEstimate, ExplainedFrom, ExplainedOutput, Explanation, Refused};
+use crate::wire::api::{
+    ExplainRequest, ExplainedComparison, ExplainedEstimate, ExplainedFrom, ExplainedOutput, Explanation, Refused,
+};
 
 pub(super) const EXPLAIN: Route = Route {
     method: Method::Post,
@@ -63,14 +65,20 @@ pub(super) const EXPLAIN: Route = Route {
             // The planner is not asked: it may run code, and what the broker may do is more than the caller.
             let decision = engine.decide(now, &grant, &what, &scope);
             let (decision, by_estimate) = decision.assuming(request.estimated_rows);
-            let refused = match decision {
-                Decision::Allow(_) => None,
-                Decision::Hold(refusal) | Decision::Deny(refusal) => Some(refused(refusal)),
+            let (refused, compares) = match decision {
+                Decision::Allow(permit) => (None, engine.untold(permit.compares())),
+                Decision::Hold(refusal) | Decision::Deny(refusal) => (Some(refused(refusal)), Vec::new()),
             };
+            let compares = compares.into_iter().map(|compared| ExplainedComparison {
+                message: compared.message(),
+                detail: compared.detail().to_owned(),
+                column: compared.column,
+            });
             let columns = engine.explain(&grant, &what, &scope).into_iter().map(output).collect();
             let (masking, masking_reason) = (place.masking.word().to_owned(), place.why);
             let by_estimate = by_estimate.into_iter().map(step).collect();
-            json(&Explanation { masking, masking_reason, refused, by_estimate, columns })
+            let compares = compares.collect();
+            json(&Explanation { masking, masking_reason, refused, by_estimate, compares, columns })
         })
     }),
 };
