@@ -634,7 +634,8 @@ impl<'a> Facts<'a> {
 
     /// The first source that is kept, for a sentence.
     pub(super) fn first_kept(&self, origin: &Origin) -> String {
-        let kept = origin.sources().map(|(source, _)| source).filter(|source| source.kept(self.catalog) != Kept::Open);
+        let is_kept = |source: &&Source| source.kept(self.catalog) != Kept::Open || **source == Source::CatalogTree;
+        let kept = origin.sources().map(|(source, _)| source).filter(is_kept);
         let name = |source: &Source| match source {
             Source::Column { relation, attribute, key } => {
                 let relation = self.catalog.relation(*relation)?;
@@ -642,7 +643,8 @@ impl<'a> Facts<'a> {
                 let key = key.as_ref().map(|key| format!(".{}", key.name)).unwrap_or_default();
                 Some(format!("`{}.{}{key}`", relation.name, column.name))
             }
-            Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => None,
+            Source::CatalogTree => Some("an expression of the system catalogs".to_owned()),
+            Source::Temporary | Source::CatalogText | Source::Secret | Source::Unknown => None,
         };
         kept.filter_map(name).next().unwrap_or_else(|| "a value".to_owned())
     }

@@ -48,7 +48,9 @@ impl Tracer<'_, '_> {
         let names: Vec<&str> = alias.into_iter().flat_map(|alias| alias.words("colnames")).collect();
         let columns = match columns {
             Columns::Known(known) => Rows::of(known).named(&names),
-            Columns::System(relation) if !names.is_empty() => Columns::Any(system::row(&relation)),
+            columns @ (Columns::System(_) | Columns::Any(_)) if !names.is_empty() => {
+                Columns::Any(columns.all().renamed())
+            }
             columns => columns,
         };
         let alias = alias.map_or(name, |alias| alias.text("aliasname")).into();

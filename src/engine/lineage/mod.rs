@@ -216,7 +216,8 @@ impl Rows {
                 columns.iter_mut().zip(names).for_each(|(column, name)| column.name = (*name).into());
                 Columns::Known(columns)
             }
-            None => Columns::Any(self.all),
+            None if names.is_empty() => Columns::Any(self.all),
+            None => Columns::Any(self.all.renamed()),
         }
     }
 

@@ -68,7 +68,7 @@ impl<'a> Tracer<'_, 'a> {
                 let proposed = columns.into_iter().zip(names).map(|(column, name)| Named::new(name, column.origin));
                 Columns::Known(proposed.collect())
             }
-            None => Columns::Any(rows.all),
+            None => Columns::Any(rows.all.renamed()),
         };
         if let Some(frame) = self.frames.last_mut() {
             frame.items.push(Item { alias: "excluded".into(), columns: proposed });

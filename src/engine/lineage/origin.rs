@@ -149,9 +149,16 @@ impl Origin {
         self
     }
 
-    /// The same but for expressions of the system catalogs, where something else says which they are.
+    /// The same but for expressions of the system catalogs, where something else says which they are: those of whole rows.
     pub(in crate::engine) fn without_trees(mut self) -> Self {
-        self.sources.remove(&Source::CatalogTree);
+        self.sources.retain(|source, form| *source != Source::CatalogTree || *form > Form::Same);
+        self
+    }
+
+    /// What stands under other names than it had: no name says any more what is an expression.
+    pub(super) fn renamed(mut self) -> Self {
+        let tree = self.sources.get_mut(&Source::CatalogTree);
+        tree.into_iter().for_each(|form| *form = Form::Picked.max(*form));
         self
     }
 

@@ -38,6 +38,7 @@ impl Tracer<'_, '_> {
         };
         let names: Vec<&str> = common.words("aliascolnames").collect();
         let Rows { columns, all, chosen } = rows;
+        let all = if names.is_empty() { all } else { all.renamed() };
         let columns = columns.map(|mut columns| {
             columns.iter_mut().zip(names).for_each(|(column, name)| column.name = name.into());
             columns
@@ -69,7 +70,8 @@ impl Tracer<'_, '_> {
         self.frames.push(Frame::default());
         let [left, right] =
             ["larg", "rarg"].map(|side| select.child(side).map(|arm| self.query(arm)).unwrap_or_default());
-        let (left_all, right_all) = (left.all.clone(), right.all.clone());
+        // What stands on the right goes by the names of the left.
+        let (left_all, right_all) = (left.all.clone(), right.all.clone().renamed());
         let columns = match (left.columns, right.columns) {
             (Some(left), Some(right)) if left.len() == right.len() => {
                 let both = left.into_iter().zip(right);

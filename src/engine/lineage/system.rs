@@ -148,7 +148,7 @@ pub(super) fn column(relation: &str, name: &str) -> Origin {
         return Origin::of(Source::CatalogText, Form::Computed);
     }
     if TREES.binary_search(&name).is_ok() {
-        return Origin::of(Source::CatalogTree, Form::Same);
+        return Origin::of(Source::CatalogTree, Form::Picked);
     }
     if TEXTS.binary_search(&name).is_ok() {
         return Origin::of(Source::CatalogText, Form::Same);
@@ -170,7 +170,7 @@ pub(super) fn relation(relation: &str) -> Origin {
     Origin::of(if secret { Source::Secret } else { Source::CatalogText }, Form::Same)
 }
 
-/// The same with the expressions that stand in it.
+/// The same with the expressions that stand in it, as long as [names](among) say which they are.
 pub(super) fn row(name: &str) -> Origin {
     let row = relation(name);
     if WITH_TREES.contains(&name) { row.and(&Origin::of(Source::CatalogTree, Form::Same)) } else { row }

@@ -455,6 +455,21 @@ fn catalog_queries_of_drivers_stay_readable() {
     bench.outputs("SELECT q.adbin::text, q.adrelid FROM (SELECT * FROM pg_attrdef) q", "Hd");
     bench.outputs("SELECT c.relname, q.oid FROM (SELECT * FROM pg_class) q JOIN pg_class c ON c.oid = q.oid", ".d");
     bench.outputs("SELECT pg_get_expr(q.adbin, q.adrelid) FROM (SELECT * FROM pg_attrdef) q", "d");
+    // Under another name as well, which no longer says what is an expression.
+    for rows in [
+        "pg_attrdef AS q(a, b, c, d)",
+        "(SELECT * FROM pg_attrdef) AS q(a, b, c, d)",
+        "(TABLE pg_attrdef UNION ALL TABLE pg_attrdef) AS q(a, b, c, d)",
+        "(SELECT * FROM pg_shdescription UNION ALL SELECT oid, adrelid, adbin::text FROM pg_attrdef) AS q(a, b, d)",
+    ] {
+        bench.outputs(&format!("SELECT d::text FROM {rows}"), "H");
+    }
+    bench.outputs("WITH q(a, b, c, d) AS (SELECT * FROM pg_attrdef) SELECT d::text, pg_get_expr(d, b) FROM q", "Hd");
+    let right = "SELECT * FROM pg_shdescription UNION ALL SELECT oid, adrelid, adbin::text FROM pg_attrdef";
+    bench.outputs(&format!("SELECT description FROM ({right}) q"), "H");
+    bench.stopped("SELECT conname FROM pg_constraint WHERE conbin IS NULL", "");
+    bench.stopped("CREATE TEMP TABLE t AS SELECT adbin::text FROM pg_attrdef", "masked_copy");
+    bench.stopped("CREATE TEMP TABLE t AS SELECT adrelid FROM pg_attrdef", "");
     bench.outputs("SELECT typdefault, agginitval, rolconfig, action_statement FROM pg_type, pg_aggregate, pg_roles, information_schema.triggers", "dddd");
     bench.outputs("SELECT qual::text FROM pg_get_publication_tables('p')", "H");
     bench.outputs("SELECT reverse(typdefault), md5(agginitval) FROM pg_type, pg_aggregate", "HH");

@@ -110,8 +110,8 @@ fn treatment(
         (Some(origin), None) => of_origin(catalog, origin),
         (None, Some(told)) => of_source(catalog, told, Form::Same),
         (None, None) => {
-            let all = outputs.all().at_least(Form::Readable);
-            of_origin(catalog, &if typed { all.without_trees() } else { all })
+            let all = outputs.all();
+            of_origin(catalog, &if typed { all.without_trees() } else { all }.at_least(Form::Readable))
         }
     }
 }
