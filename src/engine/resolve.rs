@@ -616,12 +616,7 @@ impl<'a> Facts<'a> {
             Purpose::Match(_) | Purpose::Rows | Purpose::Risk | Purpose::Store(_) | Purpose::Effect(_) => false,
         };
         let columns = self.uses().flat_map(|used| {
-            let columns = used.origin.sources().filter_map(|(source, _)| match source {
-                Source::Column { relation, attribute, .. } => Some((*relation, *attribute)),
-                Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => {
-                    None
-                }
-            });
+            let columns = used.origin.sources().filter_map(|(source, _)| source.column());
             columns.filter(|column| is_in_vain(&used.what, column))
         });
         columns.filter(|(relation, attribute)| self.catalog.classification.is_masked(*relation, *attribute)).collect()

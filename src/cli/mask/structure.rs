@@ -219,7 +219,7 @@ fn types() -> String {
     )
 }
 
-/// The functions and procedures that could be made anew, and those that could not.
+/// The functions and procedures whose code reaches nothing else.
 fn functions() -> String {
     format!(
         "SELECT pg_catalog.format('%I.%I', n.nspname, p.proname), pg_catalog.pg_get_functiondef(p.oid) {} \

@@ -282,6 +282,9 @@ pub(crate) fn fill(
     kind: impl Fn(u32) -> Kind,
     classification: &mut Classification,
 ) {
+    if fills.is_empty() {
+        return;
+    }
     let schema = Schema::new(snapshot);
     let mut keys: BTreeSet<(u32, i16)> = BTreeSet::new();
     for key in &snapshot.keys {

@@ -23,7 +23,7 @@ impl Tracer<'_, '_> {
                 let beside = if item.flag("lateral") { None } else { self.frames.pop() };
                 let rows = item.child("subquery").map(|select| self.query(select)).unwrap_or_default();
                 self.frames.extend(beside);
-                self.offer(item, "", rows.named(&[]));
+                self.offer(item, "", rows.columns());
             }
             "RangeFunction" => self.functions(item),
             "RangeTableFunc" | "JsonTable" => {
@@ -47,7 +47,7 @@ impl Tracer<'_, '_> {
         let alias = item.child("alias");
         let names: Vec<&str> = alias.into_iter().flat_map(|alias| alias.words("colnames")).collect();
         let columns = match columns {
-            Columns::Known(known) => Rows::of(known).named(&names),
+            Columns::Known(known) => Rows::of(known).named(&names).columns(),
             columns @ (Columns::System(_) | Columns::Any(_)) if !names.is_empty() => {
                 Columns::Any(columns.all().renamed())
             }
@@ -64,7 +64,7 @@ impl Tracer<'_, '_> {
         let (schema, name) = (range.text("schemaname"), range.text("relname"));
         let common = self.commons.iter().rev().find(|common| schema.is_empty() && *common.name == *name);
         match common {
-            Some(common) => common.rows.clone().named(&[]),
+            Some(common) => common.rows.clone().columns(),
             None => self.relation(&Name::new(schema, name)),
         }
     }

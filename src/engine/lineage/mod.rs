@@ -209,16 +209,18 @@ impl Rows {
         Self { columns: Some(columns), all, chosen: Origin::default() }
     }
 
-    /// The columns, under these names as far as they go.
-    fn named(self, names: &[&str]) -> Columns {
-        match self.columns {
-            Some(mut columns) => {
-                columns.iter_mut().zip(names).for_each(|(column, name)| column.name = (*name).into());
-                Columns::Known(columns)
-            }
-            None if names.is_empty() => Columns::Any(self.all),
-            None => Columns::Any(self.all.renamed()),
+    /// The same, under these names as far as they go.
+    fn named(mut self, names: &[&str]) -> Self {
+        if !names.is_empty() {
+            self.all = self.all.renamed();
         }
+        let columns = self.columns.iter_mut().flatten();
+        columns.zip(names).for_each(|(column, name)| column.name = (*name).into());
+        self
+    }
+
+    fn columns(self) -> Columns {
+        self.columns.map_or(Columns::Any(self.all), Columns::Known)
     }
 
     fn outputs(self) -> Outputs {

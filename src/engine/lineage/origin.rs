@@ -62,6 +62,16 @@ impl Named {
     }
 }
 
+impl Source {
+    /// The relation and attribute, where it is a column of a table that is known.
+    pub(in crate::engine) fn column(&self) -> Option<(u32, i16)> {
+        match self {
+            Self::Column { relation, attribute, .. } => Some((*relation, *attribute)),
+            Self::Temporary | Self::CatalogText | Self::CatalogTree | Self::Secret | Self::Unknown => None,
+        }
+    }
+}
+
 impl Origin {
     pub(super) fn of(source: Source, form: Form) -> Self {
         Self { sources: BTreeMap::from([(source, form)]), fields: None }

@@ -37,13 +37,7 @@ impl Tracer<'_, '_> {
             None => Rows::default(),
         };
         let names: Vec<&str> = common.words("aliascolnames").collect();
-        let Rows { columns, all, chosen } = rows;
-        let all = if names.is_empty() { all } else { all.renamed() };
-        let columns = columns.map(|mut columns| {
-            columns.iter_mut().zip(names).for_each(|(column, name)| column.name = name.into());
-            columns
-        });
-        Rows { columns, all, chosen }
+        rows.named(&names)
     }
 
     /// A common table expression that may name itself: first with nothing in it, then with what that gave, until it

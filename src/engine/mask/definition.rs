@@ -5,12 +5,9 @@
 //! with capitals of which one is a given name go wherever they stand.
 
 use super::Pen;
-use super::text;
+use super::text::{self, STARS};
 use super::treatment::Applied;
 use crate::engine::detector::{self, Likeness, Sight};
-
-/// What stands for a value.
-const STARS: &str = "***";
 
 /// Masks what is quoted in a text, and what detectors see in the rest, in at most `room` characters.
 pub(super) fn look(value: &[u8], room: usize, pen: &mut Pen, out: &mut Vec<u8>) -> Applied {

@@ -5,7 +5,7 @@ use super::number;
 use super::shape::Shape;
 use super::text;
 use super::treatment::{Applied, Pen, Treatment, apply, constant};
-use crate::engine::detector::{self, Detector, Likeness, Method};
+use crate::engine::detector::{self, Detector, Method};
 
 /// What stands for a document of which nothing may stay.
 const MASKED: &[u8] = br#"{"masked": true}"#;
@@ -15,26 +15,16 @@ const DIGITS_MIN: usize = 9;
 
 /// Masks the leaves of a document.
 pub(super) fn walk(treatment: Treatment, value: &[u8], pen: &mut Pen, out: &mut Vec<u8>) -> Applied {
-    let floor = match treatment {
+    let (whole, hinted, looking) = match treatment {
         Treatment::Clear => return Applied::Unchanged,
         Treatment::Redact | Treatment::Hide => return masked(out),
-        Treatment::Glance => Likeness::Certain,
-        Treatment::Look | Treatment::Definition | Treatment::Suspect(_) | Treatment::Entity(_) => Likeness::Likely,
+        Treatment::Entity(entity) => (Some(entity), None, Treatment::Look),
+        Treatment::Suspect(entity) => (None, Some(entity), Treatment::Look),
+        Treatment::Glance | Treatment::Look | Treatment::Definition => (None, None, treatment),
     };
-    let (whole, hinted) = match treatment {
-        Treatment::Entity(entity) => (Some(entity), None),
-        Treatment::Suspect(entity) => (None, Some(entity)),
-        Treatment::Clear
-        | Treatment::Glance
-        | Treatment::Look
-        | Treatment::Definition
-        | Treatment::Redact
-        | Treatment::Hide => (None, None),
-    };
-    let definition = matches!(treatment, Treatment::Definition);
-    let walk =
-        Walk { rest: value, whole, floor, definition, levels: Vec::new(), pending: None, hinted, changed: false };
-    match walk.run(pen, out) {
+    match (Walk { rest: value, whole, looking, levels: Vec::new(), pending: None, hinted, changed: false })
+        .run(pen, out)
+    {
         Some(true) => Applied::Written,
         Some(false) => Applied::Unchanged,
         // Not JSON: the type of the column says otherwise, so nothing about it can be relied on.
@@ -51,9 +41,8 @@ struct Walk<'a> {
     rest: &'a [u8],
     /// What every leaf holds.
     whole: Option<&'static dyn Detector>,
-    floor: Likeness,
-    /// It is a plan.
-    definition: bool,
+    /// What happens to a leaf of which nothing is known.
+    looking: Treatment,
     /// What the key over each open bracket says of all below it.
     levels: Vec<Option<&'static dyn Detector>>,
     /// What the key just read says of its value.
@@ -130,14 +119,6 @@ impl<'a> Walk<'a> {
         self.whole.or(self.pending).or_else(|| self.levels.last().copied().flatten())
     }
 
-    fn treatment(&self) -> Treatment {
-        match self.floor {
-            _ if self.definition => Treatment::Definition,
-            Likeness::Certain => Treatment::Glance,
-            _ => Treatment::Look,
-        }
-    }
-
     /// A key names what is below it. It can be a value itself.
     fn key(&mut self, raw: &[u8], text: &str, pen: &mut Pen, out: &mut Vec<u8>) {
         let words = detector::words(text);
@@ -146,7 +127,7 @@ impl<'a> Walk<'a> {
         let start = out.len();
         out.push(b'"');
         let mut masked = Vec::new();
-        if text::look(self.floor, text.as_bytes(), usize::MAX, pen, &mut masked) == Applied::Written {
+        if text::look(self.looking.floor(), text.as_bytes(), usize::MAX, pen, &mut masked) == Applied::Written {
             escape(&masked, out);
             out.push(b'"');
             self.changed = true;
@@ -163,7 +144,7 @@ impl<'a> Walk<'a> {
             None => match self.hinted.filter(|entity| detector::agrees(*entity, text)) {
                 Some(entity) => text::mask(Some(entity), text.as_bytes(), usize::MAX, pen, &mut masked),
                 // A text can be a document itself.
-                None => apply(self.treatment(), &Shape::Text, false, usize::MAX, text.as_bytes(), pen, &mut masked),
+                None => apply(self.looking, &Shape::Text, false, usize::MAX, text.as_bytes(), pen, &mut masked),
             },
         };
         if applied != Applied::Written || masked == text.as_bytes() {
@@ -179,7 +160,7 @@ impl<'a> Walk<'a> {
         let said = self.said().or_else(|| {
             let text = std::str::from_utf8(raw).ok().filter(|text| text.len() >= DIGITS_MIN)?;
             let mut found = std::mem::take(&mut pen.found);
-            detector::scan(text, self.floor, &mut found);
+            detector::scan(text, self.looking.floor(), &mut found);
             let detector = found.first().map(|one| one.detector);
             pen.found = found;
             detector

@@ -4,6 +4,7 @@
 //! birthday and the birthday of some. But masks are idempotent: what the mask of a column leaves as it is may be one.
 
 use super::pseudonym::{Drafts, Pseudonyms};
+use super::text::STARS;
 use super::treatment::{Applied, Column, Pen};
 use super::{MaskKey, ResultColumn};
 use crate::engine::catalog::Catalog;
@@ -53,7 +54,7 @@ impl Recogniser {
             (Treatment::Clear | Treatment::Glance | Treatment::Hide, _) | (_, Some([])) => None,
             // A text that is masked in places has stars in them; so do some that are not.
             (Treatment::Look | Treatment::Definition | Treatment::Suspect(_), Some(value)) => {
-                memchr::memmem::find(value, STARS).map(|_| Resemblance::Possible)
+                memchr::memmem::find(value, STARS.as_bytes()).map(|_| Resemblance::Possible)
             }
             (Treatment::Look | Treatment::Definition | Treatment::Suspect(_), None) => None,
             (Treatment::Entity(_) | Treatment::Redact, Some(value)) => {
@@ -70,9 +71,6 @@ impl Recogniser {
         }
     }
 }
-
-/// What stands where nothing may stay.
-const STARS: &[u8] = b"***";
 
 /// Masks of documents.
 const CONSTANTS: [&[u8]; 2] = [br#"{"masked": true}"#, b"<masked/>"];

@@ -8,7 +8,7 @@ use super::treatment::{Applied, Pen, constant};
 use crate::engine::detector::{self, Detector, Likeness, Method};
 
 /// What stands where nothing may stay.
-const STARS: &[u8] = b"***";
+pub(super) const STARS: &str = "***";
 
 /// Masks a whole text in at most `room` characters.
 pub(super) fn mask(
@@ -69,7 +69,7 @@ fn mask_how(
 }
 
 pub(super) fn stars(room: usize, out: &mut Vec<u8>) -> Applied {
-    constant(STARS.get(..room.min(STARS.len())).unwrap_or_default(), out)
+    constant(STARS.get(..room.min(STARS.len())).unwrap_or_default().as_bytes(), out)
 }
 
 /// Stars for all digits but the last four; what stands between them stays. Nothing is written when the text is not

@@ -30,6 +30,22 @@ pub(in crate::engine) enum Treatment {
     Hide,
 }
 
+impl Treatment {
+    /// How much a value must read like something to be masked as that, where it is looked at.
+    pub(super) fn floor(self) -> Likeness {
+        match self {
+            Self::Glance => Likeness::Certain,
+            Self::Clear
+            | Self::Look
+            | Self::Definition
+            | Self::Suspect(_)
+            | Self::Entity(_)
+            | Self::Redact
+            | Self::Hide => Likeness::Likely,
+        }
+    }
+}
+
 /// A column of a result with its treatment.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
@@ -241,7 +257,7 @@ fn look(
     pen: &mut Pen,
     out: &mut Vec<u8>,
 ) -> Applied {
-    let floor = if let Treatment::Glance = treatment { Likeness::Certain } else { Likeness::Likely };
+    let floor = treatment.floor();
     match shape {
         Shape::Text | Shape::Name | Shape::Xml if matches!(treatment, Treatment::Definition) => {
             definition::look(value, room, pen, out)
@@ -264,11 +280,6 @@ fn look(
         Shape::Row(fields) => array::text_row(treatment, fields, value, pen, out),
         // In text format a value of an unknown type is text; in binary it cannot be written anew.
         Shape::Hstore | Shape::Unknown if !binary => text::look(floor, value, usize::MAX, pen, out),
-        // Nothing but another label could stand there.
-        Shape::Label => match text::look(floor, value, usize::MAX, pen, out) {
-            Applied::Unchanged => Applied::Unchanged,
-            Applied::Written | Applied::Null => Applied::Null,
-        },
         // Bytes in which something is found are not cut to pieces: nobody knows what they are.
         Shape::Bytes => {
             let decoded = if binary { None } else { bytes(value) };
@@ -276,13 +287,11 @@ fn look(
             detector::scan(&lossy, floor, &mut pen.found);
             if pen.found.is_empty() { Applied::Unchanged } else { constant(if binary { b"" } else { b"\\x" }, out) }
         }
-        Shape::Hstore | Shape::Unknown => {
-            let lossy = text::lossy(value);
-            match text::look(floor, lossy.as_bytes(), usize::MAX, pen, out) {
-                Applied::Unchanged => Applied::Unchanged,
-                Applied::Written | Applied::Null => Applied::Null,
-            }
-        }
+        // Of a label nothing but another one could stand there.
+        Shape::Hstore | Shape::Label | Shape::Unknown => match text::look(floor, value, usize::MAX, pen, out) {
+            Applied::Unchanged => Applied::Unchanged,
+            Applied::Written | Applied::Null => Applied::Null,
+        },
         Shape::Integer(_)
         | Shape::Float(_)
         | Shape::Numeric

@@ -1,13 +1,10 @@
 //! The statements in the body of a PL/pgSQL block that can be read without running it.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::fact::Command;
 use super::statement::command;
-use super::token::Tokens;
-use super::{DEPTH_MAX, Tree};
+use super::tree::Tree;
 
 /// Longest body that is looked into; beyond it nothing is said about the parts. Bodies are opaque anyway: what is found
 /// here makes the answer stricter and the explanation better, never milder.
@@ -57,10 +54,6 @@ fn text_of<'v>(statement: &'v Value, field: &str) -> Option<&'v str> {
 }
 
 fn read(text: &str, position: usize) -> Vec<Command> {
-    let shallow = Tokens::scan(text).is_ok_and(|tokens| tokens.depth_at_most() <= DEPTH_MAX);
-    let parsed = shallow.then(|| pg_query::parse(text, 0).ok()).flatten();
-    let Some(tree) = parsed.and_then(|parsed| Tree::new(&parsed.protobuf).ok()).map(Arc::new) else {
-        return Vec::new();
-    };
+    let Some(tree) = Tree::within(text) else { return Vec::new() };
     tree.statements().filter_map(|raw| raw.child("stmt")).map(|root| command(&tree, root, position)).collect()
 }

@@ -6,13 +6,12 @@
 //! code has before it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pg_query::protobuf::{AExprKind, Token};
 
+use super::TEXT_MAX;
 use super::token::Tokens;
 use super::tree::{Node, Tree};
-use super::{DEPTH_MAX, TEXT_MAX};
 use crate::engine::builtin::{self, Class};
 
 /// What is known of some code.
@@ -194,9 +193,8 @@ impl<'t> Reading<'t> {
         let is_sign = |at: &usize| matches!(self.token(*at), Token::ColonEquals | Token::Ascii61);
         let Some(sign) = (at + 1..end).find(is_sign) else { return Vec::new() };
         let value = self.between(sign + 1, end);
-        let tree = parsed(&format!("SELECT {value}"));
-        let statement = tree.as_ref().and_then(|tree| tree.statements().find_map(|raw| raw.child("stmt")));
-        let taken = match statement {
+        let tree = Tree::within(&format!("SELECT {value}"));
+        let taken = match tree.as_deref().and_then(first_statement) {
             Some(select) => taken(select, None),
             None => Taken::ANYTHING,
         };
@@ -214,9 +212,8 @@ impl<'t> Reading<'t> {
         let end = self.end(at);
         // RETURNING … INTO is PL/pgSQL's own.
         let returning = (at..end).find(|at| self.token(*at) == Token::Returning).unwrap_or(end);
-        let tree = parsed(self.between(at, returning));
-        let statement = tree.as_ref().and_then(|tree| tree.statements().find_map(|raw| raw.child("stmt")));
-        let filled = match statement.map(|node| (node, node.kind())) {
+        let tree = Tree::within(self.between(at, returning));
+        let filled = match tree.as_deref().and_then(first_statement).map(|node| (node, node.kind())) {
             Some((insert, "InsertStmt")) => inserted(insert),
             Some((update, "UpdateStmt")) => set(update),
             _ => None,
@@ -246,10 +243,9 @@ impl<'t> Reading<'t> {
     }
 }
 
-fn parsed(text: &str) -> Option<Arc<Tree>> {
-    let shallow = Tokens::scan(text).is_ok_and(|tokens| tokens.depth_at_most() <= DEPTH_MAX);
-    let parsed = shallow.then(|| pg_query::parse(text, 0).ok()).flatten()?;
-    Tree::new(&parsed.protobuf).ok().map(Arc::new)
+/// The first statement of a text.
+fn first_statement(tree: &Tree) -> Option<Node<'_>> {
+    tree.statements().find_map(|raw| raw.child("stmt"))
 }
 
 /// What an INSERT writes; nothing when that cannot be said column by column.

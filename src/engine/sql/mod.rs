@@ -29,7 +29,6 @@ pub(super) use path::words as path_words;
 pub(super) use query::constant;
 pub(crate) use quote::{literal, quoted};
 use shape::Shape;
-use tree::Tree;
 
 use super::decide::Memory;
 use crate::domain::{Fault, Statement};

@@ -11,6 +11,9 @@ use pg_query::protobuf;
 use serde::Serialize;
 use serde::ser::{Error, Impossible, SerializeSeq, SerializeStruct, Serializer};
 
+use super::DEPTH_MAX;
+use super::token::Tokens;
+
 /// The parse tree of a text.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Tree {
@@ -71,6 +74,13 @@ enum Content {
 }
 
 impl Tree {
+    /// That of SQL that stands in other code; nothing where it is none, or too deep to be read.
+    pub(super) fn within(text: &str) -> Option<Arc<Self>> {
+        let shallow = Tokens::scan(text).is_ok_and(|tokens| tokens.depth_at_most() <= DEPTH_MAX);
+        let parsed = shallow.then(|| pg_query::parse(text, 0).ok()).flatten()?;
+        Self::new(&parsed.protobuf).ok().map(Arc::new)
+    }
+
     pub(super) fn new(parsed: &protobuf::ParseResult) -> Result<Self, TooLarge> {
         let mut writer = Writer::default();
         parsed.serialize(&mut writer)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::domain::Reason;
 use crate::engine::catalog::{Catalog, CatalogColumn, CatalogRelation};
 use crate::engine::classify::Verdict;
-use crate::engine::lineage::{Lineage, Source, verdict};
+use crate::engine::lineage::{Lineage, verdict};
 use crate::engine::mask::ResultColumn;
 use crate::engine::mask::plan::{Treatment, of_column};
 use crate::engine::mask::recognise::{Recogniser, Resemblance};
@@ -32,10 +32,7 @@ pub(super) type Seen = BTreeSet<(u32, i16)>;
 /// and those behind it: either may be written to.
 pub(super) fn shows(catalog: &Catalog, lineage: Option<&Lineage>, columns: &[ResultColumn]) -> Seen {
     let origin = lineage.map(|lineage| lineage.outputs.all());
-    let read = origin.iter().flat_map(|origin| origin.sources()).filter_map(|(source, _)| match source {
-        Source::Column { relation, attribute, .. } => Some((*relation, *attribute)),
-        Source::Temporary | Source::CatalogText | Source::CatalogTree | Source::Secret | Source::Unknown => None,
-    });
+    let read = origin.iter().flat_map(|origin| origin.sources()).filter_map(|(source, _)| source.column());
     let described = columns.iter().map(|column| (column.table, column.attribute));
     let is_masked = |(relation, attribute): &(u32, i16)| {
         !matches!(of_column(catalog, *relation, *attribute), Treatment::Clear | Treatment::Glance)
